@@ -1,0 +1,114 @@
+# One command each:
+#
+#   make demo    the store at work on real text
+#   make test    every test, Rust and Python
+#   make check   formatting, lints, types
+#   make wheel   the installable package, in dist/
+#
+# The first use of any of them sets everything up: a virtual environment in .venv, libclang, the ONNX Runtime library,
+# the model, the extension module. It needs no root; it needs cargo, a C++ compiler and Python 3.10 or later. What takes
+# long to make (RocksDB, the model) goes into a cache folder that every checkout shares.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+CACHE := $(or $(PRESTIGE_CACHE),$(HOME)/.cache/prestige)
+VENV := .venv
+BIN := $(CURDIR)/$(VENV)/bin
+LIBCLANG := libclang==18.1.1
+
+# One target folder and one profile for everything, so that RocksDB is compiled once. The libclang path is part of
+# what cargo compares, so it lies in the cache folder too.
+export CARGO_TARGET_DIR := $(or $(CARGO_TARGET_DIR),$(CACHE)/target)
+export LIBCLANG_PATH := $(or $(LIBCLANG_PATH),$(CACHE)/libclang/clang/native)
+export BINDGEN_EXTRA_CLANG_ARGS := $(or $(BINDGEN_EXTRA_CLANG_ARGS),-I$(shell gcc -print-file-name=include 2>/dev/null))
+export PYO3_PYTHON := $(BIN)/python
+export ORT_DISABLE_TELEMETRY := 1
+
+MODEL := $(CACHE)/models/all-MiniLM-L6-v2/int8w
+BUNDLED := python/prestige/models/all-MiniLM-L6-v2
+RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' 2>/dev/null) \
+        $(wildcard */Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
+EXTENSION := $(VENV)/.extension
+
+.PHONY: help
+help: ## Show the commands
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: demo
+demo: $(EXTENSION) ## Show the store at work on real text
+	@$(BIN)/prestige demo
+
+.PHONY: test
+test: test-rust test-python ## Run every test
+
+.PHONY: test-rust
+test-rust: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice
+	@echo "== Rust tests"
+	@export ORT_DYLIB_PATH=$$(ls $(CURDIR)/$(VENV)/lib/python3*/site-packages/onnxruntime/capi/libonnxruntime.so.* | head -n 1); \
+	export PRESTIGE_TEST_MODEL=$(MODEL); \
+	if cargo nextest --version >/dev/null 2>&1; \
+	then cargo nextest run --release --workspace --no-fail-fast; \
+	else cargo test --release --workspace --lib --bins --tests --no-fail-fast; fi; \
+	cargo test --release --workspace --doc --quiet
+
+.PHONY: test-python
+test-python: $(EXTENSION)
+	@echo "== Python tests"
+	@$(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests/python
+
+.PHONY: check
+check: $(EXTENSION) ## Check formatting, lints and types
+	@echo "== Formatting and lints, Rust"
+	@cargo fmt --all --check
+	@cargo clippy --release --workspace --all-targets -- -D warnings
+	@RUSTDOCFLAGS="-D warnings" cargo doc --release --workspace --no-deps --quiet
+	@echo "== Formatting, lints and types, Python"
+	@$(BIN)/ruff check --config python/pyproject.toml python models benchmarks examples tests
+	@$(BIN)/ruff format --config python/pyproject.toml --check python models benchmarks examples tests
+	@$(BIN)/mypy --config-file python/pyproject.toml python/prestige examples
+	@cd python && $(BIN)/python -m mypy.stubtest prestige --mypy-config-file pyproject.toml
+
+.PHONY: wheel
+wheel: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice ## Build the installable package into dist/
+	@cd python && $(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out $(CURDIR)/dist
+	@ls -l dist/*.whl
+
+# The extension module, installed into the virtual environment so that Python edits take effect at once.
+$(EXTENSION): $(VENV)/.packages $(BUNDLED)/model.onnx $(RUST) python/pyproject.toml | rocksdb-notice
+	@echo "== Building the extension module"
+	@source $(BIN)/activate && cd python && maturin develop --release --quiet
+	@touch $@
+
+.PHONY: rocksdb-notice
+rocksdb-notice: prerequisites $(CACHE)/libclang/.installed
+	@if ! ls $(CARGO_TARGET_DIR)/release/build/librocksdb-sys-*/out/librocksdb.a >/dev/null 2>&1; then \
+	  echo "== RocksDB is compiled once, into $(CARGO_TARGET_DIR): about 30 minutes on two cores, 8 on eight"; fi
+
+# A model built by models/build.py, verified there against the hashes of models/manifest.toml.
+$(BUNDLED)/model.onnx: $(VENV)/.packages $(wildcard models/*)
+	@echo "== Model: all-MiniLM-L6-v2"
+	@$(BIN)/python models/build.py --cache $(CACHE)
+	@mkdir -p $(@D) && cp $(MODEL)/* $(@D)/ && touch $@
+
+$(VENV)/.packages: python/requirements-dev.txt models/requirements.txt | prerequisites
+	@echo "== Python packages into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r python/requirements-dev.txt -r models/requirements.txt
+	@touch $@
+
+$(CACHE)/libclang/.installed: | $(VENV)/.packages
+	@echo "== libclang (reads RocksDB's headers) into $(CACHE)/libclang"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade --target $(CACHE)/libclang $(LIBCLANG)
+	@touch $@
+
+.PHONY: prerequisites
+prerequisites:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.92 or later, https://rustup.rs" >&2; exit 1; }
+	@command -v gcc >/dev/null && command -v g++ >/dev/null || \
+	  { echo "A C and C++ compiler is missing: install gcc and g++ (Debian: build-essential)" >&2; exit 1; }
+	@command -v $(PYTHON) >/dev/null && $(PYTHON) -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))' \
+	  2>/dev/null || { echo "Python 3.10 or later with venv is missing (Debian: python3-venv), or name one: make PYTHON=…" >&2; exit 1; }

@@ -1,0 +1,251 @@
+//! The RocksDB instance: how it is opened and tuned, and the few calls the rest of the crate makes.
+
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::schema::{self, FAMILIES};
+use rocksdb::{
+    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
+    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
+    ReadOptions, WriteBatch, WriteOptions,
+};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Open RocksDB with the column families of the schema.
+pub(crate) struct Db {
+    db: DB,
+    write_options: WriteOptions,
+    sync_options: WriteOptions,
+}
+
+/// The store at one moment; writes that come later are not seen through it.
+pub(crate) type Snapshot<'a> = rocksdb::Snapshot<'a>;
+
+impl Db {
+    /// Opens or creates the database in the existing directory `path`.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
+        let database = database_options(options);
+        let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
+        let descriptors = FAMILIES
+            .iter()
+            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)));
+        let db = DB::open_cf_descriptors(&database, path, descriptors)?;
+        let mut write_options = WriteOptions::default();
+        write_options.set_sync(options.sync_writes);
+        let mut sync_options = WriteOptions::default();
+        sync_options.set_sync(true);
+        Ok(Self {
+            db,
+            write_options,
+            sync_options,
+        })
+    }
+
+    /// Names of the column families in `path`, without opening the database.
+    pub(crate) fn families(path: &Path) -> Result<Vec<String>> {
+        Ok(DB::list_cf(&rocksdb::Options::default(), path)?)
+    }
+
+    /// Whether the only family of the database at `path`, `default`, holds nothing.
+    pub(crate) fn default_family_is_empty(path: &Path) -> Result<bool> {
+        let db = DB::open_for_read_only(&rocksdb::Options::default(), path, false)?;
+        let mut iterator = db.raw_iterator();
+        iterator.seek_to_first();
+        iterator.status()?;
+        Ok(!iterator.valid())
+    }
+
+    /// The handle of a family of the schema.
+    pub(crate) fn family(&self, name: &str) -> Result<&ColumnFamily> {
+        self.db.cf_handle(name).ok_or_else(|| {
+            Error::Corruption(format!(
+                "the column family `{name}` is missing; restore the store from a backup"
+            ))
+        })
+    }
+
+    /// The value of `key`, pinned where RocksDB holds it: no copy.
+    pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
+        Ok(self.db.get_pinned_cf(self.family(family)?, key)?)
+    }
+
+    /// The values of `keys`, in their order.
+    pub(crate) fn multi_get<K: AsRef<[u8]>>(
+        &self,
+        family: &str,
+        keys: &[K],
+    ) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
+        let family = self.family(family)?;
+        let found = self.db.batched_multi_get_cf(family, keys, false);
+        found
+            .into_iter()
+            .map(|value| value.map_err(Error::from))
+            .collect()
+    }
+
+    /// Writes everything in `batch`, or nothing.
+    pub(crate) fn write(&self, batch: WriteBatch) -> Result<()> {
+        Ok(self.db.write_opt(batch, &self.write_options)?)
+    }
+
+    /// As [`Self::write`], durable against power loss when it returns.
+    pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<()> {
+        Ok(self.db.write_opt(batch, &self.sync_options)?)
+    }
+
+    /// Calls `visit` with every entry of `family` from `start` on and before `end`, in order, until it breaks.
+    pub(crate) fn scan<F>(
+        &self,
+        family: &str,
+        start: &[u8],
+        end: &[u8],
+        snapshot: Option<&Snapshot<'_>>,
+        mut visit: F,
+    ) -> Result<()>
+    where
+        F: FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
+    {
+        let mut options = ReadOptions::default();
+        options.set_iterate_upper_bound(end);
+        if let Some(snapshot) = snapshot {
+            options.set_snapshot(snapshot);
+        }
+        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+        iterator.seek(start);
+        while let Some((key, value)) = iterator.item() {
+            if visit(key, value)?.is_break() {
+                return Ok(());
+            }
+            iterator.next();
+        }
+        Ok(iterator.status()?)
+    }
+
+    /// The last key of `family` at or after `start` and before `end`.
+    pub(crate) fn last_key(
+        &self,
+        family: &str,
+        start: &[u8],
+        end: &[u8],
+    ) -> Result<Option<Vec<u8>>> {
+        let mut options = ReadOptions::default();
+        options.set_iterate_range(start..end);
+        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+        iterator.seek_to_last();
+        iterator.status()?;
+        Ok(iterator.key().map(<[u8]>::to_vec))
+    }
+
+    /// Every later read through the result sees the store as it is now.
+    pub(crate) fn snapshot(&self) -> Snapshot<'_> {
+        self.db.snapshot()
+    }
+
+    /// Makes every write so far durable and moves it from the log to table files.
+    pub(crate) fn flush(&self) -> Result<()> {
+        self.sync_log()?;
+        let families = FAMILIES
+            .iter()
+            .map(|name| self.family(name))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(self.db.flush_cfs_opt(&families, &FlushOptions::default())?)
+    }
+
+    /// Makes every write so far durable against power loss.
+    pub(crate) fn sync_log(&self) -> Result<()> {
+        Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Ends background flushes and compactions; nothing acknowledged is lost by it.
+    pub(crate) fn stop_background_work(&self) {
+        self.db.cancel_all_background_work(true);
+    }
+
+    /// Rewrites every family so that removed data no longer takes space.
+    pub(crate) fn compact(&self) -> Result<()> {
+        let mut options = CompactOptions::default();
+        options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
+        for name in FAMILIES {
+            self.db.compact_range_cf_opt(
+                self.family(name)?,
+                None::<&[u8]>,
+                None::<&[u8]>,
+                &options,
+            );
+        }
+        Ok(())
+    }
+
+    /// Bytes of table and blob files of all families.
+    pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for name in FAMILIES {
+            for property in [
+                c"rocksdb.total-sst-files-size",
+                c"rocksdb.total-blob-file-size",
+            ] {
+                bytes += self
+                    .db
+                    .property_int_value_cf(self.family(name)?, property)?
+                    .unwrap_or(0);
+            }
+        }
+        Ok(bytes)
+    }
+}
+
+fn database_options(options: &Options) -> rocksdb::Options {
+    let mut database = rocksdb::Options::default();
+    database.create_if_missing(true);
+    database.create_missing_column_families(true);
+    database.set_paranoid_checks(true);
+    // A record torn at the end of the log was never acknowledged and is dropped; damage anywhere before it is an
+    // error instead of a silent loss of everything after it.
+    database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    database.set_db_write_buffer_size(usize_of(options.write_buffer_bytes));
+    // The log is kept until the slowest family has flushed; this bounds it.
+    database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(4));
+    database.increase_parallelism(2);
+    database.set_max_open_files(512);
+    database.set_keep_log_file_num(2);
+    database.set_max_log_file_size(1 << 20);
+    database.set_log_level(LogLevel::Warn);
+    database.set_stats_dump_period_sec(0);
+    database.set_stats_persist_period_sec(0);
+    database.set_bytes_per_sync(1 << 20);
+    if options.enable_statistics {
+        database.enable_statistics();
+    }
+    database
+}
+
+fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Options {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    // Index and filter blocks count against the cache, so that its size bounds the memory of the store.
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    let looked_up_by_key = matches!(
+        name,
+        schema::KEYS | schema::OBJECTS | schema::OBJECT_META | schema::DIGESTS | schema::VECTORS
+    );
+    if looked_up_by_key && options.bloom_bits_per_key > 0 {
+        table.set_bloom_filter(f64::from(options.bloom_bits_per_key), false);
+        table.set_optimize_filters_for_memory(true);
+    }
+    let mut family = rocksdb::Options::default();
+    family.set_block_based_table_factory(&table);
+    family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
+    // Digests and vectors are noise to a compressor.
+    family.set_compression_type(match name {
+        schema::DIGESTS | schema::VECTORS => DBCompressionType::None,
+        _ => DBCompressionType::Lz4,
+    });
+    family
+}
+
+/// A size of the options as `usize`; validated to fit far below the limits of 64-bit machines.
+fn usize_of(bytes: u64) -> usize {
+    usize::try_from(bytes).unwrap_or(usize::MAX)
+}

@@ -1,0 +1,101 @@
+//! The one error type of the crate. Every message says what was expected, what was found and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// Result of every fallible operation of this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What can go wrong. A failed write leaves the store as it was.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The key is not in the store, or has expired.
+    #[error("key not found: {0}")]
+    NotFound(String),
+    /// An argument or option is out of its range, or contradicts what is on disk.
+    #[error("{0}")]
+    InvalidArgument(String),
+    /// The operating system refused a read or a write: permissions, disk space, a path that is not a directory.
+    #[error("{0}")]
+    Io(String),
+    /// Bytes on disk are not what was written there.
+    #[error("{0}")]
+    Corruption(String),
+    /// Another process or another handle of this process has the store open.
+    #[error("{0}")]
+    Busy(String),
+    /// A lock was not free within `lock_timeout_ms`, or RocksDB gave up waiting.
+    #[error("{0}")]
+    TimedOut(String),
+    /// The store was closed before the call, or while it waited.
+    #[error("the store at {0} is closed; open it again with prestige.open()")]
+    Closed(PathBuf),
+    /// The store was opened before a fork: locks, threads and file handles of the parent cannot be used here.
+    #[error(
+        "the store at {path} was opened by process {opened_by} and cannot be used in its forked child {child}; \
+         open stores after the fork, or use the `spawn` start method of multiprocessing"
+    )]
+    Forked {
+        /// Directory of the store.
+        path: PathBuf,
+        /// Process id that opened it.
+        opened_by: u32,
+        /// Process id that made the call.
+        child: u32,
+    },
+    /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
+    #[error("{0}")]
+    Model(String),
+}
+
+impl Error {
+    /// A key for an error message: as text where it is UTF-8, escaped otherwise, cut at 200 bytes.
+    pub(crate) fn not_found(key: &[u8]) -> Self {
+        let shown = key.get(..200).unwrap_or(key).escape_ascii().to_string();
+        let shown = match std::str::from_utf8(key) {
+            Ok(text) if key.len() <= 200 => text.to_owned(),
+            _ => shown,
+        };
+        Self::NotFound(shown)
+    }
+
+    pub(crate) fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {
+        Self::Io(format!("cannot {action} {}: {error}", path.display()))
+    }
+
+    /// A record of the store that does not decode.
+    pub(crate) fn record(family: &str, expected: usize, found: usize) -> Self {
+        Self::Corruption(format!(
+            "a record of the `{family}` family should have {expected} bytes and has {found}; restore the store from \
+             a backup"
+        ))
+    }
+}
+
+impl From<rocksdb::Error> for Error {
+    fn from(error: rocksdb::Error) -> Self {
+        use rocksdb::ErrorKind;
+        let message = format!("RocksDB: {error}");
+        match error.kind() {
+            ErrorKind::Corruption => Self::Corruption(format!(
+                "{message}; the files of the store are damaged, restore them from a backup"
+            )),
+            ErrorKind::InvalidArgument | ErrorKind::NotSupported => Self::InvalidArgument(message),
+            ErrorKind::TimedOut | ErrorKind::Expired => Self::TimedOut(message),
+            ErrorKind::Busy | ErrorKind::TryAgain => Self::Busy(message),
+            _ => Self::Io(message),
+        }
+    }
+}
+
+impl From<prestige_embed::EmbedError> for Error {
+    fn from(error: prestige_embed::EmbedError) -> Self {
+        Self::Model(error.to_string())
+    }
+}
+
+impl From<prestige_index::IndexError> for Error {
+    fn from(error: prestige_index::IndexError) -> Self {
+        Self::Io(format!("vector index: {error}"))
+    }
+}

@@ -1,0 +1,146 @@
+//! Version of the on-disk format, and what the directory must look like before RocksDB sees it.
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::options::DedupMode;
+use crate::schema::{FAMILIES, KEYS, OBJECTS, SYSTEM};
+use rocksdb::WriteBatch;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Version that this code writes.
+pub(crate) const VERSION: u32 = 1;
+
+const VERSION_RECORD: &[u8] = b"format";
+const MODE_RECORD: &[u8] = b"dedup_mode";
+
+/// Makes sure that `path` is a directory in which a store can be opened or created.
+pub(crate) fn prepare_directory(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path)
+        .map_err(|error| Error::io("create the store directory", path, &error))?;
+    let entries = std::fs::read_dir(path)
+        .map_err(|error| Error::io("read the store directory", path, &error))?;
+    if path.join("CURRENT").is_file() {
+        return check_families(path);
+    }
+    // RocksDB would take a store that has lost its CURRENT file for a new one, and delete its table files.
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io("read the store directory", path, &error))?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".blob") {
+            return Err(Error::Corruption(format!(
+                "{} holds files of a store ({name}) but its CURRENT file is missing; restore the store from a backup",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a RocksDB database that is not a store, before any family is added to it.
+fn check_families(path: &Path) -> Result<()> {
+    let found = Db::families(path).map_err(|error| opening(path, error))?;
+    let foreign = found
+        .iter()
+        .find(|name| *name != "default" && !FAMILIES.contains(&name.as_str()));
+    // A crash while the store was created may have left it with some of its families and without data.
+    if foreign.is_none() && (found.len() > 1 || Db::default_family_is_empty(path)?) {
+        return Ok(());
+    }
+    let foreign = foreign.map_or("default", String::as_str);
+    Err(Error::InvalidArgument(format!(
+        "{} is a RocksDB database but no Prestige store: it has data in the column family `{foreign}`; choose another \
+         directory",
+        path.display()
+    )))
+}
+
+/// Checks the version record and returns the mode the store was created with; a new store gets both records.
+pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<DedupMode> {
+    let Some(version) = db.get(SYSTEM, VERSION_RECORD)? else {
+        if !is_empty(db)? {
+            return Err(Error::Corruption(format!(
+                "{} has keys but no format record; restore the store from a backup",
+                path.display()
+            )));
+        }
+        let mode = wanted.unwrap_or(DedupMode::Exact);
+        create(db, mode)?;
+        return Ok(mode);
+    };
+    let version = version.as_ref().try_into().map(u32::from_be_bytes);
+    let version = version.map_err(|_| Error::record(SYSTEM, 4, 0))?;
+    if version != VERSION {
+        return Err(Error::InvalidArgument(format!(
+            "the store at {} has format version {version} and this release reads version {VERSION}; open it with a \
+             newer release",
+            path.display()
+        )));
+    }
+    let mode = match db.get(SYSTEM, MODE_RECORD)?.as_deref() {
+        Some([0]) => DedupMode::Exact,
+        Some([1]) => DedupMode::Semantic,
+        other => return Err(Error::record(SYSTEM, 1, other.map_or(0, <[u8]>::len))),
+    };
+    match wanted {
+        Some(wanted) if wanted != mode => Err(Error::InvalidArgument(format!(
+            "the store at {} was created with dedup_mode {mode} and cannot be opened with {wanted}: leave dedup_mode \
+             unset, or copy its keys and values into a new store",
+            path.display()
+        ))),
+        _ => Ok(mode),
+    }
+}
+
+fn create(db: &Db, mode: DedupMode) -> Result<()> {
+    let mut batch = WriteBatch::default();
+    let system = db.family(SYSTEM)?;
+    batch.put_cf(system, VERSION_RECORD, VERSION.to_be_bytes());
+    let mode = match mode {
+        DedupMode::Exact => 0,
+        DedupMode::Semantic => 1,
+    };
+    batch.put_cf(system, MODE_RECORD, [mode]);
+    db.write_synced(batch)
+}
+
+fn is_empty(db: &Db) -> Result<bool> {
+    let mut empty = true;
+    for family in [KEYS, OBJECTS] {
+        db.scan(family, b"", &[0xff; 5], None, |_, _| {
+            empty = false;
+            Ok(ControlFlow::Break(()))
+        })?;
+    }
+    Ok(empty)
+}
+
+/// What a failure of RocksDB to open means to the user.
+pub(crate) fn opening(path: &Path, error: Error) -> Error {
+    let message = error.to_string();
+    if message.contains("LOCK")
+        && (message.contains("lock hold by") || message.contains("While lock file"))
+    {
+        return Error::Busy(format!(
+            "the store at {} is open already, in this process or another one. One process owns a store at a time: use \
+             the open handle, close it, or give each process its own directory",
+            path.display()
+        ));
+    }
+    // A store whose own files are gone or cut short is damaged, whatever the operating system calls it.
+    let damaged = [".sst", ".log", "MANIFEST-", "CURRENT"]
+        .iter()
+        .any(|file| message.contains(file));
+    if damaged
+        && (message.contains("No such file")
+            || message.contains("truncated")
+            || message.contains("too short"))
+    {
+        return Error::Corruption(format!(
+            "{message}; files of the store at {} are missing or cut short, restore them from a backup",
+            path.display()
+        ));
+    }
+    error
+}

@@ -1,0 +1,197 @@
+//! Figures of a store: reads of counters and of the ends of time-ordered families, never a scan of the store.
+
+use crate::clock::MICROS_PER_SECOND;
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::options::DedupMode;
+use crate::schema::{ACCESS, CREATED, EXPIRY, namespace_end, numbered_key, split_number, time_key};
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+/// Figures of a store at one moment.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Health {
+    /// How values are deduplicated.
+    pub dedup_mode: DedupMode,
+    /// Keys, the expired and not yet swept among them.
+    pub total_keys: u64,
+    /// Distinct values.
+    pub total_objects: u64,
+    /// Bytes of all keys and all distinct values, before compression.
+    pub total_bytes: u64,
+    /// Keys per distinct value; 1 for an empty store.
+    pub dedup_ratio: f64,
+    /// Bytes of values that deduplication did not store again.
+    pub bytes_saved: u64,
+    /// Bytes of the table files on disk; what is still in memory and in the log comes on top.
+    pub bytes_on_disk: u64,
+    /// Keys that have expired and are not swept yet.
+    pub expired_keys: u64,
+    /// Objects that no key points at.
+    pub orphaned_objects: u64,
+    /// Seconds since the oldest put of a key that is still there; 0 for an empty store.
+    pub oldest_key_age_seconds: u64,
+    /// Seconds since the latest access that is on record; 0 for an empty store.
+    pub newest_access_age_seconds: u64,
+    /// Seconds since the last sweep; `None`: not since the store was opened.
+    pub last_sweep_age_seconds: Option<u64>,
+    /// Vectors in the index; 0 in exact mode.
+    pub index_vectors: u64,
+    /// Index operations since the last checkpoint; 0 in exact mode.
+    pub index_log_entries: u64,
+    /// Whether the live index follows every write; `false` only after an index failure, until the store is reopened.
+    pub index_ok: bool,
+}
+
+/// One figure of [`Health::figures`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Figure {
+    /// A count, bytes or whole seconds.
+    Integer(u64),
+    /// A ratio.
+    Float(f64),
+    /// A name.
+    Text(&'static str),
+    /// Yes or no.
+    Boolean(bool),
+    /// Not known.
+    Unknown,
+}
+
+impl Health {
+    /// Every figure with the name under which Python and HTTP show it. Names in `_s` are whole seconds.
+    #[must_use]
+    pub fn figures(&self) -> Vec<(&'static str, Figure)> {
+        use Figure::{Boolean, Float, Integer, Text, Unknown};
+        let mode = match self.dedup_mode {
+            DedupMode::Exact => "exact",
+            DedupMode::Semantic => "semantic",
+        };
+        vec![
+            ("total_keys", Integer(self.total_keys)),
+            ("total_objects", Integer(self.total_objects)),
+            ("total_bytes", Integer(self.total_bytes)),
+            ("dedup_ratio", Float(self.dedup_ratio)),
+            ("dedup_mode", Text(mode)),
+            ("bytes_saved", Integer(self.bytes_saved)),
+            ("bytes_on_disk", Integer(self.bytes_on_disk)),
+            ("expired_objects", Integer(self.expired_keys)),
+            ("orphaned_objects", Integer(self.orphaned_objects)),
+            ("oldest_object_age_s", Integer(self.oldest_key_age_seconds)),
+            (
+                "newest_access_age_s",
+                Integer(self.newest_access_age_seconds),
+            ),
+            (
+                "last_sweep_age_s",
+                self.last_sweep_age_seconds.map_or(Unknown, Integer),
+            ),
+            ("index_vectors", Integer(self.index_vectors)),
+            ("index_log_entries", Integer(self.index_log_entries)),
+            ("index_ok", Boolean(self.index_ok)),
+        ]
+    }
+}
+
+impl Engine {
+    pub(crate) fn count_keys(&self, namespace: &Namespace, approximate: bool) -> Result<u64> {
+        let keys = u64::try_from(namespace.totals.get().keys).unwrap_or(0);
+        if approximate {
+            return Ok(keys);
+        }
+        Ok(keys.saturating_sub(self.count_expired(namespace)?))
+    }
+
+    /// Expired keys that are still there: a read of as many entries.
+    fn count_expired(&self, namespace: &Namespace) -> Result<u64> {
+        let end = time_key(namespace.id, self.now_us().saturating_add(1), b"");
+        let mut expired = 0;
+        self.db.scan(
+            EXPIRY,
+            &numbered_key(namespace.id, 0),
+            &end,
+            None,
+            |_, _| {
+                expired += 1;
+                Ok(ControlFlow::Continue(()))
+            },
+        )?;
+        Ok(expired)
+    }
+
+    pub(crate) fn health(&self, namespace: &Namespace) -> Result<Health> {
+        let totals = namespace.totals.get();
+        let unsigned = |figure: i64| u64::try_from(figure).unwrap_or(0);
+        let now_us = self.now_us();
+        let age = |time_us: u64| now_us.saturating_sub(time_us) / MICROS_PER_SECOND;
+        let (index_log_entries, index_vectors) = namespace
+            .semantic
+            .as_ref()
+            .map_or((0, 0), |semantic| semantic.log_and_index_len());
+        let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
+        let oldest = self.first_time(namespace, CREATED)?;
+        let newest = self
+            .last_time(namespace, ACCESS)?
+            .max(self.last_time(namespace, CREATED)?);
+        Ok(Health {
+            dedup_mode: self.mode,
+            total_keys: unsigned(totals.keys),
+            total_objects: unsigned(totals.objects),
+            total_bytes: namespace.total_bytes(),
+            dedup_ratio: dedup_ratio(totals.keys, totals.objects),
+            bytes_saved: unsigned(totals.logical_bytes.saturating_sub(totals.object_bytes)),
+            bytes_on_disk: self.db.bytes_on_disk()?,
+            expired_keys: self.count_expired(namespace)?,
+            orphaned_objects: unsigned(totals.orphans),
+            oldest_key_age_seconds: oldest.map_or(0, age),
+            newest_access_age_seconds: newest.map_or(0, age),
+            last_sweep_age_seconds: (last_sweep_us != 0).then(|| age(last_sweep_us)),
+            index_vectors,
+            index_log_entries,
+            index_ok: namespace
+                .semantic
+                .as_ref()
+                .is_none_or(|semantic| !semantic.is_stale()),
+        })
+    }
+
+    fn first_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {
+        let mut first = None;
+        let end = namespace_end(namespace.id);
+        self.db.scan(
+            family,
+            &numbered_key(namespace.id, 0),
+            &end,
+            None,
+            |entry, _| {
+                first = Some(split_number(family, entry)?.0);
+                Ok(ControlFlow::Break(()))
+            },
+        )?;
+        Ok(first)
+    }
+
+    fn last_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {
+        let last = self.db.last_key(
+            family,
+            &numbered_key(namespace.id, 0),
+            &namespace_end(namespace.id),
+        )?;
+        last.map(|entry| Ok(split_number(family, &entry)?.0))
+            .transpose()
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a ratio for people; counts stay far below 2^53"
+)]
+fn dedup_ratio(keys: i64, objects: i64) -> f64 {
+    if objects > 0 {
+        keys as f64 / objects as f64
+    } else {
+        1.0
+    }
+}

@@ -1,0 +1,60 @@
+//! The store of Prestige: one copy of every distinct value, on RocksDB.
+//!
+//! Keys point at objects. Two keys whose values are the same bytes (exact mode), or mean the same (semantic mode),
+//! share one object.
+//!
+//! ```
+//! use prestige_core::{Options, Store};
+//!
+//! let directory = tempfile::tempdir()?;
+//! let store = Store::open(directory.path(), Options::default())?;
+//! store.put(b"greeting", b"hello", None)?;
+//! store.put(b"salutation", b"hello", None)?;
+//! assert_eq!(store.get(b"greeting")?.as_deref(), Some(&b"hello"[..]));
+//! assert_eq!(store.count_keys(true)?, 2);
+//! assert_eq!(store.count_unique_values()?, 1);
+//! assert!(store.verify()?.is_empty());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Layout
+//!
+//! - `store/`: the handle, and put, get, remove, list, open
+//! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
+//! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background thread
+//! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
+//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB
+//! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
+
+mod clock;
+mod counters;
+mod db;
+mod digest;
+mod engine;
+mod error;
+mod fork;
+mod format;
+mod health;
+mod lifetime;
+mod locks;
+mod mutation;
+mod normalize;
+mod object_ids;
+mod options;
+mod record;
+mod schema;
+mod semantic;
+mod store;
+mod verify;
+mod worker;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use digest::{DIGEST_BYTES, Digest};
+pub use error::{Error, Result};
+pub use health::{Figure, Health};
+pub use normalize::NormalizationMode;
+pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
+/// The embedding stage, for callers that make or bring an embedder.
+pub use prestige_embed as embed;
+pub use store::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Store};
+pub use verify::Violation;

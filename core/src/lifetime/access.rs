@@ -1,0 +1,79 @@
+//! Access times: noted in memory by readers, written by the background thread.
+
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::locks::key_stripe;
+use crate::mutation::Mutation;
+use crate::record::KeyRecord;
+use crate::schema::{NamespaceId, user_key};
+use crate::store::remove::REMOVE_BATCH;
+use parking_lot::Mutex;
+use std::collections::HashMap;
+
+/// Most accesses kept for the background thread. Beyond it notes are dropped: eviction order is approximate, memory
+/// is not.
+const CAPACITY: usize = 65_536;
+
+/// Accesses not yet written.
+///
+/// A mutex, not a lock-free map: a key is noted at most once in `lru_update_interval_seconds`, so readers meet here
+/// rarely.
+#[derive(Debug, Default)]
+pub(crate) struct AccessBuffer(Mutex<HashMap<(NamespaceId, Vec<u8>), u64>>);
+
+impl AccessBuffer {
+    pub(crate) fn note(&self, namespace: NamespaceId, key: &[u8], now_us: u64) {
+        let mut notes = self.0.lock();
+        if notes.len() < CAPACITY {
+            notes.insert((namespace, key.to_vec()), now_us);
+        }
+    }
+
+    fn take(&self) -> HashMap<(NamespaceId, Vec<u8>), u64> {
+        std::mem::take(&mut self.0.lock())
+    }
+}
+
+impl Engine {
+    /// Writes the noted access times into the key records and the `access` family.
+    pub(crate) fn fold_accesses(&self) -> Result<()> {
+        let mut notes: Vec<_> = self.accesses.take().into_iter().collect();
+        notes.sort_unstable();
+        for namespace in self.namespaces() {
+            let own: Vec<_> = notes
+                .iter()
+                .filter(|((id, _), _)| *id == namespace.id)
+                .map(|((_, key), time_us)| (key.as_slice(), *time_us))
+                .collect();
+            for batch in own.chunks(REMOVE_BATCH) {
+                self.refresh_access_times(namespace, batch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn refresh_access_times(&self, namespace: &Namespace, accesses: &[(&[u8], u64)]) -> Result<()> {
+        let stripes = accesses
+            .iter()
+            .map(|(key, _)| key_stripe(&user_key(namespace.id, key)))
+            .collect();
+        let mut guards = self.key_locks.lock(stripes)?;
+        let mut mutation = Mutation::new(self, namespace);
+        for (key, time_us) in accesses {
+            if let Some(old) = self
+                .key_record(namespace, key)?
+                .filter(|old| old.accessed_us < *time_us)
+            {
+                mutation.put_key(
+                    key,
+                    Some(&old),
+                    &KeyRecord {
+                        accessed_us: *time_us,
+                        ..old
+                    },
+                )?;
+            }
+        }
+        mutation.commit(&mut guards, false, None).map(drop)
+    }
+}

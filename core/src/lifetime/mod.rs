@@ -1,0 +1,71 @@
+//! How keys end: TTL, sweep, prune, eviction; and the access times that order eviction.
+//!
+//! Everything here works through the time-ordered families in bounded batches: cost grows with what is removed, not
+//! with the store, other threads come between the batches, and a crash between two leaves a valid store.
+
+pub(crate) mod access;
+pub(crate) mod evict;
+mod prune;
+mod sweep;
+
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::mutation::Removed;
+use crate::record::KeyRecord;
+use crate::schema::{numbered_key, split_number, time_key};
+use crate::store::remove::REMOVE_BATCH;
+use std::ops::ControlFlow;
+
+/// Bytes of a key, of the user or of a family.
+type Key = Vec<u8>;
+
+impl Engine {
+    /// Removes every key that `family` lists with a time before `before_us` and whose record satisfies `condition`.
+    fn remove_before(
+        &self,
+        namespace: &Namespace,
+        family: &'static str,
+        before_us: u64,
+        delete_orphans: bool,
+        condition: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<Removed> {
+        let mut removed = Removed::default();
+        let mut cursor = numbered_key(namespace.id, 0).to_vec();
+        loop {
+            let (batch, last) =
+                self.oldest_keys(namespace, family, &cursor, before_us, REMOVE_BATCH)?;
+            let Some(last) = last else { return Ok(removed) };
+            let part = self.remove_keys(namespace, &batch, delete_orphans, &condition)?;
+            removed.keys += part.keys;
+            removed.objects += part.objects;
+            cursor = last;
+            cursor.push(0);
+        }
+    }
+
+    /// At most `limit` keys that `family` lists from `cursor` on with a time before `before_us`, oldest first, and
+    /// the last entry read.
+    pub(crate) fn oldest_keys(
+        &self,
+        namespace: &Namespace,
+        family: &'static str,
+        cursor: &[u8],
+        before_us: u64,
+        limit: usize,
+    ) -> Result<(Vec<Key>, Option<Key>)> {
+        let end = time_key(namespace.id, before_us, b"");
+        let (mut keys, mut last) = (Vec::new(), None);
+        self.db.scan(family, cursor, &end, None, |entry, _| {
+            keys.push(split_number(family, entry)?.1.to_vec());
+            if keys.len() < limit {
+                return Ok(ControlFlow::Continue(()));
+            }
+            last = Some(entry.to_vec());
+            Ok(ControlFlow::Break(()))
+        })?;
+        if last.is_none() && !keys.is_empty() {
+            last = Some(end);
+        }
+        Ok((keys, last))
+    }
+}

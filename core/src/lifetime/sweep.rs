@@ -1,0 +1,85 @@
+//! Sweep: expired keys and objects without a key.
+
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::locks::digest_stripe;
+use crate::mutation::Mutation;
+use crate::record::ObjectMeta;
+use crate::schema::{EXPIRY, OBJECT_META, ORPHANS, namespace_end, numbered_key, split_number};
+use crate::store::remove::REMOVE_BATCH;
+use std::ops::ControlFlow;
+use std::sync::atomic::Ordering;
+
+impl Engine {
+    /// Removes expired keys and unreferenced objects. Returns the number of objects deleted.
+    pub(crate) fn sweep(&self, namespace: &Namespace) -> Result<u64> {
+        let now_us = self.now_us();
+        let expired = self.remove_expired(namespace, now_us, true)?;
+        let orphans = self.remove_orphans(namespace)?;
+        namespace.last_sweep_us.store(now_us, Ordering::Relaxed);
+        Ok(expired.objects + orphans)
+    }
+
+    /// Removes the keys that have expired at `now_us`.
+    pub(super) fn remove_expired(
+        &self,
+        namespace: &Namespace,
+        now_us: u64,
+        delete_orphans: bool,
+    ) -> Result<crate::mutation::Removed> {
+        let before_us = now_us.saturating_add(1);
+        self.remove_before(namespace, EXPIRY, before_us, delete_orphans, |record| {
+            record.is_expired(now_us)
+        })
+    }
+
+    /// Deletes the objects that no key points at. Returns their number.
+    pub(crate) fn remove_orphans(&self, namespace: &Namespace) -> Result<u64> {
+        let (mut deleted, mut cursor) = (0, 0);
+        loop {
+            let mut ids = Vec::new();
+            let start = numbered_key(namespace.id, cursor);
+            self.db.scan(
+                ORPHANS,
+                &start,
+                &namespace_end(namespace.id),
+                None,
+                |entry, _| {
+                    ids.push(split_number(ORPHANS, entry)?.0);
+                    Ok(if ids.len() < REMOVE_BATCH {
+                        ControlFlow::Continue(())
+                    } else {
+                        ControlFlow::Break(())
+                    })
+                },
+            )?;
+            let Some(last) = ids.last() else {
+                return Ok(deleted);
+            };
+            cursor = last.saturating_add(1);
+            deleted += self.remove_orphan_batch(namespace, &ids)?;
+        }
+    }
+
+    fn remove_orphan_batch(&self, namespace: &Namespace, ids: &[u64]) -> Result<u64> {
+        // No key is involved: any one key stripe serves for the counters.
+        let mut keys = self.key_locks.lock(vec![0])?;
+        let digest_of = |id: &u64| -> Result<Option<ObjectMeta>> {
+            let meta = self.db.get(OBJECT_META, &numbered_key(namespace.id, *id))?;
+            meta.map(|encoded| ObjectMeta::decode(&encoded)).transpose()
+        };
+        let mut stripes = Vec::with_capacity(ids.len());
+        for id in ids {
+            stripes.extend(digest_of(id)?.map(|meta| digest_stripe(&meta.digest)));
+        }
+        let _digests = self.digest_locks.lock(stripes)?;
+        let mut mutation = Mutation::new(self, namespace);
+        for id in ids {
+            // A put may have taken the object up again, or another sweep deleted it, before the stripes were ours.
+            if digest_of(id)?.is_some_and(|meta| meta.refcount == 0) {
+                mutation.visit_object(*id)?;
+            }
+        }
+        Ok(mutation.commit(&mut keys, true, None)?.objects)
+    }
+}

@@ -1,0 +1,327 @@
+//! One atomic change of a namespace: everything it writes goes into one `WriteBatch`.
+//!
+//! The caller holds the key stripes of every key and the digest stripes of every object it touches. Refcounts are
+//! counted in memory and written once in [`Mutation::commit`], so a batch of puts may release and reference one
+//! object many times. Only after the write has succeeded do the counters and the live index follow; a failed write
+//! changes nothing.
+
+use crate::counters::{Counters, counters_key};
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::locks::StripeGuards;
+use crate::record::{KeyRecord, LogEntry, ObjectMeta};
+use crate::schema::{
+    ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
+    digest_key, numbered_key, time_key, user_key,
+};
+use crate::semantic::SemanticGuard;
+use rocksdb::WriteBatch;
+use std::collections::HashMap;
+
+/// Guards of the key stripes a mutation needs.
+pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
+
+/// A change in the making.
+pub(crate) struct Mutation<'a> {
+    engine: &'a Engine,
+    namespace: &'a Namespace,
+    batch: WriteBatch,
+    change: Counters,
+    /// Objects this change touches, by id.
+    objects: HashMap<u64, TouchedObject>,
+    /// Digests of objects created by this change.
+    created: HashMap<Digest, u64>,
+}
+
+struct TouchedObject {
+    meta: ObjectMeta,
+    /// The refcount on disk; `None`: the object is created by this change.
+    refcount_before: Option<u64>,
+    /// The embedding of an object created by this change.
+    vector: Option<Vec<f32>>,
+}
+
+/// What a committed change removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Removed {
+    pub keys: u64,
+    pub objects: u64,
+}
+
+impl<'a> Mutation<'a> {
+    pub(crate) fn new(engine: &'a Engine, namespace: &'a Namespace) -> Self {
+        Self {
+            engine,
+            namespace,
+            batch: WriteBatch::default(),
+            change: Counters::default(),
+            objects: HashMap::new(),
+            created: HashMap::new(),
+        }
+    }
+
+    /// The object that holds the value of `digest`, this change included.
+    pub(crate) fn object_of_digest(&self, digest: &Digest) -> Result<Option<u64>> {
+        match self.created.get(digest) {
+            Some(id) => Ok(Some(*id)),
+            None => self.engine.object_of_digest(self.namespace, digest),
+        }
+    }
+
+    /// The digest of an object, this change included.
+    pub(crate) fn digest_of(&self, id: u64) -> Result<Digest> {
+        match self.objects.get(&id) {
+            Some(object) => Ok(object.meta.digest),
+            None => Ok(self.engine.object_meta(self.namespace, id)?.digest),
+        }
+    }
+
+    /// Embeddings of the objects created by this change: the index does not know them yet.
+    pub(crate) fn created_vectors(&self) -> impl Iterator<Item = (u64, &[f32])> {
+        self.objects
+            .iter()
+            .filter_map(|(id, object)| object.vector.as_deref().map(|vector| (*id, vector)))
+    }
+
+    /// Stores a new object, without a reference yet.
+    pub(crate) fn create_object(
+        &mut self,
+        digest: Digest,
+        value: &[u8],
+        vector: Option<Vec<f32>>,
+    ) -> Result<u64> {
+        let id = self.engine.object_ids.take(&self.engine.db)?;
+        let key = numbered_key(self.namespace.id, id);
+        let meta = ObjectMeta {
+            digest,
+            size: value.len() as u64,
+            refcount: 0,
+            created_us: self.engine.now_us(),
+            has_vector: vector.is_some(),
+        };
+        self.batch
+            .put_cf(self.engine.db.family(OBJECTS)?, key, value);
+        let named = digest_key(self.namespace.id, &digest);
+        self.batch
+            .put_cf(self.engine.db.family(DIGESTS)?, named, id.to_le_bytes());
+        self.change.objects += 1;
+        self.change.object_bytes += signed(meta.size);
+        self.created.insert(digest, id);
+        self.objects.insert(
+            id,
+            TouchedObject {
+                meta,
+                refcount_before: None,
+                vector,
+            },
+        );
+        Ok(id)
+    }
+
+    /// Writes the record of a key that points at `record.object_id`; `old` is what it replaces.
+    pub(crate) fn put_key(
+        &mut self,
+        key: &[u8],
+        old: Option<&KeyRecord>,
+        record: &KeyRecord,
+    ) -> Result<()> {
+        if old.is_none_or(|old| old.object_id != record.object_id) {
+            let size = self.count_reference(record.object_id, 1)?;
+            self.change.logical_bytes += size;
+        }
+        match old {
+            Some(old) => {
+                self.remove_times(key, old)?;
+                if old.object_id != record.object_id {
+                    let size = self.count_reference(old.object_id, -1)?;
+                    self.change.logical_bytes -= size;
+                }
+            }
+            None => {
+                self.change.keys += 1;
+                self.change.key_bytes += signed(key.len() as u64);
+            }
+        }
+        let db = &self.engine.db;
+        self.batch.put_cf(
+            db.family(KEYS)?,
+            user_key(self.namespace.id, key),
+            record.encode(),
+        );
+        for (family, time_us) in times(record) {
+            self.batch.put_cf(
+                db.family(family)?,
+                time_key(self.namespace.id, time_us, key),
+                b"",
+            );
+        }
+        Ok(())
+    }
+
+    /// Removes a key and its reference.
+    pub(crate) fn remove_key(&mut self, key: &[u8], old: &KeyRecord) -> Result<()> {
+        self.remove_times(key, old)?;
+        let size = self.count_reference(old.object_id, -1)?;
+        self.change.logical_bytes -= size;
+        self.change.keys -= 1;
+        self.change.key_bytes -= signed(key.len() as u64);
+        self.batch.delete_cf(
+            self.engine.db.family(KEYS)?,
+            user_key(self.namespace.id, key),
+        );
+        Ok(())
+    }
+
+    /// Touches an object without changing its references, so that [`Self::commit`] deletes it if it has none.
+    pub(crate) fn visit_object(&mut self, id: u64) -> Result<()> {
+        self.count_reference(id, 0).map(drop)
+    }
+
+    fn remove_times(&mut self, key: &[u8], old: &KeyRecord) -> Result<()> {
+        for (family, time_us) in times(old) {
+            self.batch.delete_cf(
+                self.engine.db.family(family)?,
+                time_key(self.namespace.id, time_us, key),
+            );
+        }
+        Ok(())
+    }
+
+    /// Adds to the refcount of an object and returns its size in bytes.
+    fn count_reference(&mut self, id: u64, change: i64) -> Result<i64> {
+        let object = match self.objects.entry(id) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                let meta = self.engine.object_meta(self.namespace, id)?;
+                let refcount_before = Some(meta.refcount);
+                entry.insert(TouchedObject {
+                    meta,
+                    refcount_before,
+                    vector: None,
+                })
+            }
+        };
+        object.meta.refcount = object.meta.refcount.saturating_add_signed(change);
+        Ok(signed(object.meta.size))
+    }
+
+    /// Writes the change. `delete_orphans`: objects without a key go in the same write, otherwise they are left for
+    /// `sweep`. `semantic`: the semantic lock, if the caller holds it already.
+    pub(crate) fn commit(
+        mut self,
+        keys: &mut KeyGuards<'_>,
+        delete_orphans: bool,
+        semantic: Option<SemanticGuard<'a>>,
+    ) -> Result<Removed> {
+        let mut removed = Removed {
+            keys: u64::try_from(-self.change.keys).unwrap_or(0),
+            objects: 0,
+        };
+        let mut index_changes = Vec::new();
+        let objects = std::mem::take(&mut self.objects);
+        for (id, object) in objects {
+            if object.meta.refcount == 0 && delete_orphans {
+                removed.objects += 1;
+                self.delete_object(id, &object)?;
+                if object.meta.has_vector {
+                    index_changes.push((LogEntry::Remove(id), Vec::new()));
+                }
+            } else {
+                self.write_object_meta(id, &object)?;
+                if let Some(vector) = object.vector {
+                    index_changes.push((LogEntry::Add(id), vector));
+                }
+            }
+        }
+        let counters = self.add_counters(keys)?;
+        let batch = std::mem::take(&mut self.batch);
+        match &self.namespace.semantic {
+            Some(stage) if !index_changes.is_empty() => {
+                let guard = match semantic {
+                    Some(guard) => guard,
+                    None => stage.lock()?,
+                };
+                stage.commit(self.engine, self.namespace.id, guard, batch, index_changes)?;
+            }
+            _ => self.engine.db.write(batch)?,
+        }
+        if let Some((slot, counters)) = keys.first_mut().zip(counters) {
+            slot.1.insert(self.namespace.id, counters);
+        }
+        self.namespace.totals.add(&self.change);
+        Ok(removed)
+    }
+
+    fn delete_object(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
+        let db = &self.engine.db;
+        let key = numbered_key(self.namespace.id, id);
+        self.batch.delete_cf(db.family(OBJECTS)?, key);
+        self.batch.delete_cf(db.family(OBJECT_META)?, key);
+        self.batch.delete_cf(
+            db.family(DIGESTS)?,
+            digest_key(self.namespace.id, &object.meta.digest),
+        );
+        if object.refcount_before == Some(0) {
+            self.batch.delete_cf(db.family(ORPHANS)?, key);
+            self.change.orphans -= 1;
+        }
+        self.change.objects -= 1;
+        self.change.object_bytes -= signed(object.meta.size);
+        Ok(())
+    }
+
+    fn write_object_meta(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
+        if object.refcount_before == Some(object.meta.refcount) {
+            return Ok(());
+        }
+        let db = &self.engine.db;
+        let key = numbered_key(self.namespace.id, id);
+        self.batch
+            .put_cf(db.family(OBJECT_META)?, key, object.meta.encode());
+        if object.meta.refcount == 0 {
+            self.batch.put_cf(db.family(ORPHANS)?, key, b"");
+            self.change.orphans += 1;
+        } else if object.refcount_before == Some(0) {
+            self.batch.delete_cf(db.family(ORPHANS)?, key);
+            self.change.orphans -= 1;
+        }
+        Ok(())
+    }
+
+    /// Puts the new counters of the lowest locked stripe into the batch.
+    fn add_counters(&mut self, keys: &KeyGuards<'_>) -> Result<Option<Counters>> {
+        let Some((stripe, guard)) = keys.first() else {
+            return Ok(None);
+        };
+        if self.change == Counters::default() {
+            return Ok(None);
+        }
+        let counters = guard
+            .get(&self.namespace.id)
+            .copied()
+            .unwrap_or_default()
+            .plus(&self.change);
+        let name = counters_key(self.namespace.id, *stripe);
+        self.batch
+            .put_cf(self.engine.db.family(SYSTEM)?, name, counters.encode());
+        Ok(Some(counters))
+    }
+}
+
+/// Families and times under which a key record is listed: invariant 5.
+pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u64)> {
+    let optional = |family, time_us: u64| (time_us != 0).then_some((family, time_us));
+    [
+        Some((CREATED, record.created_us)),
+        optional(EXPIRY, record.expires_us),
+        optional(ACCESS, record.accessed_us),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Sizes are far below 2^63.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,240 @@
+//! Options of a store, their units, defaults and ranges.
+
+use crate::clock::{Clock, SystemClock};
+use crate::error::{Error, Result};
+use crate::normalize::NormalizationMode;
+use prestige_embed::Embedder;
+use std::fmt;
+use std::sync::Arc;
+
+/// Which values share one object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DedupMode {
+    /// Values of identical (normalised) bytes, by SHA-256.
+    Exact,
+    /// Also texts whose embeddings have a cosine similarity of at least the threshold.
+    Semantic,
+}
+
+impl fmt::Display for DedupMode {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Exact => "EXACT",
+            Self::Semantic => "SEMANTIC",
+        })
+    }
+}
+
+/// Makes the embedder of a semantic store; called once, when such a store is opened.
+pub type EmbedderProvider = Arc<dyn Fn() -> Result<Arc<dyn Embedder>> + Send + Sync>;
+
+/// How a store is opened. `Options::default()` is an exact store without limits.
+#[derive(Clone)]
+pub struct Options {
+    /// Which values share one object. `None`: as the store was created, exact for a new one. A store keeps the mode
+    /// it was created with.
+    pub dedup_mode: Option<DedupMode>,
+    /// How text values are normalised before they are hashed and stored.
+    pub normalization_mode: NormalizationMode,
+    /// Longest value that is normalised, in bytes. Default 1 MiB.
+    pub normalization_max_bytes: u64,
+    /// TTL of keys put without one, in seconds; 0: they do not expire.
+    pub default_ttl_seconds: u64,
+    /// Upper bound of `total_bytes`; 0: none. When it is exceeded, least recently used keys are evicted.
+    pub max_store_bytes: u64,
+    /// Share of `max_store_bytes` that automatic eviction leaves, over 0 and at most 1. Default 0.8.
+    pub eviction_target_ratio: f64,
+    /// Whether reads refresh a key's access time. Without it eviction goes by the time of the last put.
+    pub track_access_time: bool,
+    /// A key's access time is refreshed at most once in this many seconds. Default 3,600.
+    pub lru_update_interval_seconds: u64,
+    /// Whether an object is deleted with its last key; otherwise it stays until `sweep`. Default true.
+    pub enable_gc: bool,
+    /// RocksDB block cache, in bytes. Default 64 MiB.
+    pub block_cache_bytes: u64,
+    /// RocksDB write buffers of the whole store, in bytes. Default 64 MiB.
+    pub write_buffer_bytes: u64,
+    /// Bits of the bloom filter a key, 0: no filter. Default 10 (about 1 % false positives).
+    pub bloom_bits_per_key: u32,
+    /// Whether RocksDB gathers statistics.
+    pub enable_statistics: bool,
+    /// Whether every write is synced to disk before it is acknowledged.
+    pub sync_writes: bool,
+    /// Longest wait for another thread's work on the same key or value, in milliseconds. Default 2,000.
+    pub lock_timeout_ms: u64,
+    /// Options of semantic mode; without meaning in exact mode.
+    pub semantic: SemanticOptions,
+    /// Makes the embedder; a semantic store cannot be opened without one.
+    pub embedder: Option<EmbedderProvider>,
+    /// Source of time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Options of semantic mode.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SemanticOptions {
+    /// Least cosine similarity at which two texts share one object, over 0 and at most 1. Default
+    /// [`DEFAULT_THRESHOLD`].
+    pub threshold: f64,
+    /// Longest text that is embedded, in bytes; longer ones deduplicate exactly. Default 8,192.
+    pub max_text_bytes: u64,
+    /// Nearest neighbours that are fetched from the index and scored exactly. Default 8.
+    pub search_k: usize,
+    /// Whether candidates are scored again with their stored vectors before the threshold decides. Default true.
+    pub verify_exact: bool,
+    /// Most vectors of the index; texts beyond it deduplicate exactly. 0: no bound.
+    pub max_index_entries: u64,
+    /// Index operations between background checkpoints; 0: a quarter of the index, at least 4,096.
+    pub index_save_interval: u64,
+    /// Links of a vector in the graph (M of Malkov and Yashunin, arXiv:1603.09320). Default 16.
+    pub hnsw_m: usize,
+    /// Candidates considered when a vector is linked (efConstruction). Default 200.
+    pub hnsw_ef_construction: usize,
+    /// Candidates considered in a search (efSearch). Default 100.
+    pub hnsw_ef_search: usize,
+}
+
+/// Default of [`SemanticOptions::threshold`]; its precision and recall are in `docs/semantic-dedup.md`.
+pub const DEFAULT_THRESHOLD: f64 = 0.97;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dedup_mode: None,
+            normalization_mode: NormalizationMode::None,
+            normalization_max_bytes: 1 << 20,
+            default_ttl_seconds: 0,
+            max_store_bytes: 0,
+            eviction_target_ratio: 0.8,
+            track_access_time: true,
+            lru_update_interval_seconds: 3600,
+            enable_gc: true,
+            block_cache_bytes: 64 << 20,
+            write_buffer_bytes: 64 << 20,
+            bloom_bits_per_key: 10,
+            enable_statistics: false,
+            sync_writes: false,
+            lock_timeout_ms: 2000,
+            semantic: SemanticOptions::default(),
+            embedder: None,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl Default for SemanticOptions {
+    fn default() -> Self {
+        Self {
+            threshold: DEFAULT_THRESHOLD,
+            max_text_bytes: 8192,
+            search_k: 8,
+            verify_exact: true,
+            max_index_entries: 0,
+            index_save_interval: 0,
+            hnsw_m: 16,
+            hnsw_ef_construction: 200,
+            hnsw_ef_search: 100,
+        }
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Options")
+            .field("dedup_mode", &self.dedup_mode)
+            .field("normalization_mode", &self.normalization_mode)
+            .field("default_ttl_seconds", &self.default_ttl_seconds)
+            .field("max_store_bytes", &self.max_store_bytes)
+            .field("semantic", &self.semantic)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Options {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the option, its range and the value found.
+    pub fn validate(&self) -> Result<()> {
+        in_unit_interval("eviction_target_ratio", self.eviction_target_ratio)?;
+        in_unit_interval("semantic_threshold", self.semantic.threshold)?;
+        at_least("lock_timeout_ms", self.lock_timeout_ms, 1)?;
+        at_least("write_buffer_bytes", self.write_buffer_bytes, 1 << 16)?;
+        at_least("semantic_search_k", self.semantic.search_k as u64, 1)?;
+        at_least("hnsw_m", self.semantic.hnsw_m as u64, 2)?;
+        at_least(
+            "hnsw_ef_construction",
+            self.semantic.hnsw_ef_construction as u64,
+            1,
+        )?;
+        at_least("hnsw_ef_search", self.semantic.hnsw_ef_search as u64, 1)?;
+        at_most("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 64)?;
+        at_most("semantic_search_k", self.semantic.search_k as u64, 10_000)?;
+        at_most("hnsw_m", self.semantic.hnsw_m as u64, 512)?;
+        // RocksDB takes sizes as signed 64-bit numbers.
+        at_most("block_cache_bytes", self.block_cache_bytes, 1 << 50)?;
+        at_most("write_buffer_bytes", self.write_buffer_bytes, 1 << 40)
+    }
+}
+
+fn in_unit_interval(name: &str, value: f64) -> Result<()> {
+    if value > 0.0 && value <= 1.0 {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "{name} must be over 0 and at most 1, not {value}"
+    )))
+}
+
+fn at_least(name: &str, value: u64, least: u64) -> Result<()> {
+    if value >= least {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "{name} must be at least {least}, not {value}"
+    )))
+}
+
+fn at_most(name: &str, value: u64, most: u64) -> Result<()> {
+    if value <= most {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "{name} must be at most {most}, not {value}"
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn defaults_are_valid_and_bad_numbers_are_named() {
+        Options::default().validate().unwrap();
+        let refused = |change: fn(&mut Options), name: &str| {
+            let mut options = Options::default();
+            change(&mut options);
+            assert!(options.validate().unwrap_err().to_string().contains(name));
+        };
+        refused(
+            |options| options.eviction_target_ratio = 0.0,
+            "eviction_target_ratio",
+        );
+        refused(
+            |options| options.eviction_target_ratio = f64::NAN,
+            "eviction_target_ratio",
+        );
+        refused(
+            |options| options.semantic.threshold = 1.01,
+            "semantic_threshold",
+        );
+        refused(|options| options.lock_timeout_ms = 0, "lock_timeout_ms");
+        refused(|options| options.semantic.search_k = 0, "semantic_search_k");
+        refused(
+            |options| options.bloom_bits_per_key = 65,
+            "bloom_bits_per_key",
+        );
+    }
+}

@@ -1,0 +1,236 @@
+//! Codecs of the values of `keys`, `object_meta`, `vectors` and `index_log`. Integers are little-endian.
+
+use crate::digest::{DIGEST_BYTES, Digest};
+use crate::error::{Error, Result};
+use crate::schema::{INDEX_LOG, KEYS, OBJECT_META, VECTORS};
+use half::f16;
+
+/// What a key points at, and its times.
+///
+/// ```text
+/// 0        8             16            24             32
+/// │ object │ created, µs │ expires, µs │ accessed, µs │
+/// ```
+/// `expires` 0: never. `accessed` 0: the last put did not track access times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct KeyRecord {
+    pub object_id: u64,
+    pub created_us: u64,
+    pub expires_us: u64,
+    pub accessed_us: u64,
+}
+
+impl KeyRecord {
+    pub(crate) const BYTES: usize = 32;
+
+    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut encoded = [0; Self::BYTES];
+        let fields = [
+            self.object_id,
+            self.created_us,
+            self.expires_us,
+            self.accessed_us,
+        ];
+        for (slot, field) in encoded.chunks_exact_mut(8).zip(fields) {
+            slot.copy_from_slice(&field.to_le_bytes());
+        }
+        encoded
+    }
+
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Self> {
+        let wrong = || Error::record(KEYS, Self::BYTES, encoded.len());
+        let (fields, rest) = encoded.as_chunks::<8>();
+        let [object_id, created_us, expires_us, accessed_us] = fields else {
+            return Err(wrong());
+        };
+        if !rest.is_empty() {
+            return Err(wrong());
+        }
+        Ok(Self {
+            object_id: u64::from_le_bytes(*object_id),
+            created_us: u64::from_le_bytes(*created_us),
+            expires_us: u64::from_le_bytes(*expires_us),
+            accessed_us: u64::from_le_bytes(*accessed_us),
+        })
+    }
+
+    /// Whether the key counts as absent at `now_us`.
+    pub(crate) fn is_expired(&self, now_us: u64) -> bool {
+        self.expires_us != 0 && self.expires_us <= now_us
+    }
+}
+
+/// What is known of an object besides its bytes.
+///
+/// ```text
+/// 0         32     40         48            56      57
+/// │ SHA-256 │ size │ refcount │ created, µs │ flags │
+/// ```
+/// `flags`: bit 0, the object has a vector; the others are zero.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ObjectMeta {
+    pub digest: Digest,
+    /// Length of the value in bytes.
+    pub size: u64,
+    /// Number of keys that point at the object.
+    pub refcount: u64,
+    pub created_us: u64,
+    pub has_vector: bool,
+}
+
+impl ObjectMeta {
+    pub(crate) const BYTES: usize = DIGEST_BYTES + 3 * 8 + 1;
+    const HAS_VECTOR: u8 = 1;
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(Self::BYTES);
+        encoded.extend_from_slice(&self.digest.0);
+        for field in [self.size, self.refcount, self.created_us] {
+            encoded.extend_from_slice(&field.to_le_bytes());
+        }
+        encoded.push(if self.has_vector { Self::HAS_VECTOR } else { 0 });
+        encoded
+    }
+
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Self> {
+        let wrong = || Error::record(OBJECT_META, Self::BYTES, encoded.len());
+        let (digest, rest) = encoded
+            .split_first_chunk::<DIGEST_BYTES>()
+            .ok_or_else(wrong)?;
+        let (fields, flags) = rest.as_chunks::<8>();
+        let ([size, refcount, created_us], [flags]) = (fields, flags) else {
+            return Err(wrong());
+        };
+        if flags & !Self::HAS_VECTOR != 0 {
+            return Err(Error::Corruption(format!(
+                "the flags of an object should be 0 or 1 and are {flags}; restore the store from a backup"
+            )));
+        }
+        Ok(Self {
+            digest: Digest(*digest),
+            size: u64::from_le_bytes(*size),
+            refcount: u64::from_le_bytes(*refcount),
+            created_us: u64::from_le_bytes(*created_us),
+            has_vector: flags & Self::HAS_VECTOR != 0,
+        })
+    }
+}
+
+/// The value of a record that is one object id: `digests`.
+pub(crate) fn decode_object_id(family: &str, encoded: &[u8]) -> Result<u64> {
+    let bytes = encoded
+        .try_into()
+        .map_err(|_| Error::record(family, 8, encoded.len()))?;
+    Ok(u64::from_le_bytes(bytes))
+}
+
+/// A unit vector as half-precision floats: half the bytes, and a cosine similarity differs by about 0.00002.
+pub(crate) fn encode_vector(vector: &[f32]) -> Vec<u8> {
+    vector
+        .iter()
+        .flat_map(|&component| f16::from_f32(component).to_le_bytes())
+        .collect()
+}
+
+/// The vector of `vectors`, in full precision.
+pub(crate) fn decode_vector(encoded: &[u8], dimension: usize) -> Result<Vec<f32>> {
+    let (components, rest) = encoded.as_chunks::<2>();
+    if components.len() != dimension || !rest.is_empty() {
+        return Err(Error::record(VECTORS, dimension * 2, encoded.len()));
+    }
+    Ok(components
+        .iter()
+        .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
+        .collect())
+}
+
+/// One operation of the index log.
+///
+/// ```text
+/// 0           1           9
+/// │ operation │ object id │     operation: 1 add, 2 remove
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LogEntry {
+    Add(u64),
+    Remove(u64),
+}
+
+impl LogEntry {
+    const BYTES: usize = 9;
+
+    pub(crate) fn encode(self) -> [u8; Self::BYTES] {
+        let (operation, id) = match self {
+            Self::Add(id) => (1, id),
+            Self::Remove(id) => (2, id),
+        };
+        let mut encoded = [operation; Self::BYTES];
+        let (_, rest) = encoded.split_at_mut(1);
+        rest.copy_from_slice(&id.to_le_bytes());
+        encoded
+    }
+
+    pub(crate) fn decode(encoded: &[u8]) -> Result<Self> {
+        let wrong = || Error::record(INDEX_LOG, Self::BYTES, encoded.len());
+        let (operation, id) = encoded.split_first().ok_or_else(wrong)?;
+        let id = u64::from_le_bytes(id.try_into().map_err(|_| wrong())?);
+        match operation {
+            1 => Ok(Self::Add(id)),
+            2 => Ok(Self::Remove(id)),
+            other => Err(Error::Corruption(format!(
+                "an operation of the index log should be 1 or 2 and is {other}; restore the store from a backup"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_read_back(a: u64, b: u64, c: u64, d: u64, flag: bool, bytes: [u8; 32]) {
+            let key = KeyRecord { object_id: a, created_us: b, expires_us: c, accessed_us: d };
+            prop_assert_eq!(KeyRecord::decode(&key.encode()).unwrap(), key);
+            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag };
+            prop_assert_eq!(meta.encode().len(), ObjectMeta::BYTES);
+            prop_assert_eq!(ObjectMeta::decode(&meta.encode()).unwrap(), meta);
+            for entry in [LogEntry::Add(a), LogEntry::Remove(b)] {
+                prop_assert_eq!(LogEntry::decode(&entry.encode()).unwrap(), entry);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_decode_or_are_corruption(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let _ = KeyRecord::decode(&bytes).map(|record| assert_eq!(record.encode(), *bytes));
+            let _ = ObjectMeta::decode(&bytes).map(|meta| assert_eq!(meta.encode(), bytes));
+            let _ = LogEntry::decode(&bytes).map(|entry| assert_eq!(entry.encode(), *bytes));
+            let _ = decode_vector(&bytes, 4).map(|vector| assert_eq!(vector.len(), 4));
+        }
+    }
+
+    #[test]
+    fn vectors_keep_their_direction() {
+        let vector: Vec<f32> = (0..384u16).map(|i| f32::from(i % 7) / 77.0).collect();
+        let decoded = decode_vector(&encode_vector(&vector), 384).unwrap();
+        for (stored, original) in decoded.iter().zip(&vector) {
+            assert!((stored - original).abs() < 1e-4);
+        }
+    }
+
+    #[test]
+    fn a_key_expires_at_its_time_and_never_at_zero() {
+        let mut record = KeyRecord {
+            object_id: 1,
+            created_us: 1,
+            expires_us: 10,
+            accessed_us: 0,
+        };
+        assert!(!record.is_expired(9) && record.is_expired(10));
+        record.expires_us = 0;
+        assert!(!record.is_expired(u64::MAX));
+    }
+}

@@ -1,0 +1,157 @@
+//! The semantic stage of a namespace: embeddings, the live index, and the log that ties it to RocksDB.
+//!
+//! RocksDB is the truth. Vectors and log entries are written in the same `WriteBatch` as the objects they belong to;
+//! the live index follows. Checkpoint + log always yields exactly the set of `vectors` (invariant 6).
+
+mod checkpoint;
+mod decide;
+mod model;
+mod recover;
+
+use crate::digest::Digest;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::options::SemanticOptions;
+use crate::record::{LogEntry, encode_vector};
+use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
+use parking_lot::{Mutex, MutexGuard};
+use prestige_embed::Embedder;
+use prestige_index::VectorIndex;
+use rocksdb::WriteBatch;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Embeddings of texts, by the digest of the text.
+pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
+
+/// The semantic stage of one namespace.
+pub(crate) struct Semantic {
+    embedder: Arc<dyn Embedder>,
+    /// Last in the lock order (it has locks of its own inside).
+    pub(crate) index: VectorIndex,
+    /// The semantic lock, third in the lock order. It makes "search, decide, insert" one step, so that two concurrent
+    /// near-duplicates cannot both be inserted, and it keeps the order of the log the order of the index. A mutex,
+    /// since every holder inserts or removes.
+    log: Mutex<LogState>,
+    /// Held while a checkpoint is written: one at a time. Taken before the semantic lock, by nobody who holds one.
+    checkpointing: Mutex<()>,
+    /// Set when the live index could not follow a write. It then lacks or has too much of something until the next
+    /// open, which replays the log: checkpoints stop, so that the log is kept.
+    stale: AtomicBool,
+    lock_timeout: Duration,
+}
+
+/// What the semantic lock guards.
+#[derive(Debug)]
+pub(crate) struct LogState {
+    /// Sequence of the next log entry.
+    next_sequence: u64,
+    /// Sequence of the last entry that the checkpoint on disk includes.
+    checkpointed: u64,
+}
+
+/// The semantic lock, held.
+pub(crate) type SemanticGuard<'a> = MutexGuard<'a, LogState>;
+
+impl Semantic {
+    /// Whether values like this one get an embedding: text that is not blank nor too long, while the index has room.
+    pub(crate) fn embeds(&self, value: &[u8], options: &SemanticOptions) -> bool {
+        value.len() as u64 <= options.max_text_bytes
+            && std::str::from_utf8(value).is_ok_and(|text| !text.trim().is_empty())
+            && (options.max_index_entries == 0
+                || (self.index.len() as u64) < options.max_index_entries)
+    }
+
+    /// Adds the embeddings of `texts` to `vectors`. Called without any lock.
+    pub(crate) fn embed(&self, texts: HashMap<Digest, &str>, vectors: &mut Vectors) -> Result<()> {
+        if texts.is_empty() {
+            return Ok(());
+        }
+        let (digests, texts): (Vec<Digest>, Vec<&str>) = texts.into_iter().unzip();
+        let embeddings = self.embedder.embed(&texts)?;
+        if embeddings.len() != texts.len() {
+            return Err(Error::Model(format!(
+                "the model should return {} embeddings, one a text, and returned {}",
+                texts.len(),
+                embeddings.len()
+            )));
+        }
+        for (digest, vector) in digests.into_iter().zip(embeddings.rows()) {
+            vectors.insert(digest, vector.to_vec());
+        }
+        Ok(())
+    }
+
+    /// Takes the semantic lock.
+    pub(crate) fn lock(&self) -> Result<SemanticGuard<'_>> {
+        self.log.try_lock_for(self.lock_timeout).ok_or_else(|| {
+            Error::TimedOut(format!(
+                "another thread has held the semantic index for {} ms; try again, or raise lock_timeout_ms",
+                self.lock_timeout.as_millis()
+            ))
+        })
+    }
+
+    /// Writes `batch` together with the vectors and log entries of `changes`, then lets the live index follow.
+    pub(crate) fn commit(
+        &self,
+        engine: &Engine,
+        namespace: NamespaceId,
+        mut guard: SemanticGuard<'_>,
+        mut batch: WriteBatch,
+        changes: Vec<(LogEntry, Vec<f32>)>,
+    ) -> Result<()> {
+        let (vectors, log) = (engine.db.family(VECTORS)?, engine.db.family(INDEX_LOG)?);
+        let mut sequence = guard.next_sequence;
+        for (entry, vector) in &changes {
+            match entry {
+                LogEntry::Add(id) => {
+                    batch.put_cf(vectors, numbered_key(namespace, *id), encode_vector(vector))
+                }
+                LogEntry::Remove(id) => batch.delete_cf(vectors, numbered_key(namespace, *id)),
+            }
+            batch.put_cf(log, numbered_key(namespace, sequence), entry.encode());
+            sequence += 1;
+        }
+        engine.db.write(batch)?;
+        guard.next_sequence = sequence;
+        for (entry, vector) in &changes {
+            let followed = match entry {
+                LogEntry::Add(id) => self.index.add(*id, vector),
+                LogEntry::Remove(id) => self.index.remove(*id).map(drop),
+            };
+            if let Err(error) = followed {
+                self.stale.store(true, Ordering::Release);
+                tracing::error!(?entry, %error, "the vector index missed a change; reopening the store mends it");
+            }
+        }
+        Ok(())
+    }
+
+    /// Log entries since the last checkpoint, and vectors in the index.
+    pub(crate) fn log_and_index_len(&self) -> (u64, u64) {
+        let state = self.log.lock();
+        (state.pending(), self.index.len() as u64)
+    }
+
+    /// Whether the live index follows every write.
+    pub(crate) fn is_stale(&self) -> bool {
+        self.stale.load(Ordering::Acquire)
+    }
+
+    /// Length of the vectors.
+    pub(crate) fn dimension(&self) -> usize {
+        self.embedder.dimension()
+    }
+}
+
+impl LogState {
+    /// Entries that the checkpoint on disk does not include.
+    fn pending(&self) -> u64 {
+        self.next_sequence
+            .saturating_sub(1)
+            .saturating_sub(self.checkpointed)
+    }
+}

@@ -1,0 +1,81 @@
+//! Which model the vectors of a namespace come from: one for all of them (invariant 7).
+
+use crate::db::Db;
+use crate::error::{Error, Result};
+use crate::schema::{NamespaceId, SYSTEM, VECTORS, namespace_end, numbered_key, system_key};
+use prestige_embed::{Embedder, Fingerprint};
+use rocksdb::WriteBatch;
+use serde::{Deserialize, Serialize};
+use std::ops::ControlFlow;
+
+/// The record `model/<namespace>` of `system`, as JSON.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+struct ModelRecord {
+    fingerprint: Fingerprint,
+    dimension: usize,
+}
+
+/// Checks that `embedder` is the model of the namespace, or makes it so while there are no vectors.
+pub(super) fn bind(db: &Db, namespace: NamespaceId, embedder: &dyn Embedder) -> Result<()> {
+    let key = system_key("model", namespace);
+    let given = ModelRecord {
+        fingerprint: embedder.fingerprint().clone(),
+        dimension: embedder.dimension(),
+    };
+    let stored = match db.get(SYSTEM, &key)? {
+        Some(encoded) => Some(serde_json::from_slice::<ModelRecord>(&encoded).map_err(damaged)?),
+        None => None,
+    };
+    match stored {
+        Some(stored) if stored == given => Ok(()),
+        Some(stored) if has_vectors(db, namespace)? => Err(Error::Model(format!(
+            "the vectors of this store were made by the model {} and the one given is {}. Vectors of different models \
+             cannot be compared: open the store with its own model, or copy its keys and values into a new store that \
+             is opened with the other one, which embeds them anew",
+            describe(&stored),
+            describe(&given)
+        ))),
+        _ => {
+            let mut batch = WriteBatch::default();
+            batch.put_cf(
+                db.family(SYSTEM)?,
+                key,
+                serde_json::to_vec(&given).map_err(damaged)?,
+            );
+            db.write_synced(batch)
+        }
+    }
+}
+
+fn has_vectors(db: &Db, namespace: NamespaceId) -> Result<bool> {
+    let mut found = false;
+    db.scan(
+        VECTORS,
+        &numbered_key(namespace, 0),
+        &namespace_end(namespace),
+        None,
+        |_, _| {
+            found = true;
+            Ok(ControlFlow::Break(()))
+        },
+    )?;
+    Ok(found)
+}
+
+fn describe(record: &ModelRecord) -> String {
+    let digest = record
+        .fingerprint
+        .sha256
+        .get(..12)
+        .unwrap_or(&record.fingerprint.sha256);
+    format!(
+        "{} (fingerprint {digest}…, dimension {})",
+        record.fingerprint.model, record.dimension
+    )
+}
+
+fn damaged(error: serde_json::Error) -> Error {
+    Error::Corruption(format!(
+        "the model record of the store does not read: {error}; restore the store from a backup"
+    ))
+}

@@ -1,0 +1,128 @@
+//! Opening the semantic stage: load the checkpoint and replay the log, or rebuild from the vectors.
+
+use super::checkpoint::{folder, recorded};
+use super::{LogState, Semantic, model};
+use crate::db::Db;
+use crate::error::Result;
+use crate::options::Options;
+use crate::record::{LogEntry, decode_vector};
+use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, namespace_end, numbered_key, split_number};
+use parking_lot::Mutex;
+use prestige_embed::Embedder;
+use prestige_index::{IndexParameters, VectorIndex};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+impl Semantic {
+    /// The semantic stage of a namespace, its index equal to `vectors`.
+    pub(crate) fn open(
+        db: &Db,
+        path: &Path,
+        namespace: NamespaceId,
+        embedder: Arc<dyn Embedder>,
+        options: &Options,
+    ) -> Result<Self> {
+        model::bind(db, namespace, embedder.as_ref())?;
+        let parameters = IndexParameters {
+            connectivity: options.semantic.hnsw_m,
+            expansion_add: options.semantic.hnsw_ef_construction,
+            expansion_search: options.semantic.hnsw_ef_search,
+            ..IndexParameters::new(embedder.dimension())
+        };
+        let checkpoint = recorded(db, namespace)?;
+        let included = checkpoint.as_ref().map_or(0, |record| record.sequence);
+        let loaded = checkpoint.and_then(|record| {
+            record
+                .file(&parameters)
+                .and_then(|file| Ok(VectorIndex::load(&folder(path), &file, parameters)?))
+                .inspect_err(|error| tracing::warn!(%error, "rebuilding the vector index from the stored vectors"))
+                .ok()
+        });
+        let (index, checkpointed) = match loaded {
+            Some(index) => {
+                replay(db, namespace, included, &index, embedder.dimension())?;
+                (index, included)
+            }
+            // Nothing on disk serves: everything counts as new, so that the next checkpoint writes a file.
+            None => (rebuild(db, namespace, parameters)?, 0),
+        };
+        let last = db.last_key(
+            INDEX_LOG,
+            &numbered_key(namespace, 0),
+            &namespace_end(namespace),
+        )?;
+        let last = last
+            .map(|key| split_number(INDEX_LOG, &key).map(|(sequence, _)| sequence))
+            .transpose()?;
+        let next_sequence = last.unwrap_or(0).max(included) + 1;
+        Ok(Self {
+            embedder,
+            index,
+            log: Mutex::new(LogState {
+                next_sequence,
+                checkpointed,
+            }),
+            checkpointing: Mutex::new(()),
+            stale: AtomicBool::new(false),
+            lock_timeout: Duration::from_millis(options.lock_timeout_ms),
+        })
+    }
+}
+
+/// Applies the log entries after `checkpointed`. Entries may be there twice in effect (an object added and removed
+/// again, a change the file includes already): each ends in the state the log leaves behind.
+fn replay(
+    db: &Db,
+    namespace: NamespaceId,
+    checkpointed: u64,
+    index: &VectorIndex,
+    dimension: usize,
+) -> Result<()> {
+    let start = numbered_key(namespace, checkpointed.saturating_add(1));
+    db.scan(
+        INDEX_LOG,
+        &start,
+        &namespace_end(namespace),
+        None,
+        |_, entry| {
+            match LogEntry::decode(entry)? {
+                LogEntry::Add(id) => {
+                    // No vector: a later entry removes the object.
+                    if let Some(vector) = db.get(VECTORS, &numbered_key(namespace, id))?
+                        && !index.contains(id)
+                    {
+                        index.add(id, &decode_vector(&vector, dimension)?)?;
+                    }
+                }
+                LogEntry::Remove(id) => drop(index.remove(id)?),
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )
+}
+
+/// A new index of every stored vector.
+fn rebuild(db: &Db, namespace: NamespaceId, parameters: IndexParameters) -> Result<VectorIndex> {
+    /// Vectors between two lines of progress in the log.
+    const PROGRESS: usize = 10_000;
+    let dimension = parameters.dimension;
+    let index = VectorIndex::new(parameters)?;
+    db.scan(
+        VECTORS,
+        &numbered_key(namespace, 0),
+        &namespace_end(namespace),
+        None,
+        |key, vector| {
+            let (id, _) = split_number(VECTORS, key)?;
+            index.add(id, &decode_vector(vector, dimension)?)?;
+            if index.len().is_multiple_of(PROGRESS) {
+                tracing::info!(vectors = index.len(), "rebuilding the vector index");
+            }
+            Ok(ControlFlow::Continue(()))
+        },
+    )?;
+    Ok(index)
+}

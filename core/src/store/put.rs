@@ -1,0 +1,294 @@
+//! Putting values: normalise, hash, find or make the object, write once.
+//!
+//! A single put is a batch of one, so there is one path to prove right. The path takes locks in the order of
+//! `locks.rs` and runs the model before it takes any.
+
+use crate::clock::after_seconds;
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::{Error, Result};
+use crate::locks::{STRIPES, digest_stripe, key_stripe};
+use crate::mutation::Mutation;
+use crate::record::KeyRecord;
+use crate::schema::user_key;
+use crate::semantic::{SemanticGuard, Vectors};
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
+
+/// Longest key in bytes. Keys are repeated in the time-ordered families, so they are not a place for documents.
+pub const MAX_KEY_BYTES: usize = 65_536;
+/// Longest value in bytes: 1 GiB.
+pub const MAX_VALUE_BYTES: usize = 1 << 30;
+
+/// One key and value to put.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The key, at most [`MAX_KEY_BYTES`].
+    pub key: &'a [u8],
+    /// The value, at most [`MAX_VALUE_BYTES`].
+    pub value: &'a [u8],
+    /// Seconds until the key expires; 0: never; `None`: `default_ttl_seconds`.
+    pub ttl_seconds: Option<u64>,
+}
+
+/// What a put did.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PutOutcome {
+    /// The object the key points at now.
+    pub object_id: u64,
+    /// How the value found it.
+    pub dedup: Dedup,
+}
+
+/// How a value found its object.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Dedup {
+    /// No stored value was the same: a new object.
+    New,
+    /// The same bytes were stored already.
+    Identical,
+    /// A text of this cosine similarity was stored already.
+    Similar(f32),
+}
+
+/// An entry ready to be stored.
+struct Prepared<'a> {
+    key: &'a [u8],
+    value: Cow<'a, [u8]>,
+    digest: Digest,
+    expires_us: u64,
+}
+
+/// How one round of [`Engine::try_put`] ended.
+enum Attempt {
+    Done(Vec<PutOutcome>),
+    /// These digests turned out to be unknown: embed them and come back.
+    NeedVectors(HashSet<Digest>),
+    /// A value merges with an object whose stripe was taken: come back holding it.
+    NeedStripe(usize),
+}
+
+impl Engine {
+    /// Puts all of `entries` in one write. Of several entries with one key the last wins.
+    pub(crate) fn put_many(
+        &self,
+        namespace: &Namespace,
+        entries: &[Entry<'_>],
+    ) -> Result<Vec<PutOutcome>> {
+        let prepared = self.prepare(entries)?;
+        let mut vectors = Vectors::default();
+        let mut stripes = Vec::new();
+        if let Some(stage) = &namespace.semantic {
+            let unknown = prepared
+                .iter()
+                .filter(|entry| stage.embeds(&entry.value, &self.options.semantic));
+            let mut wanted = HashSet::new();
+            for entry in unknown {
+                if self.object_of_digest(namespace, &entry.digest)?.is_none() {
+                    wanted.insert(entry.digest);
+                }
+            }
+            self.embed_missing(namespace, &prepared, &wanted, &mut vectors)?;
+        }
+        loop {
+            match self.try_put(namespace, &prepared, &vectors, &stripes)? {
+                Attempt::Done(outcomes) => {
+                    self.enforce_size_limit()?;
+                    return Ok(outcomes);
+                }
+                Attempt::NeedVectors(wanted) => {
+                    self.embed_missing(namespace, &prepared, &wanted, &mut vectors)?
+                }
+                Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
+                // Candidates keep changing: hold every stripe, and the next round must come through.
+                Attempt::NeedStripe(_) => stripes = (0..STRIPES).collect(),
+            }
+        }
+    }
+
+    fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<Vec<Prepared<'a>>> {
+        let now_us = self.now_us();
+        let mut prepared: Vec<Prepared<'a>> = Vec::with_capacity(entries.len());
+        let mut positions: HashMap<&[u8], usize> = HashMap::new();
+        for entry in entries {
+            check_length("key", entry.key, MAX_KEY_BYTES)?;
+            check_length("value", entry.value, MAX_VALUE_BYTES)?;
+            self.check_fits(entry)?;
+            let value = self
+                .options
+                .normalization_mode
+                .apply(entry.value, self.options.normalization_max_bytes);
+            let digest = Digest::of(&value);
+            let expires_us = match entry
+                .ttl_seconds
+                .unwrap_or(self.options.default_ttl_seconds)
+            {
+                0 => 0,
+                seconds => after_seconds(now_us, seconds),
+            };
+            let ready = Prepared {
+                key: entry.key,
+                value,
+                digest,
+                expires_us,
+            };
+            match (entries.len() > 1)
+                .then(|| positions.insert(entry.key, prepared.len()))
+                .flatten()
+            {
+                Some(earlier) => {
+                    positions.insert(entry.key, earlier);
+                    if let Some(slot) = prepared.get_mut(earlier) {
+                        *slot = ready;
+                    }
+                }
+                None => prepared.push(ready),
+            }
+        }
+        Ok(prepared)
+    }
+
+    /// Refuses what could not be held even by an empty store.
+    fn check_fits(&self, entry: &Entry<'_>) -> Result<()> {
+        let (limit, wanted) = (
+            self.options.max_store_bytes,
+            entry.key.len() + entry.value.len(),
+        );
+        if limit == 0 || wanted as u64 <= limit {
+            return Ok(());
+        }
+        Err(Error::InvalidArgument(format!(
+            "key and value have {wanted} bytes, more than the whole store may hold (max_store_bytes = {limit})"
+        )))
+    }
+
+    /// Embeds the texts of `wanted` that `vectors` lacks, each once, outside all locks.
+    fn embed_missing(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+        wanted: &HashSet<Digest>,
+        vectors: &mut Vectors,
+    ) -> Result<()> {
+        let Some(stage) = &namespace.semantic else {
+            return Ok(());
+        };
+        let mut texts: HashMap<Digest, &str> = HashMap::new();
+        for entry in prepared
+            .iter()
+            .filter(|entry| wanted.contains(&entry.digest))
+        {
+            if let Ok(text) = std::str::from_utf8(&entry.value) {
+                texts.insert(entry.digest, text);
+            }
+        }
+        stage.embed(texts, vectors)
+    }
+
+    fn try_put(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+        vectors: &Vectors,
+        stripes: &[usize],
+    ) -> Result<Attempt> {
+        let key_stripes = prepared
+            .iter()
+            .map(|entry| key_stripe(&user_key(namespace.id, entry.key)))
+            .collect();
+        let mut keys = self.key_locks.lock(key_stripes)?;
+        let mut olds = Vec::with_capacity(prepared.len());
+        let mut digest_stripes = stripes.to_vec();
+        for entry in prepared {
+            let old = self.key_record(namespace, entry.key)?;
+            digest_stripes.push(digest_stripe(&entry.digest));
+            if let Some(old) = &old {
+                // The digest of an object never changes, and this one cannot go while the key is locked.
+                digest_stripes.push(digest_stripe(
+                    &self.object_meta(namespace, old.object_id)?.digest,
+                ));
+            }
+            olds.push(old);
+        }
+        let mut digests = self.digest_locks.lock(digest_stripes)?;
+
+        let mut mutation = Mutation::new(self, namespace);
+        let mut semantic: Option<SemanticGuard<'_>> = None;
+        let mut outcomes = Vec::with_capacity(prepared.len());
+        let mut need_vectors = HashSet::new();
+        for (entry, old) in prepared.iter().zip(&olds) {
+            let (object_id, dedup) = match mutation.object_of_digest(&entry.digest)? {
+                Some(id) => (id, Dedup::Identical),
+                None => match namespace
+                    .semantic
+                    .as_ref()
+                    .filter(|s| s.embeds(&entry.value, &self.options.semantic))
+                {
+                    None => (
+                        mutation.create_object(entry.digest, &entry.value, None)?,
+                        Dedup::New,
+                    ),
+                    Some(stage) => {
+                        let Some(vector) = vectors.get(&entry.digest) else {
+                            need_vectors.insert(entry.digest);
+                            continue;
+                        };
+                        if semantic.is_none() {
+                            semantic = Some(stage.lock()?);
+                        }
+                        match stage.decide(self, namespace, vector, &mutation)? {
+                            None => {
+                                let vector = Some(vector.to_vec());
+                                (
+                                    mutation.create_object(entry.digest, &entry.value, vector)?,
+                                    Dedup::New,
+                                )
+                            }
+                            Some(merge) => {
+                                let stripe = digest_stripe(&merge.digest);
+                                // Trying to lock never waits, so it cannot close a circle although it comes after
+                                // the semantic lock.
+                                if !merge.created_here
+                                    && !self.digest_locks.extend(&mut digests, stripe)
+                                {
+                                    return Ok(Attempt::NeedStripe(stripe));
+                                }
+                                (merge.object_id, Dedup::Similar(merge.similarity))
+                            }
+                        }
+                    }
+                },
+            };
+            let now_us = self.now_us();
+            let accessed_us = if self.options.track_access_time {
+                now_us
+            } else {
+                0
+            };
+            let record = KeyRecord {
+                object_id,
+                created_us: now_us,
+                expires_us: entry.expires_us,
+                accessed_us,
+            };
+            mutation.put_key(entry.key, old.as_ref(), &record)?;
+            outcomes.push(PutOutcome { object_id, dedup });
+        }
+        if !need_vectors.is_empty() {
+            return Ok(Attempt::NeedVectors(need_vectors));
+        }
+        mutation.commit(&mut keys, self.options.enable_gc, semantic)?;
+        Ok(Attempt::Done(outcomes))
+    }
+}
+
+fn check_length(what: &str, bytes: &[u8], most: usize) -> Result<()> {
+    if bytes.len() <= most {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "a {what} has at most {most} bytes, this one has {}",
+        bytes.len()
+    )))
+}

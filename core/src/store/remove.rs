@@ -1,0 +1,51 @@
+//! Removing keys in bounded batches: the one routine behind delete, sweep, prune and evict.
+
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::locks::{digest_stripe, key_stripe};
+use crate::mutation::{Mutation, Removed};
+use crate::record::KeyRecord;
+use crate::schema::user_key;
+
+/// Most keys removed in one write: bounds how long the locks of a batch are held.
+pub(crate) const REMOVE_BATCH: usize = 256;
+
+impl Engine {
+    /// Removes those of `keys` that exist and satisfy `condition` at the moment they are locked, in one write.
+    /// At most [`REMOVE_BATCH`] keys a call, each once. `delete_orphans`: objects left without a key go in the same write.
+    pub(crate) fn remove_keys(
+        &self,
+        namespace: &Namespace,
+        keys: &[Vec<u8>],
+        delete_orphans: bool,
+        condition: impl Fn(&KeyRecord) -> bool,
+    ) -> Result<Removed> {
+        let stripes = keys
+            .iter()
+            .map(|key| key_stripe(&user_key(namespace.id, key)))
+            .collect();
+        let mut key_guards = self.key_locks.lock(stripes)?;
+        let mut doomed = Vec::with_capacity(keys.len());
+        let mut digest_stripes = Vec::with_capacity(keys.len());
+        for key in keys {
+            let record = self
+                .key_record(namespace, key)?
+                .filter(|record| condition(record));
+            if let Some(record) = record {
+                digest_stripes.push(digest_stripe(
+                    &self.object_meta(namespace, record.object_id)?.digest,
+                ));
+                doomed.push((key, record));
+            }
+        }
+        if doomed.is_empty() {
+            return Ok(Removed::default());
+        }
+        let _digests = self.digest_locks.lock(digest_stripes)?;
+        let mut mutation = Mutation::new(self, namespace);
+        for (key, record) in doomed {
+            mutation.remove_key(key, &record)?;
+        }
+        mutation.commit(&mut key_guards, delete_orphans, None)
+    }
+}

@@ -1,0 +1,369 @@
+//! Checks the invariants of a store against a full scan.
+//!
+//! 1. Every key's object has its bytes and its meta record; every object and every meta record has the other, and
+//!    the bytes have the size and the SHA-256 that the meta record says.
+//! 2. The refcount of an object is the number of keys that point at it; exactly the objects with none are orphans.
+//! 3. `digests` and `object_meta` name each other, one to one.
+//! 4. The counters on disk and in memory equal the scan.
+//! 5. `expiry`, `created` and `access` hold exactly the entries that the key records call for.
+//! 6. `vectors` holds a unit vector of the model's dimension for exactly the objects that say so, and the live index
+//!    holds exactly those.
+//! 7. The vectors of a namespace have one model.
+//! 8. No family holds an entry of a namespace that does not exist.
+
+use crate::counters::{Counters, counters_prefix};
+use crate::db::Snapshot;
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::mutation::times;
+use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
+use crate::schema::{
+    ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
+    VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number, system_key,
+    time_key, user_part,
+};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::ops::ControlFlow;
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Number of the invariant, 1 to 8, as listed in `docs/architecture.md`.
+    pub invariant: u8,
+    /// What was expected and what was found.
+    pub message: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "invariant {}: {}", self.invariant, self.message)
+    }
+}
+
+/// Components of a unit vector are stored in half precision, so its length is 1 within this.
+const LENGTH_TOLERANCE: f32 = 2e-3;
+
+impl Engine {
+    pub(crate) fn verify(&self, namespace: &Namespace) -> Result<Vec<Violation>> {
+        let (snapshot, in_memory, index) = {
+            // Every writer holds a key stripe while it writes and follows up in memory.
+            let _writers_wait = self.key_locks.lock_all()?;
+            let index = namespace
+                .semantic
+                .as_ref()
+                .map(|semantic| semantic.index.ids());
+            (self.db.snapshot(), namespace.totals.get(), index)
+        };
+        let mut scan = Scan {
+            engine: self,
+            namespace,
+            snapshot: &snapshot,
+            found: Counters::default(),
+            references: HashMap::new(),
+            listed_times: HashMap::new(),
+            vectors: HashSet::new(),
+            violations: Vec::new(),
+        };
+        scan.keys()?;
+        scan.objects()?;
+        scan.entry_counts()?;
+        scan.counters(&in_memory)?;
+        scan.index(index)?;
+        scan.namespaces()?;
+        Ok(scan.violations)
+    }
+}
+
+struct Scan<'a> {
+    engine: &'a Engine,
+    namespace: &'a Namespace,
+    snapshot: &'a Snapshot<'a>,
+    found: Counters,
+    /// Keys that point at each object.
+    references: HashMap<u64, u64>,
+    /// Entries that the key records call for, by family.
+    listed_times: HashMap<&'static str, u64>,
+    /// Objects that say they have a vector.
+    vectors: HashSet<u64>,
+    violations: Vec<Violation>,
+}
+
+impl Scan<'_> {
+    fn violated(&mut self, invariant: u8, message: String) {
+        self.violations.push(Violation { invariant, message });
+    }
+
+    fn get(&self, family: &str, key: &[u8]) -> Result<Option<Vec<u8>>> {
+        Ok(self.snapshot.get_cf(self.engine.db.family(family)?, key)?)
+    }
+
+    /// Every entry of the namespace in `family`.
+    fn each(
+        &mut self,
+        family: &str,
+        mut visit: impl FnMut(&mut Self, &[u8], &[u8]) -> Result<()>,
+    ) -> Result<()> {
+        let (start, end) = (self.namespace.id.prefix(), namespace_end(self.namespace.id));
+        let (engine, snapshot) = (self.engine, self.snapshot);
+        engine
+            .db
+            .scan(family, &start, &end, Some(snapshot), |key, value| {
+                visit(self, key, value)?;
+                Ok(ControlFlow::Continue(()))
+            })
+    }
+
+    fn keys(&mut self) -> Result<()> {
+        self.each(KEYS, |scan, encoded, record| {
+            let key = user_part(encoded)?;
+            let record = KeyRecord::decode(record)?;
+            scan.found.keys += 1;
+            scan.found.key_bytes += i64::try_from(key.len()).unwrap_or(i64::MAX);
+            *scan.references.entry(record.object_id).or_default() += 1;
+            for (family, time_us) in times(&record) {
+                *scan.listed_times.entry(family).or_default() += 1;
+                if scan
+                    .get(family, &time_key(scan.namespace.id, time_us, key))?
+                    .is_none()
+                {
+                    scan.violated(
+                        5,
+                        format!(
+                            "key {} is not listed in `{family}` at {time_us}",
+                            key.escape_ascii()
+                        ),
+                    );
+                }
+            }
+            Ok(())
+        })
+    }
+
+    fn objects(&mut self) -> Result<()> {
+        self.each(OBJECT_META, |scan, key, meta| {
+            let (id, _) = split_number(OBJECT_META, key)?;
+            let meta = ObjectMeta::decode(meta)?;
+            let references = scan.references.remove(&id).unwrap_or(0);
+            let size = i64::try_from(meta.size).unwrap_or(i64::MAX);
+            scan.found.objects += 1;
+            scan.found.object_bytes += size;
+            scan.found.logical_bytes +=
+                size.saturating_mul(i64::try_from(references).unwrap_or(i64::MAX));
+            scan.found.orphans += i64::from(meta.refcount == 0);
+            if references != meta.refcount {
+                scan.violated(
+                    2,
+                    format!(
+                        "object {id} has refcount {} and {references} keys",
+                        meta.refcount
+                    ),
+                );
+            }
+            scan.object_bytes(id, &meta)?;
+            let named = scan.get(DIGESTS, &digest_key(scan.namespace.id, &meta.digest))?;
+            if named
+                .map(|named| decode_object_id(DIGESTS, &named))
+                .transpose()?
+                != Some(id)
+            {
+                scan.violated(3, format!("the digest of object {id} does not name it"));
+            }
+            let orphan = scan.get(ORPHANS, key)?.is_some();
+            if orphan != (meta.refcount == 0) {
+                scan.violated(
+                    2,
+                    format!(
+                        "object {id} has refcount {}, listed as orphan: {orphan}",
+                        meta.refcount
+                    ),
+                );
+            }
+            if meta.has_vector {
+                scan.vectors.insert(id);
+                scan.vector(id)?;
+            }
+            Ok(())
+        })?;
+        for (id, keys) in std::mem::take(&mut self.references) {
+            self.violated(
+                1,
+                format!("{keys} keys point at object {id}, which has no meta record"),
+            );
+        }
+        Ok(())
+    }
+
+    fn object_bytes(&mut self, id: u64, meta: &ObjectMeta) -> Result<()> {
+        match self.get(OBJECTS, &numbered_key(self.namespace.id, id))? {
+            None => self.violated(1, format!("object {id} has a meta record and no bytes")),
+            Some(value) if value.len() as u64 != meta.size => {
+                self.violated(
+                    1,
+                    format!(
+                        "object {id} should have {} bytes and has {}",
+                        meta.size,
+                        value.len()
+                    ),
+                );
+            }
+            Some(value) if Digest::of(&value) != meta.digest => {
+                self.violated(
+                    1,
+                    format!("the bytes of object {id} do not have its digest"),
+                );
+            }
+            Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn vector(&mut self, id: u64) -> Result<()> {
+        let Some(semantic) = &self.namespace.semantic else {
+            self.violated(6, format!("object {id} has a vector in an exact store"));
+            return Ok(());
+        };
+        let Some(encoded) = self.get(VECTORS, &numbered_key(self.namespace.id, id))? else {
+            self.violated(6, format!("object {id} should have a vector and has none"));
+            return Ok(());
+        };
+        match decode_vector(&encoded, semantic.dimension()) {
+            Err(error) => self.violated(6, format!("the vector of object {id}: {error}")),
+            Ok(vector) => {
+                let length = vector
+                    .iter()
+                    .map(|component| component * component)
+                    .sum::<f32>()
+                    .sqrt();
+                if (length - 1.0).abs() > LENGTH_TOLERANCE || !length.is_finite() {
+                    self.violated(
+                        6,
+                        format!("the vector of object {id} should have length 1 and has {length}"),
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Since every expected entry was found, equal numbers mean equal sets.
+    fn entry_counts(&mut self) -> Result<()> {
+        for family in [EXPIRY, CREATED, ACCESS] {
+            let expected = self.listed_times.get(family).copied().unwrap_or(0);
+            self.entry_count(5, family, expected)?;
+        }
+        let objects = u64::try_from(self.found.objects).unwrap_or(0);
+        self.entry_count(1, OBJECTS, objects)?;
+        self.entry_count(3, DIGESTS, objects)?;
+        self.entry_count(2, ORPHANS, u64::try_from(self.found.orphans).unwrap_or(0))?;
+        self.entry_count(6, VECTORS, self.vectors.len() as u64)?;
+        self.each(DIGESTS, |_, key, id| {
+            digest_part(key)?;
+            decode_object_id(DIGESTS, id).map(drop)
+        })
+    }
+
+    fn entry_count(&mut self, invariant: u8, family: &str, expected: u64) -> Result<()> {
+        let mut entries = 0_u64;
+        self.each(family, |_, _, _| {
+            entries += 1;
+            Ok(())
+        })?;
+        if entries != expected {
+            self.violated(
+                invariant,
+                format!("`{family}` should have {expected} entries and has {entries}"),
+            );
+        }
+        Ok(())
+    }
+
+    fn counters(&mut self, in_memory: &Counters) -> Result<()> {
+        let mut on_disk = Counters::default();
+        let prefix = counters_prefix(self.namespace.id);
+        let mut end = prefix.clone();
+        end.push(0xff);
+        let (engine, snapshot) = (self.engine, self.snapshot);
+        engine
+            .db
+            .scan(SYSTEM, &prefix, &end, Some(snapshot), |_, encoded| {
+                on_disk = on_disk.plus(&Counters::decode(encoded)?);
+                Ok(ControlFlow::Continue(()))
+            })?;
+        for (place, counters) in [("on disk", &on_disk), ("in memory", in_memory)] {
+            if *counters != self.found {
+                self.violated(
+                    4,
+                    format!(
+                        "the counters {place} are {counters:?} and the scan gives {:?}",
+                        self.found
+                    ),
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn index(&mut self, live: Option<Vec<u64>>) -> Result<()> {
+        let Some(live) = live else { return Ok(()) };
+        let indexed = live.len();
+        let live: HashSet<u64> = live.into_iter().collect();
+        if live.len() != indexed {
+            self.violated(
+                6,
+                format!("the index holds {} ids twice", indexed - live.len()),
+            );
+        }
+        let missing: Vec<_> = self.vectors.difference(&live).copied().collect();
+        let ghosts: Vec<_> = live.difference(&self.vectors).copied().collect();
+        for id in missing {
+            self.violated(6, format!("the index lacks the vector of object {id}"));
+        }
+        for id in ghosts {
+            self.violated(
+                6,
+                format!("the index holds object {id}, which has no vector"),
+            );
+        }
+        if !self.vectors.is_empty()
+            && self
+                .get(SYSTEM, &system_key("model", self.namespace.id))?
+                .is_none()
+        {
+            self.violated(
+                7,
+                "there are vectors but no record of the model that made them".to_owned(),
+            );
+        }
+        Ok(())
+    }
+
+    fn namespaces(&mut self) -> Result<()> {
+        let (engine, snapshot) = (self.engine, self.snapshot);
+        let after = engine
+            .namespaces()
+            .map(|namespace| namespace_end(namespace.id))
+            .max()
+            .unwrap_or_default();
+        for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
+            let mut strangers = 0_u64;
+            engine
+                .db
+                .scan(family, &after, &[0xff; 16], Some(snapshot), |_, _| {
+                    strangers += 1;
+                    Ok(ControlFlow::Continue(()))
+                })?;
+            if strangers > 0 {
+                self.violated(
+                    8,
+                    format!("`{family}` has {strangers} entries of namespaces that do not exist"),
+                );
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Each invariant is broken on purpose, and the report must name it.
+
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use crate::counters::{Counters, counters_key};
+use crate::engine::Engine;
+use crate::options::{DedupMode, Options};
+use crate::record::{KeyRecord, ObjectMeta, encode_vector};
+use crate::schema::*;
+use crate::store::Entry;
+use prestige_embed::{Embedder, HashEmbedder};
+use rocksdb::WriteBatch;
+use std::sync::Arc;
+use tempfile::TempDir;
+
+const NS: NamespaceId = NamespaceId::DEFAULT;
+
+fn semantic_store() -> (TempDir, Engine) {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(|| {
+            Ok(Arc::new(HashEmbedder::new(32)) as Arc<dyn Embedder>)
+        })),
+        enable_gc: false,
+        ..Options::default()
+    };
+    let engine = Engine::open(directory.path(), options).unwrap();
+    for i in 0..20 {
+        let (key, value) = (
+            format!("key{i}"),
+            format!("text number {i} says {}", i * 31),
+        );
+        put(
+            &engine,
+            key.as_bytes(),
+            value.as_bytes(),
+            Some(i % 3 * 1000),
+        );
+    }
+    put(&engine, b"copy", b"text number 7 says 217", None);
+    put(&engine, b"binary", b"\xff\xfe", None);
+    assert_eq!(engine.verify(&engine.default_namespace).unwrap(), []);
+    (directory, engine)
+}
+
+fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
+    engine
+        .put_many(
+            &engine.default_namespace,
+            &[Entry {
+                key,
+                value,
+                ttl_seconds,
+            }],
+        )
+        .unwrap();
+}
+
+/// Changes a healthy store behind its back and returns the numbers of the invariants reported, each once.
+fn broken_by(change: impl FnOnce(&Engine, &mut WriteBatch)) -> Vec<u8> {
+    let (_directory, engine) = semantic_store();
+    let mut batch = WriteBatch::default();
+    change(&engine, &mut batch);
+    engine.db.write(batch).unwrap();
+    let mut invariants: Vec<u8> = engine
+        .verify(&engine.default_namespace)
+        .unwrap()
+        .iter()
+        .map(|violation| violation.invariant)
+        .collect();
+    invariants.sort_unstable();
+    invariants.dedup();
+    invariants
+}
+
+fn record_of(engine: &Engine, key: &[u8]) -> KeyRecord {
+    engine
+        .key_record(&engine.default_namespace, key)
+        .unwrap()
+        .unwrap()
+}
+
+fn meta_of(engine: &Engine, key: &[u8]) -> (u64, ObjectMeta) {
+    let id = record_of(engine, key).object_id;
+    (
+        id,
+        engine.object_meta(&engine.default_namespace, id).unwrap(),
+    )
+}
+
+#[test]
+fn invariant_1_objects_meta_records_and_keys_go_together() {
+    let lost_bytes = broken_by(|engine, batch| {
+        let id = record_of(engine, b"key1").object_id;
+        batch.delete_cf(engine.db.family(OBJECTS).unwrap(), numbered_key(NS, id));
+    });
+    assert_eq!(lost_bytes, [1]);
+    let other_bytes = broken_by(|engine, batch| {
+        let id = record_of(engine, b"key1").object_id;
+        batch.put_cf(
+            engine.db.family(OBJECTS).unwrap(),
+            numbered_key(NS, id),
+            b"text number 1 says 32",
+        );
+    });
+    assert_eq!(other_bytes, [1]);
+    let unknown_object = broken_by(|engine, batch| {
+        batch.put_cf(
+            engine.db.family(OBJECTS).unwrap(),
+            numbered_key(NS, 1 << 40),
+            b"stray",
+        );
+    });
+    assert_eq!(unknown_object, [1]);
+    let dangling_key = broken_by(|engine, batch| {
+        let record = KeyRecord {
+            object_id: 1 << 40,
+            ..record_of(engine, b"copy")
+        };
+        batch.put_cf(
+            engine.db.family(KEYS).unwrap(),
+            user_key(NS, b"copy"),
+            record.encode(),
+        );
+    });
+    assert!(dangling_key.contains(&1), "{dangling_key:?}");
+}
+
+#[test]
+fn invariant_2_refcounts_are_the_number_of_keys() {
+    let wrong = broken_by(|engine, batch| {
+        let (id, meta) = meta_of(engine, b"copy");
+        let meta = ObjectMeta {
+            refcount: 3,
+            ..meta
+        };
+        batch.put_cf(
+            engine.db.family(OBJECT_META).unwrap(),
+            numbered_key(NS, id),
+            meta.encode(),
+        );
+    });
+    assert_eq!(wrong, [2]);
+    let stray_orphan = broken_by(|engine, batch| {
+        let id = record_of(engine, b"copy").object_id;
+        batch.put_cf(
+            engine.db.family(ORPHANS).unwrap(),
+            numbered_key(NS, id),
+            b"",
+        );
+    });
+    assert_eq!(stray_orphan, [2]);
+}
+
+#[test]
+fn invariant_3_digests_and_objects_name_each_other() {
+    let unnamed = broken_by(|engine, batch| {
+        let (_, meta) = meta_of(engine, b"key2");
+        batch.delete_cf(
+            engine.db.family(DIGESTS).unwrap(),
+            digest_key(NS, &meta.digest),
+        );
+    });
+    assert_eq!(unnamed, [3]);
+    let stray = broken_by(|engine, batch| {
+        let key = digest_key(NS, &crate::Digest::of(b"nothing has this value"));
+        batch.put_cf(engine.db.family(DIGESTS).unwrap(), key, 1_u64.to_le_bytes());
+    });
+    assert_eq!(stray, [3]);
+}
+
+#[test]
+fn invariant_4_counters_equal_a_scan() {
+    let wrong = broken_by(|engine, batch| {
+        let counters = Counters {
+            keys: 1,
+            ..Counters::default()
+        };
+        // A stripe of its own would need 64 keys; the changed one is off by what it held as well.
+        batch.put_cf(
+            engine.db.family(SYSTEM).unwrap(),
+            counters_key(NS, 0),
+            counters.encode(),
+        );
+    });
+    assert_eq!(wrong, [4]);
+}
+
+#[test]
+fn invariant_5_time_ordered_families_list_every_key() {
+    for family in [EXPIRY, CREATED, ACCESS] {
+        let unlisted = broken_by(|engine, batch| {
+            let record = record_of(engine, b"key1");
+            let time_us = crate::mutation::times(&record)
+                .find(|(name, _)| *name == family)
+                .unwrap()
+                .1;
+            batch.delete_cf(
+                engine.db.family(family).unwrap(),
+                time_key(NS, time_us, b"key1"),
+            );
+        });
+        assert_eq!(unlisted, [5], "{family}");
+        let stray = broken_by(|engine, batch| {
+            batch.put_cf(
+                engine.db.family(family).unwrap(),
+                time_key(NS, 1, b"nobody"),
+                b"",
+            );
+        });
+        assert_eq!(stray, [5], "{family}");
+    }
+}
+
+#[test]
+fn invariant_6_vectors_objects_and_index_agree() {
+    let unit = |component| {
+        let mut vector = [0.0_f32; 32];
+        vector[component] = 1.0;
+        vector
+    };
+    let missing = broken_by(|engine, batch| {
+        let id = record_of(engine, b"key3").object_id;
+        batch.delete_cf(engine.db.family(VECTORS).unwrap(), numbered_key(NS, id));
+    });
+    assert_eq!(missing, [6]);
+    let long = broken_by(|engine, batch| {
+        let id = record_of(engine, b"key3").object_id;
+        let vector = encode_vector(&unit(0).map(|component| component * 1.5));
+        batch.put_cf(
+            engine.db.family(VECTORS).unwrap(),
+            numbered_key(NS, id),
+            vector,
+        );
+    });
+    assert_eq!(long, [6]);
+    let other_dimension = broken_by(|engine, batch| {
+        let id = record_of(engine, b"key3").object_id;
+        batch.put_cf(
+            engine.db.family(VECTORS).unwrap(),
+            numbered_key(NS, id),
+            encode_vector(&unit(0)[..31]),
+        );
+    });
+    assert_eq!(other_dimension, [6]);
+    let ghost = broken_by(|engine, _| {
+        engine
+            .default_namespace
+            .semantic
+            .as_ref()
+            .unwrap()
+            .index
+            .add(1 << 40, &unit(1))
+            .unwrap();
+    });
+    assert_eq!(ghost, [6]);
+    let lacking = broken_by(|engine, _| {
+        let id = record_of(engine, b"key3").object_id;
+        assert!(
+            engine
+                .default_namespace
+                .semantic
+                .as_ref()
+                .unwrap()
+                .index
+                .remove(id)
+                .unwrap()
+        );
+    });
+    assert_eq!(lacking, [6]);
+}
+
+#[test]
+fn invariant_7_vectors_have_a_model() {
+    let nameless = broken_by(|engine, batch| {
+        batch.delete_cf(engine.db.family(SYSTEM).unwrap(), system_key("model", NS));
+    });
+    assert_eq!(nameless, [7]);
+}
+
+#[test]
+fn invariant_8_nothing_lies_in_a_namespace_that_does_not_exist() {
+    for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
+        let stranger = broken_by(|engine, batch| {
+            batch.put_cf(
+                engine.db.family(family).unwrap(),
+                numbered_key(NamespaceId(9), 1),
+                b"",
+            );
+        });
+        assert_eq!(stranger, [8], "{family}");
+    }
+}

@@ -1,0 +1,247 @@
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::HashEmbedder;
+
+/// Embeds when its gate is open, writes down what each call was asked for, and fails on certain
+/// texts.
+#[derive(Debug)]
+struct Gated {
+    inner: HashEmbedder,
+    calls: Mutex<Vec<Vec<String>>>,
+    open: Mutex<bool>,
+    opened: Condvar,
+    running: AtomicUsize,
+}
+
+impl Gated {
+    fn new(open: bool) -> Self {
+        Self {
+            inner: HashEmbedder::new(16),
+            calls: Mutex::default(),
+            open: Mutex::new(open),
+            opened: Condvar::new(),
+            running: AtomicUsize::new(0),
+        }
+    }
+
+    fn sizes(&self) -> Vec<usize> {
+        self.calls.lock().iter().map(Vec::len).collect()
+    }
+}
+
+impl Embedder for Gated {
+    fn dimension(&self) -> usize {
+        self.inner.dimension()
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        self.inner.fingerprint()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        assert_eq!(
+            self.running.fetch_add(1, Ordering::SeqCst),
+            0,
+            "two calls at once"
+        );
+        self.calls
+            .lock()
+            .push(texts.iter().map(|&text| text.to_owned()).collect());
+        let mut open = self.open.lock();
+        while !*open {
+            self.opened.wait(&mut open);
+        }
+        drop(open);
+        assert_eq!(self.running.fetch_sub(1, Ordering::SeqCst), 1);
+        if texts.contains(&"panic") {
+            panic!("found the text panic");
+        }
+        if texts.contains(&"bad") {
+            return Err(EmbedError::invalid("good texts", "bad"));
+        }
+        if texts.contains(&"short") {
+            return Embeddings::new(Vec::new(), 16);
+        }
+        self.inner.embed(texts)
+    }
+}
+
+type Answers = Vec<Result<Embeddings, EmbedError>>;
+
+/// Lets one caller in, queues the others behind it in order, then opens the gate. Answers in the
+/// order of `callers`.
+fn queue_up(batched: &Batched<Gated>, callers: &[Vec<&str>]) -> Answers {
+    let answers = thread::scope(|scope| {
+        let mut threads = Vec::new();
+        for (index, texts) in callers.iter().enumerate() {
+            threads.push(scope.spawn(move || batched.embed(texts)));
+            // The first caller is inside the embedder, each later one in the queue, before the next
+            // may start.
+            let arrived = || match index {
+                0 => batched.inner.calls.lock().len(),
+                _ => batched.queue.lock().waiting.len(),
+            };
+            while arrived() < index.max(1) {
+                thread::yield_now();
+            }
+        }
+        *batched.inner.open.lock() = true;
+        batched.inner.opened.notify_all();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    let queue = batched.queue.lock();
+    assert!(!queue.busy && queue.waiting.is_empty());
+    answers
+}
+
+fn direct(texts: &[&str]) -> Embeddings {
+    HashEmbedder::new(16).embed(texts).unwrap()
+}
+
+#[test]
+fn waiting_callers_share_one_round_and_each_distinct_text_is_embedded_once() {
+    let batched = Batched::new(Gated::new(false));
+    let callers = [
+        vec!["first"],
+        vec!["a", "b", "a"],
+        vec!["b", "c"],
+        vec!["first"],
+        vec![],
+        vec!["c", "a"],
+    ];
+    // A call without texts never waits.
+    assert!(batched.embed(&callers[4]).unwrap().is_empty());
+    let callers = [&callers[..4], &callers[5..]].concat();
+    let answers = queue_up(&batched, &callers);
+    for (texts, answer) in callers.iter().zip(answers) {
+        assert_eq!(answer.unwrap(), direct(texts), "{texts:?}");
+    }
+    let calls = batched.inner.calls.lock();
+    assert_eq!(*calls, [vec!["first"], vec!["a", "b", "c", "first"]]);
+}
+
+#[test]
+fn rounds_are_bounded_and_first_come_first_served() {
+    let names: Vec<String> = (0..700).map(|i| format!("text {i}")).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let callers = [
+        &names[..1],
+        &names[1..201],
+        &names[201..301],
+        &names[301..311],
+        &names[311..571],
+    ]
+    .map(<[&str]>::to_vec);
+    let batched = Batched::new(Gated::new(false));
+    let answers = queue_up(&batched, &callers);
+    for (texts, answer) in callers.iter().zip(answers) {
+        assert_eq!(answer.unwrap(), direct(texts));
+    }
+    // 200 + 100 do not fit together; 100 + 10 do, and 256 of the last caller do not fit with them.
+    // Nobody overtakes.
+    assert_eq!(batched.inner.sizes(), [1, 200, 110, 256, 4]);
+}
+
+#[test]
+fn an_error_or_panic_reaches_only_the_caller_who_caused_it() {
+    let batched = Batched::new(Gated::new(false));
+    let callers = [
+        vec!["first"],
+        vec!["a"],
+        vec!["x", "bad"],
+        vec!["panic"],
+        vec!["short"],
+        vec!["b", "a"],
+    ];
+    let answers = queue_up(&batched, &callers);
+    for (index, answer) in answers.iter().enumerate() {
+        let texts = &callers[index];
+        match index {
+            2 => assert!(
+                matches!(answer, Err(EmbedError::InvalidInput { .. })),
+                "{answer:?}"
+            ),
+            3 | 4 => {
+                let text = answer.as_ref().unwrap_err().to_string();
+                let reason = ["panicked: found the text panic", "expected 1 rows of 16"][index - 3];
+                assert!(text.contains(reason) && text.contains("hash-16"), "{text}");
+            }
+            _ => assert_eq!(answer.as_ref().unwrap(), &direct(texts)),
+        }
+    }
+    // And with the leader of the shared round at fault.
+    *batched.inner.open.lock() = false;
+    batched.inner.calls.lock().clear();
+    let callers = [vec!["panic"], vec!["bad"], vec!["a"], vec!["b"]];
+    let answers = queue_up(&batched, &callers);
+    assert!(answers[0].is_err() && answers[1].is_err());
+    assert_eq!(answers[2].as_ref().unwrap(), &direct(&["a"]));
+    assert_eq!(answers[3].as_ref().unwrap(), &direct(&["b"]));
+    assert_eq!(batched.embed(&["c"]).unwrap(), direct(&["c"]));
+}
+
+#[test]
+fn a_long_list_is_computed_in_parts_of_like_length() {
+    let batched = Batched::new(Gated::new(true));
+    let texts: Vec<String> = (0..1000).map(|i| "word ".repeat(i * 7 % 500)).collect();
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    assert_eq!(batched.embed(&texts).unwrap(), direct(&texts));
+    assert_eq!(batched.inner.sizes(), [256, 244]);
+    let calls = batched.inner.calls.lock();
+    let lengths: Vec<usize> = calls.iter().flatten().map(String::len).collect();
+    assert!(lengths.is_sorted_by(|a, b| a >= b));
+}
+
+#[test]
+fn sixteen_threads_get_what_each_would_get_alone() {
+    let batched = Batched::new(Gated::new(true));
+    thread::scope(|scope| {
+        for caller in 0..16_usize {
+            let batched = &batched;
+            scope.spawn(move || {
+                for turn in 0..200 {
+                    // Texts overlap between threads; every tenth call fails.
+                    let mut texts: Vec<String> = (0..(caller + turn) % 7)
+                        .map(|i| format!("text {}", (caller * turn + i * 3) % 40))
+                        .collect();
+                    if (caller + turn) % 10 == 0 {
+                        texts.push("bad".to_owned());
+                    }
+                    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                    match batched.embed(&texts) {
+                        Ok(rows) => assert_eq!(rows, direct(&texts)),
+                        Err(error) => assert!(texts.contains(&"bad"), "{texts:?}: {error}"),
+                    }
+                }
+            });
+        }
+    });
+    let queue = batched.queue.lock();
+    assert!(!queue.busy && queue.waiting.is_empty());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn any_list_gives_the_rows_of_the_inner_embedder(
+        texts in proptest::collection::vec("[ab]{0,9}( [a-z]{1,3})?", 0..600)
+    ) {
+        let batched = Batched::new(HashEmbedder::new(16));
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        prop_assert_eq!(batched.embed(&texts).unwrap(), direct(&texts));
+        let mut distinct = texts.clone();
+        distinct.sort_unstable();
+        distinct.dedup();
+        prop_assert_eq!(batched.inner().texts(), distinct.len() as u64);
+    }
+}

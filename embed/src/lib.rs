@@ -1,0 +1,107 @@
+//! Text in, unit vectors out: the embedding stage of Prestige.
+//!
+//! # Layout
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `embeddings` | [`Embeddings`]: n × d rows of `f32`, checked and normalised |
+//! | `fingerprint` | [`Fingerprint`]: which model a vector came from |
+//! | `spec` | [`ModelSpec`]: the files of a model and how to use them |
+//! | `runtime` | [`RuntimeLibrary`]: finds the ONNX Runtime shared library |
+//! | `tokenizer` | text to token ids (feature `onnx`) |
+//! | `session` | the only file that touches `ort` (feature `onnx`) |
+//! | `pooling` | [`Pooling`]: token vectors to one text vector |
+//! | `onnx` | [`OnnxEmbedder`]: all of the above put together (feature `onnx`) |
+//! | `batch` | [`Batched`]: merges concurrent callers into one batch |
+//! | `testing` | [`HashEmbedder`]: a deterministic embedder without a model, for tests |
+//! | `error` | [`EmbedError`] |
+//!
+//! # Example
+//!
+//! ```
+//! use prestige_embed::{Embedder, HashEmbedder};
+//!
+//! let embedder = HashEmbedder::new(64);
+//! let rows = embedder.embed(&["a red apple", "a green apple"])?;
+//! assert_eq!((rows.len(), rows.dimension()), (2, 64));
+//! # Ok::<(), prestige_embed::EmbedError>(())
+//! ```
+//!
+//! With a model on disk (feature `onnx`, on by default):
+//!
+//! ```no_run
+//! # #[cfg(feature = "onnx")] {
+//! use prestige_embed::{Embedder, ModelSpec, OnnxEmbedder, RuntimeLibrary};
+//! use std::path::Path;
+//!
+//! let spec = ModelSpec::from_path(Path::new("models/all-MiniLM-L6-v2"))?;
+//! let runtime = RuntimeLibrary::find(None)?; // ORT_DYLIB_PATH
+//! let embedder = OnnxEmbedder::open(&spec, &runtime)?;
+//! let rows = embedder.embed(&["a red apple"])?;
+//! assert_eq!(rows.dimension(), 384);
+//! # }
+//! # Ok::<(), prestige_embed::EmbedError>(())
+//! ```
+
+mod batch;
+mod embeddings;
+mod error;
+mod fingerprint;
+#[cfg(feature = "onnx")]
+mod onnx;
+mod pooling;
+mod runtime;
+#[cfg(feature = "onnx")]
+mod session;
+mod spec;
+mod testing;
+#[cfg(feature = "onnx")]
+mod tokenizer;
+
+pub use batch::Batched;
+pub use embeddings::Embeddings;
+pub use error::EmbedError;
+pub use fingerprint::Fingerprint;
+#[cfg(feature = "onnx")]
+pub use onnx::OnnxEmbedder;
+pub use pooling::Pooling;
+pub use runtime::RuntimeLibrary;
+pub use spec::ModelSpec;
+pub use testing::HashEmbedder;
+
+use std::sync::Arc;
+
+/// Turns texts into vectors of unit length.
+///
+/// A text's vector depends on the text and the [`Fingerprint`] alone: not on the other texts of the
+/// call, not on the thread. Implementations are shared between threads and called through `&self`.
+pub trait Embedder: Send + Sync + std::fmt::Debug {
+    /// Length of every vector this embedder returns; at least 1.
+    fn dimension(&self) -> usize;
+
+    /// Names the model. Vectors of different fingerprints must not be compared.
+    fn fingerprint(&self) -> &Fingerprint;
+
+    /// Embeds `n` texts into `n` rows of unit length, in the order of the texts. No texts give no
+    /// rows.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbedError::Inference`] when the model fails, [`EmbedError::InvalidInput`] when a text
+    /// cannot be embedded. A failed call leaves nothing behind; the embedder stays usable.
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError>;
+}
+
+impl<E: Embedder + ?Sized> Embedder for Arc<E> {
+    fn dimension(&self) -> usize {
+        (**self).dimension()
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        (**self).fingerprint()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        (**self).embed(texts)
+    }
+}

@@ -1,0 +1,274 @@
+//! An embedder that runs an ONNX model.
+
+use std::fmt;
+use std::fs;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::thread::{self, available_parallelism};
+
+use parking_lot::Mutex;
+
+use crate::session::{Batch, ModelSession, Output};
+use crate::tokenizer::{TextTokenizer, Tokens};
+use crate::{
+    Batched, EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary,
+};
+
+/// Most texts the model computes at once. Twice or half as many made no difference that could be
+/// measured.
+const MICRO_BATCH_TEXTS: usize = 32;
+
+/// Most tokens, padding included, the model computes at once. The runtime keeps the memory of the
+/// largest batch it has seen: with MiniLM-L6-v2 about 300 MB for 8192 tokens, a quarter of it for
+/// 2048, at the same speed.
+const MICRO_BATCH_TOKENS: usize = 2048;
+
+/// An [`Embedder`] that runs an ONNX model on the CPU.
+///
+/// Texts are tokenised, sorted by length, computed in micro-batches padded to their longest text,
+/// pooled and scaled to unit length. Concurrent callers share batches, see [`Batched`]. Opening
+/// loads the model and runs it once.
+pub struct OnnxEmbedder(Batched<OnnxModel>);
+
+impl OnnxEmbedder {
+    /// Opens the model that `spec` describes in the given runtime. A process has one runtime
+    /// library: the first that was opened stays.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbedError::Model`] or [`EmbedError::Tokenizer`] for files that are missing, damaged or do
+    /// not fit the spec, [`EmbedError::Runtime`] for a library that cannot be used,
+    /// [`EmbedError::InvalidInput`] for a `max_tokens` that leaves no room for text,
+    /// [`EmbedError::Inference`] when the first run fails.
+    pub fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
+        Ok(Self(Batched::new(OnnxModel::open(spec, runtime)?)))
+    }
+}
+
+impl Embedder for OnnxEmbedder {
+    fn dimension(&self) -> usize {
+        self.0.dimension()
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        self.0.fingerprint()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        self.0.embed(texts)
+    }
+}
+
+impl fmt::Debug for OnnxEmbedder {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.inner().fmt(formatter)
+    }
+}
+
+/// The model by itself; [`Batched`] around it merges callers.
+struct OnnxModel {
+    tokenizer: TextTokenizer,
+    /// Running a session needs `&mut`. The lock is never contended, since `Batched` lets one caller
+    /// through at a time; it is what makes that safe by type. parking_lot's, because a panic must
+    /// not poison the model for good.
+    session: Mutex<ModelSession>,
+    pooling: Pooling,
+    dimension: usize,
+    fingerprint: Fingerprint,
+}
+
+impl OnnxModel {
+    fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
+        let error = |expected: String, found: String| EmbedError::Model {
+            path: spec.model_path.clone(),
+            expected,
+            found,
+            remedy: "build or download the model again".to_owned(),
+        };
+        let metadata = fs::metadata(&spec.model_path)
+            .map_err(|e| error("an ONNX model".to_owned(), e.to_string()))?;
+        if !metadata.is_file() || metadata.len() == 0 {
+            let found = if metadata.is_file() {
+                "an empty file"
+            } else {
+                "a folder"
+            };
+            return Err(error("an ONNX model".to_owned(), found.to_owned()));
+        }
+        let tokenizer = TextTokenizer::open(spec)?;
+        let threads = match spec.threads {
+            0 => available_parallelism().map_or(1, NonZero::get),
+            threads => threads,
+        };
+        // Hashing the files takes about as long as loading them: both at once.
+        let (session, fingerprint) = thread::scope(|scope| {
+            let fingerprint = scope.spawn(|| spec.fingerprint());
+            (
+                ModelSession::open(&spec.model_path, threads, runtime),
+                fingerprint.join(),
+            )
+        });
+        let session = session?;
+        let fingerprint = fingerprint.unwrap_or_else(|panic| resume_unwind(panic))?;
+        let mut model = Self {
+            tokenizer,
+            session: Mutex::new(session),
+            pooling: spec.pooling,
+            dimension: 0,
+            fingerprint,
+        };
+        model.dimension = model.probe()?;
+        match spec.dimension {
+            Some(expected) if expected != model.dimension => Err(error(
+                format!("vectors of dimension {expected}"),
+                format!("dimension {}", model.dimension),
+            )),
+            _ => Ok(model),
+        }
+    }
+
+    /// Runs the model once, which tells the dimension, finds out whether it works at all and warms
+    /// it up.
+    fn probe(&self) -> Result<usize, EmbedError> {
+        let tokens = self.tokens("warm up")?;
+        let batch = self.batch(&[(0, tokens)]);
+        self.session
+            .lock()
+            .run(&batch, |_, dimension| dimension)
+            .map_err(|e| self.failed(e))
+    }
+
+    fn tokens(&self, text: &str) -> Result<Tokens, EmbedError> {
+        self.tokenizer
+            .encode(text)
+            .map_err(|reason| self.failed(reason))
+    }
+
+    fn failed(&self, reason: impl Into<String>) -> EmbedError {
+        EmbedError::Inference {
+            model: self.fingerprint.model.clone(),
+            reason: reason.into(),
+        }
+    }
+
+    /// Lays out texts, longest first, as the model's input.
+    fn batch(&self, texts: &[(usize, Tokens)]) -> Batch {
+        let width = texts
+            .iter()
+            .map(|(_, tokens)| tokens.ids.len())
+            .max()
+            .unwrap_or(0);
+        let mut batch = Batch {
+            rows: texts.len(),
+            width,
+            ..Batch::default()
+        };
+        for (_, tokens) in texts {
+            // Three arrays that grow in step, one row a text: first the tokens, then the padding.
+            let end = batch.mask.len() + width;
+            batch.ids.extend(tokens.ids.iter().map(|&id| i64::from(id)));
+            batch.ids.resize(end, i64::from(self.tokenizer.pad_id()));
+            batch
+                .type_ids
+                .extend(tokens.type_ids.iter().map(|&id| i64::from(id)));
+            batch.type_ids.resize(end, 0);
+            batch.mask.resize(end - width + tokens.ids.len(), 1);
+            batch.mask.resize(end, 0);
+        }
+        batch
+    }
+
+    /// Computes one micro-batch and writes each text's vector to its row of `data`.
+    fn compute(&self, texts: &[(usize, Tokens)], data: &mut [f32]) -> Result<(), EmbedError> {
+        let batch = self.batch(texts);
+        let write = |output: Output<'_>, dimension: usize| {
+            if dimension != self.dimension {
+                return Err(format!(
+                    "expected vectors of dimension {}, found {dimension}",
+                    self.dimension
+                ));
+            }
+            // Values of one text: all its tokens, padding included, or its vector.
+            let stride = match output {
+                Output::Tokens(_) => batch.width * dimension,
+                Output::Texts(_) => dimension,
+            };
+            let (Output::Tokens(values) | Output::Texts(values)) = output;
+            for ((row, tokens), values) in texts.iter().zip(values.chunks_exact(stride)) {
+                let start = row * dimension;
+                let Some(out) = data.get_mut(start..start + dimension) else {
+                    continue;
+                };
+                match output {
+                    Output::Tokens(_) => self.pooling.pool(values, tokens.ids.len(), out),
+                    Output::Texts(_) => out.copy_from_slice(values),
+                }
+            }
+            Ok(())
+        };
+        let written = self.session.lock().run(&batch, write);
+        written
+            .and_then(|written| written)
+            .map_err(|reason| self.failed(reason))
+    }
+}
+
+impl Embedder for OnnxModel {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        let mut tokenized = Vec::with_capacity(texts.len());
+        for (row, text) in texts.iter().enumerate() {
+            tokenized.push((row, self.tokens(text)?));
+        }
+        tokenized.sort_by_key(|(_, tokens)| std::cmp::Reverse(tokens.ids.len()));
+        let mut data = vec![0.0; texts.len() * self.dimension];
+        let mut rest = tokenized.as_slice();
+        while let Some((_, longest)) = rest.first() {
+            let (batch, after) = rest
+                .split_at_checked(micro_batch(longest.ids.len()))
+                .unwrap_or((rest, &[]));
+            self.compute(batch, &mut data)?;
+            rest = after;
+        }
+        Embeddings::new_checked(data, texts.len(), self.dimension)
+            .map_err(|error| self.failed(error.to_string()))
+    }
+}
+
+impl fmt::Debug for OnnxModel {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("OnnxEmbedder")
+            .field("model", &self.fingerprint.model)
+            .field("dimension", &self.dimension)
+            .field("pooling", &self.pooling)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How many texts go into a micro-batch whose longest has `width` tokens; at least 1.
+fn micro_batch(width: usize) -> usize {
+    (MICRO_BATCH_TOKENS / width.max(1)).clamp(1, MICRO_BATCH_TEXTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn micro_batches_are_bounded_by_texts_and_by_tokens() {
+        assert_eq!(micro_batch(0), 32);
+        assert_eq!(micro_batch(14), 32);
+        assert_eq!(micro_batch(64), 32);
+        assert_eq!(micro_batch(65), 31);
+        assert_eq!(micro_batch(256), 8);
+        assert_eq!(micro_batch(8192), 1);
+    }
+}

@@ -1,0 +1,342 @@
+//! The graph. The only file that touches usearch, and the list of what it must be protected from.
+//!
+//! Facts about usearch 2.26 that shape this file (read in its headers, some also in its issue
+//! tracker):
+//!
+//! - A search reads neighbour lists without locks, so it must not overlap an add. Two overlapping
+//!   adds may leave a vector that no search reaches. Hence adds take `&mut self`, searches `&self`,
+//!   and Rust keeps them apart.
+//! - It can remove, but reuses the slot of a removed vector for the next add and thereby cuts the
+//!   paths that led through it; recall then decays with every replacement. Hence nothing is ever
+//!   removed from the graph: a removed vector stays as a signpost, its slot is marked dead, and
+//!   searches pass it over. `growth` builds a new graph when the dead outnumber the living.
+//! - It has no listing of its keys. Hence its keys are our slot numbers, counted from 0, and
+//!   `slots` says whose vector a slot holds. That also lets an id return after its removal.
+//! - It refuses a search when all reserved thread contexts are in use: see `gate`.
+//! - An add beyond the reserved capacity fails, and reserving must not overlap anything: `&mut
+//!   self` again.
+//! - Converting f32 to i8 itself, it uses one scale for all vectors and drops most of the
+//!   precision: see [`to_i8`](crate::vector::to_i8).
+//! - Loading bytes it did not write may crash: callers verify the whole file first.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::mem::size_of;
+
+use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
+
+use crate::error::IndexError;
+use crate::gate::Gate;
+use crate::neighbour::{Neighbour, best};
+use crate::parameters::IndexParameters;
+use crate::precision::Precision;
+use crate::slots::Slots;
+use crate::vector::{dot, inverse_norm, round_to_half, to_i8, to_unit};
+
+/// Searches that may run at once in one graph. usearch sets aside about 16 KiB of locks for each.
+const SEARCHERS: usize = 32;
+/// Slots reserved for an empty graph.
+const MIN_CAPACITY: usize = 64;
+/// From this share of all slots on (one in sixteen), asking the graph for neighbours costs more
+/// than scanning it.
+const SCAN_SHARE: usize = 16;
+
+/// An HNSW graph over unit vectors, by id.
+pub struct Hnsw {
+    graph: Index,
+    gate: Gate,
+    dimension: usize,
+    precision: Precision,
+    capacity: usize,
+    /// Its slot numbers are usearch's keys.
+    slots: Slots,
+}
+
+impl Hnsw {
+    /// An empty graph with room for `capacity` vectors; it grows on demand.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when memory is short.
+    pub fn new(parameters: &IndexParameters, capacity: usize) -> Result<Self, IndexError> {
+        let options = IndexOptions {
+            dimensions: parameters.dimension,
+            metric: MetricKind::Cos,
+            quantization: scalar_kind(parameters.precision),
+            connectivity: parameters.connectivity,
+            expansion_add: parameters.expansion_add,
+            expansion_search: parameters.expansion_search,
+            multi: false,
+        };
+        let graph = Index::new(&options).map_err(|error| refused("be created", &error))?;
+        let mut hnsw = Self {
+            graph,
+            gate: Gate::new(SEARCHERS),
+            dimension: parameters.dimension,
+            precision: parameters.precision,
+            capacity: 0,
+            slots: Slots::default(),
+        };
+        hnsw.reserve(capacity.max(MIN_CAPACITY))?;
+        Ok(hnsw)
+    }
+
+    /// Reads a graph that [`save`](Self::save) wrote, with the slots that were saved beside it.
+    /// The caller has verified the file's checksum and that `path` is the file.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when usearch refuses the file, or what it holds is not what was
+    /// described.
+    pub fn load(
+        parameters: &IndexParameters,
+        path: &str,
+        slots: Slots,
+    ) -> Result<Self, IndexError> {
+        let mut hnsw = Self::new(parameters, 0)?;
+        hnsw.graph
+            .load(path)
+            .map_err(|error| refused("be loaded", &error))?;
+        let graph = &hnsw.graph;
+        if graph.dimensions() != parameters.dimension
+            || graph.connectivity() != parameters.connectivity
+            || graph.scalar_kind() != scalar_kind(parameters.precision)
+        {
+            return Err(refused("be loaded", &"made with other parameters"));
+        }
+        for (id, slot) in slots.alive() {
+            if !graph.contains(*slot as u64) {
+                return Err(refused(
+                    "be loaded",
+                    &format!("the vector of id {id} is missing"),
+                ));
+            }
+        }
+        hnsw.slots = slots;
+        // A loaded graph has no free slots and has forgotten the reserved contexts.
+        hnsw.reserve(hnsw.slots.len() + MIN_CAPACITY)?;
+        Ok(hnsw)
+    }
+
+    /// Vectors alive.
+    pub fn len(&self) -> usize {
+        self.slots.alive().len()
+    }
+
+    /// Vectors that are only signposts any more.
+    pub fn dead(&self) -> usize {
+        self.slots.len() - self.len()
+    }
+
+    pub fn contains(&self, id: u64) -> bool {
+        self.slots.alive().contains_key(&id)
+    }
+
+    /// Ids of the living, in no order.
+    pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
+        self.slots.alive().keys().copied()
+    }
+
+    pub fn slots(&self) -> &Slots {
+        &self.slots
+    }
+
+    /// Links a vector of unit length into the graph. Returns whether it did: not when the id is
+    /// present already.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when memory is short; the graph is as before.
+    pub fn add(&mut self, id: u64, vector: &[f32]) -> Result<bool, IndexError> {
+        if self.contains(id) {
+            return Ok(false);
+        }
+        let slot = self.slots.len();
+        if slot == self.capacity {
+            self.reserve(slot + slot / 2)?;
+        }
+        let added = match self.precision {
+            Precision::F32 | Precision::F16 => self.graph.add(slot as u64, vector),
+            Precision::I8 => self.graph.add(slot as u64, &to_i8(vector)),
+        };
+        match added {
+            Ok(()) => {
+                self.slots.push(id);
+                Ok(true)
+            }
+            Err(error) => {
+                // Something may have been left under this key: it must not be used again.
+                self.slots.push_dead(id);
+                Err(refused("add a vector", &error))
+            }
+        }
+    }
+
+    /// Marks a vector as dead. Returns whether it was there.
+    pub fn remove(&mut self, id: u64) -> bool {
+        self.slots.remove(id)
+    }
+
+    /// The vector of `id`, as [`to_store`](crate::vector::to_store) would have it.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when usearch does not hand it out.
+    pub fn get(&self, id: u64) -> Result<Option<Vec<f32>>, IndexError> {
+        let Some(slot) = self.slots.alive().get(&id) else {
+            return Ok(None);
+        };
+        let mut vector = self.raw_vector(*slot)?;
+        if self.precision == Precision::I8 {
+            vector = to_unit(&vector, self.dimension)?;
+            round_to_half(&mut vector);
+        }
+        Ok(Some(vector))
+    }
+
+    /// The best `k` living vectors that are not in `hidden`, which holds only living ids. Finds as
+    /// many as there are.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when memory is short.
+    pub fn search(
+        &self,
+        query: &[f32],
+        k: usize,
+        hidden: &HashSet<u64>,
+    ) -> Result<Vec<Neighbour>, IndexError> {
+        let wanted = k.min(self.len().saturating_sub(hidden.len()));
+        if wanted == 0 {
+            return Ok(Vec::new());
+        }
+        if wanted.saturating_mul(SCAN_SHARE) < self.slots.len() {
+            let found = self.walk(query, wanted, hidden)?;
+            if found.len() == wanted {
+                return Ok(found);
+            }
+            // Some living vector has no path to it from where the walk began.
+        }
+        self.scan(query, wanted, hidden)
+    }
+
+    /// Bytes held.
+    pub fn memory_bytes(&self) -> usize {
+        let stats = self.graph.memory_stats();
+        let tapes = [
+            (stats.graph_allocated, stats.graph_reserved),
+            (stats.vectors_allocated, stats.vectors_reserved),
+        ];
+        let used = tapes
+            .iter()
+            .map(|(all, untouched)| all.saturating_sub(*untouched));
+        // Per slot: usearch's pointers to node and vector and its entry of a hash table two thirds
+        // full.
+        let tables = self.capacity * (2 * size_of::<usize>() + 24) + self.slots.memory_bytes();
+        used.sum::<usize>() + tables
+    }
+
+    /// Writes the graph to `path`, replacing what is there. Returns the bytes it should have.
+    ///
+    /// usearch does not report a failure of the last buffer; the caller compares the file's length.
+    ///
+    /// # Errors
+    ///
+    /// [`IndexError::Graph`] when the file cannot be written.
+    pub fn save(&self, path: &str) -> Result<u64, IndexError> {
+        self.graph
+            .save(path)
+            .map_err(|error| refused("be written", &error))?;
+        Ok(self.graph.serialized_length() as u64)
+    }
+
+    fn reserve(&mut self, capacity: usize) -> Result<(), IndexError> {
+        self.graph
+            .reserve_capacity_and_threads(capacity, SEARCHERS)
+            .map_err(|error| refused("grow", &error))?;
+        self.capacity = capacity;
+        Ok(())
+    }
+
+    /// Follows the graph's links.
+    fn walk(
+        &self,
+        query: &[f32],
+        wanted: usize,
+        hidden: &HashSet<u64>,
+    ) -> Result<Vec<Neighbour>, IndexError> {
+        let all_shown = hidden.is_empty() && self.dead() == 0;
+        let shown = |slot| self.slots.shown(slot, hidden).is_some();
+        let permit = self.gate.enter();
+        let matches = match (self.precision, all_shown) {
+            (Precision::I8, true) => self.graph.search(&to_i8(query), wanted),
+            (Precision::I8, false) => self.graph.filtered_search(&to_i8(query), wanted, shown),
+            (_, true) => self.graph.search(query, wanted),
+            (_, false) => self.graph.filtered_search(query, wanted, shown),
+        };
+        drop(permit);
+        let matches = matches.map_err(|error| refused("be searched", &error))?;
+        let found = matches
+            .keys
+            .iter()
+            .zip(&matches.distances)
+            .filter_map(|(slot, distance)| {
+                let id = self.slots.shown(*slot, hidden)?;
+                Some(Neighbour::clamped(id, 1.0 - distance))
+            });
+        Ok(best(found.collect(), wanted))
+    }
+
+    /// Compares with every vector.
+    fn scan(
+        &self,
+        query: &[f32],
+        wanted: usize,
+        hidden: &HashSet<u64>,
+    ) -> Result<Vec<Neighbour>, IndexError> {
+        let mut candidates = Vec::with_capacity(self.len());
+        for (id, slot) in self.slots.alive() {
+            if !hidden.contains(id) {
+                let vector = self.raw_vector(*slot)?;
+                let similarity = dot(query, &vector) * inverse_norm(&vector);
+                candidates.push(Neighbour::clamped(*id, similarity));
+            }
+        }
+        Ok(best(candidates, wanted))
+    }
+
+    /// The vector in a slot as it is stored; eight bits are integers from -127 to 127.
+    fn raw_vector(&self, slot: usize) -> Result<Vec<f32>, IndexError> {
+        let (copied, vector) = match self.precision {
+            Precision::F32 | Precision::F16 => {
+                let mut vector = vec![0.0_f32; self.dimension];
+                (self.graph.get(slot as u64, &mut vector), vector)
+            }
+            Precision::I8 => {
+                let mut small = vec![0_i8; self.dimension];
+                let copied = self.graph.get(slot as u64, &mut small);
+                (copied, small.into_iter().map(f32::from).collect())
+            }
+        };
+        match copied {
+            Ok(1) => Ok(vector),
+            Ok(_) => Err(refused("hand out a vector", &"it is missing")),
+            Err(error) => Err(refused("hand out a vector", &error)),
+        }
+    }
+}
+
+const fn scalar_kind(precision: Precision) -> ScalarKind {
+    match precision {
+        Precision::F32 => ScalarKind::F32,
+        Precision::F16 => ScalarKind::F16,
+        Precision::I8 => ScalarKind::I8,
+    }
+}
+
+fn refused(action: &'static str, message: &dyn fmt::Display) -> IndexError {
+    IndexError::Graph {
+        action,
+        message: message.to_string(),
+    }
+}

@@ -1,0 +1,96 @@
+"""Prestige: an embedded store that keeps one copy of every distinct value.
+
+    >>> import prestige
+    >>> with prestige.open("./my_db") as store:
+    ...     store["greeting"] = "hello"
+    ...     store.get("greeting", decode=True)
+    'hello'
+
+Values of identical bytes are stored once. In semantic mode (``dedup_mode=DedupMode.SEMANTIC``) texts that
+mean the same share one value too.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from typing import Any
+
+# ONNX Runtime reports usage to its vendor unless told not to before it is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+from . import _native
+from ._native import (
+    SEMANTIC_AVAILABLE,
+    SERVER_AVAILABLE,
+    DedupMode,
+    NormalizationMode,
+    Options,
+    SemanticModel,
+    Server,
+    Store,
+    __version__,
+)
+from .exceptions import (
+    BusyError,
+    ClosedError,
+    CorruptionError,
+    InvalidArgumentError,
+    IOError,
+    ModelError,
+    NotFoundError,
+    PrestigeError,
+    TimedOutError,
+)
+from .health import HealthStats
+
+__all__ = [
+    "SEMANTIC_AVAILABLE",
+    "SERVER_AVAILABLE",
+    "BusyError",
+    "ClosedError",
+    "CorruptionError",
+    "DedupMode",
+    "HealthStats",
+    "IOError",
+    "InvalidArgumentError",
+    "ModelError",
+    "NormalizationMode",
+    "NotFoundError",
+    "Options",
+    "PrestigeError",
+    "SemanticModel",
+    "Server",
+    "Store",
+    "TimedOutError",
+    "__version__",
+    "open",
+]
+
+
+def open(
+    path: str | os.PathLike[str], options: Options | None = None, **kwargs: Any
+) -> Store:
+    """Open the store in the directory ``path``, or create it.
+
+    Args:
+        path: Directory of the store; made if it does not exist.
+        options: How to open it; the defaults if left out.
+        **kwargs: Attributes of ``Options`` that go before those of ``options``, for example
+            ``default_ttl_seconds=3600``.
+
+    Returns:
+        The open store; a context manager that closes it.
+
+    Raises:
+        ValueError: An unknown option, or (``InvalidArgumentError``) one out of its range.
+        BusyError: The store is open already, in this process or another.
+        IOError: The path is a file, or cannot be read or written.
+        CorruptionError: The files of the store are damaged.
+        ModelError: The model of a semantic store is missing, damaged or another one.
+    """
+    return Store.open(path, options, **kwargs)
+
+
+# Whatever is still open when the interpreter exits ends in order: servers, then stores.
+atexit.register(_native.close_all)

@@ -1,0 +1,573 @@
+"""The extension module: a store, its options, the model of a semantic store, a running server.
+
+Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from any number of
+threads; every method that can block releases the GIL.
+"""
+
+from collections.abc import Iterable
+from os import PathLike
+from pathlib import Path
+from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+from typing_extensions import Buffer
+
+from prestige.health import HealthStats
+
+__all__ = [
+    "SEMANTIC_AVAILABLE",
+    "SERVER_AVAILABLE",
+    "DedupMode",
+    "KeyIterator",
+    "NormalizationMode",
+    "Options",
+    "SemanticModel",
+    "Server",
+    "Store",
+    "__version__",
+    "close_all",
+]
+
+_T = TypeVar("_T")
+_Path: TypeAlias = str | PathLike[str]
+_Key: TypeAlias = str | bytes
+_Value: TypeAlias = str | Buffer | NDArray[Any]
+
+__version__: Final[str]
+"""Version of the package, such as ``"0.1.0"``."""
+SEMANTIC_AVAILABLE: Final[bool]
+"""Whether semantic mode is part of this build. True in every ordinary installation."""
+SERVER_AVAILABLE: Final[bool]
+"""Whether ``Store.serve`` is part of this build. True in every ordinary installation."""
+
+def close_all() -> None:
+    """Close every store of the process that is still open, servers first.
+
+    Runs at interpreter exit.
+    """
+
+@final
+class DedupMode:
+    """Which values share one object."""
+
+    EXACT: ClassVar[DedupMode]
+    """Values of identical bytes, after normalisation, by SHA-256."""
+    SEMANTIC: ClassVar[DedupMode]
+    """Also texts whose embeddings have a cosine similarity of at least ``semantic_threshold``."""
+
+    def __int__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class NormalizationMode:
+    """How values that are UTF-8 text are normalised before they are hashed and stored.
+
+    What is stored, and what ``get`` returns, is the normalised text. Values that are not UTF-8, or
+    longer than ``normalization_max_bytes``, are stored as they are.
+    """
+
+    NONE: ClassVar[NormalizationMode]
+    """Stored byte for byte."""
+    LOWERCASE: ClassVar[NormalizationMode]
+    """Unicode lower case."""
+    WHITESPACE: ClassVar[NormalizationMode]
+    """White space at both ends removed, every other run of it one space."""
+    FULL: ClassVar[NormalizationMode]
+    """``LOWERCASE`` and ``WHITESPACE``."""
+    UNICODE: ClassVar[NormalizationMode]
+    """NFKC, full case folding and ``WHITESPACE``: one form for all variants of width and case."""
+    ASCII: ClassVar[NormalizationMode]
+    """Another name of ``FULL``."""
+
+    def __int__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __ne__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class SemanticModel:
+    """Which model embeds texts, and how.
+
+    ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions.
+
+    The files are read when the model is first used: by ``embed``, ``dimension``, ``fingerprint``,
+    or by opening a semantic store. Models of the same files and settings share one loaded model.
+    """
+
+    pooling: str | None
+    """``"mean"`` or ``"cls"``, in any case; None: as the files beside the model say, else mean.
+
+    ``InvalidArgumentError`` for another name.
+    """
+    prefix: str | None
+    """Text put in front of every text; None: as the files beside the model say, else nothing."""
+    max_tokens: int | None
+    """Longest text in tokens, special ones included; the model does not see what comes after.
+
+    None: as the files beside the model say, else 256.
+    """
+    num_threads: int
+    """Threads that compute one batch; 0: one for each core. Default 0."""
+
+    def __new__(
+        cls,
+        model_path: _Path | None = None,
+        *,
+        tokenizer_path: _Path | None = None,
+        pooling: str | None = None,
+        prefix: str | None = None,
+        max_tokens: int | None = None,
+        num_threads: int = ...,
+    ) -> SemanticModel:
+        """Name a model. Nothing is read yet.
+
+        Args:
+            model_path: See the attribute.
+            tokenizer_path: See the attribute.
+            pooling: See the attribute.
+            prefix: See the attribute.
+            max_tokens: See the attribute.
+            num_threads: See the attribute; 0 by default.
+
+        Raises:
+            InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, or a number is
+                negative.
+
+        """
+
+    @property
+    def model_path(self) -> Path | None:
+        """An ``.onnx`` file, or a folder with ``model.onnx`` or ``onnx/model.onnx``.
+
+        None: the bundled model.
+        """
+    @model_path.setter
+    def model_path(self, value: _Path | None) -> None: ...
+    @property
+    def tokenizer_path(self) -> Path | None:
+        """``tokenizer.json``, or ``vocab.txt`` of a WordPiece model; None: beside the model."""
+    @tokenizer_path.setter
+    def tokenizer_path(self, value: _Path | None) -> None: ...
+    @property
+    def dimension(self) -> int:
+        """Length of the vectors. Loads the model. Raises ``ModelError`` if that fails."""
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over model file, tokenizer file, pooling, prefix and max tokens, in hexadecimal.
+
+        Vectors of different fingerprints cannot be compared, so it belongs into the key of every
+        cached vector. Loads the model. Raises ``ModelError`` if that fails.
+        """
+    def embed(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Embed texts.
+
+        A text's vector does not depend on the other texts of the call, nor on the thread.
+
+        Concurrent calls share batches.
+
+        Args:
+            texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
+
+        Returns:
+            float32 array of shape (n, d), C order: a row of unit length for each text, in their
+            order.
+
+        Raises:
+            TypeError: ``texts`` is not an iterable of ``str``.
+            UnicodeEncodeError: A text holds a lone surrogate.
+            ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
+                text.
+
+        """
+
+@final
+class Options:
+    """How a store is opened.
+
+    Every attribute can be given as a keyword to ``Options()`` and ``prestige.open()``.
+
+    Integers run from 0 to 2**63 - 1 where no other range is named. A wrong type raises
+    ``TypeError``, a number out of range ``InvalidArgumentError``: on assignment, or where noted
+    "checked on opening", by ``prestige.open()``.
+    """
+
+    normalization_mode: NormalizationMode
+    """Default ``NormalizationMode.NONE``."""
+    default_ttl_seconds: int
+    """Seconds until keys put without ``ttl_seconds`` expire; 0: never. Default 0."""
+    max_store_bytes: int
+    """Upper bound of ``Store.total_bytes``; 0: none. Default 0.
+
+    When a put exceeds it, least recently used keys are evicted.
+    """
+    block_cache_bytes: int
+    """RocksDB's cache of table blocks, indexes and filters, 0 to 2**50; checked on opening.
+
+    Default 64 MiB.
+    """
+    write_buffer_bytes: int
+    """RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.
+
+    Default 64 MiB.
+    """
+    enable_statistics: bool
+    """Whether RocksDB gathers statistics. Default False."""
+    bloom_bits_per_key: int
+    """Bits of the Bloom filters for a key, 0 to 64; 0: none. Checked on opening. Default 10."""
+    lock_timeout_ms: int
+    """Longest wait for another thread's work on the same key or value, in milliseconds, at least 1.
+
+    Checked on opening. Default 2000.
+    """
+    max_retries: int
+    """Accepted for compatibility, without effect: writes wait for locks. Default 3."""
+    retry_base_delay_us: int
+    """Accepted for compatibility, without effect. Default 1000."""
+    retry_max_delay_us: int
+    """Accepted for compatibility, without effect. Default 100000."""
+    retry_jitter_factor: float
+    """Accepted for compatibility, without effect. Default 0.5."""
+    enable_gc: bool
+    """Whether a value goes with its last key; else it stays until ``sweep()``. Default True."""
+    eviction_target_ratio: float
+    """Share of ``max_store_bytes`` that eviction leaves, over 0 and at most 1. Default 0.8."""
+    track_access_time: bool
+    """Whether reads count as use; otherwise only puts do. Default True."""
+    lru_update_interval_seconds: int
+    """A key's access time is refreshed at most once in so many seconds. Default 3600."""
+    normalization_max_bytes: int
+    """Longest value that is normalised, in bytes. Default 1 MiB."""
+    sync_writes: bool
+    """Whether every write reaches the disk before it is acknowledged. Default False.
+
+    Without it a power cut can take the latest writes; the end of the process alone takes none.
+    """
+    semantic_model: SemanticModel | None
+    """The model of a semantic store; None: the bundled one. Default None."""
+    semantic_threshold: float
+    """Least cosine similarity at which two texts share a value, over 0 and at most 1.
+
+    Default 0.95.
+    """
+    semantic_max_text_bytes: int
+    """Longest text that is embedded, in bytes; longer ones deduplicate exactly. Default 8192."""
+    semantic_search_k: int
+    """Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8."""
+    semantic_num_threads: int
+    """Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0."""
+    semantic_pooling: str | None
+    """Goes before ``semantic_model.pooling``; None: as the model says. Checked on opening."""
+    semantic_verify_exact: bool
+    """Whether candidates are scored again with their stored vectors. Default True."""
+    semantic_index_save_interval: int
+    """Index operations between background checkpoints. Default 0.
+
+    0: a quarter of the index, at least 4096.
+    """
+    hnsw_m: int
+    """Links of a vector in the graph, 2 to 512; checked on opening. Default 16.
+
+    M of Malkov and Yashunin, arXiv:1603.09320. With another value than at the last opening the
+    index is rebuilt.
+    """
+    hnsw_ef_construction: int
+    """Candidates considered when a vector is linked, 1 to 65536; checked on opening. Default 200.
+
+    efConstruction of the same paper. With another value than at the last opening the index is
+    rebuilt.
+    """
+    hnsw_ef_search: int
+    """Candidates considered in a search, 1 to 65536; checked on opening. Default 100.
+
+    efSearch of the same paper.
+    """
+    semantic_max_index_entries: int
+    """Most vectors of the index; texts beyond it deduplicate exactly; 0: no bound. Default 0."""
+    semantic_compact_threshold: float
+    """Accepted for compatibility, without effect: the index renews itself. Default 0.2."""
+
+    def __new__(cls, **options: object) -> Options:
+        """Make options, the defaults where nothing is given.
+
+        Args:
+            **options: Attributes, for example ``default_ttl_seconds=3600``.
+
+        Raises:
+            ValueError: ``Unknown option: …``.
+            InvalidArgumentError: A value is out of its range; the message names the option.
+            TypeError: A value has the wrong type; the message names the option.
+
+        """
+
+    @property
+    def dedup_mode(self) -> DedupMode:
+        """Which values share one object. A store keeps the mode it was created with.
+
+        Unset (also by None) it reads ``DedupMode.EXACT`` and means: as the store was created, exact
+        for a new one. Set to another mode than that of the store, opening raises
+        ``InvalidArgumentError``.
+        """
+    @dedup_mode.setter
+    def dedup_mode(self, value: DedupMode | None) -> None: ...
+    @property
+    def semantic_model_path(self) -> Path | None:
+        """Goes before ``semantic_model.model_path``; None: as the model says. Default None."""
+    @semantic_model_path.setter
+    def semantic_model_path(self, value: _Path | None) -> None: ...
+
+@final
+class Server:
+    """A running HTTP endpoint, made by ``Store.serve``: a context manager that stops it.
+
+    It runs until it is stopped or its store is closed, whether or not this handle is kept.
+    """
+
+    @property
+    def url(self) -> str:
+        """Base URL without a slash at its end, such as ``"http://127.0.0.1:40123"``."""
+    @property
+    def host(self) -> str:
+        """Address it listens on."""
+    @property
+    def port(self) -> int:
+        """Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for."""
+    @property
+    def stopped(self) -> bool:
+        """Whether it was stopped, by ``stop()`` or with its store."""
+    def stop(self) -> None:
+        """Refuse new requests, wait up to 5 s for those in progress, and end.
+
+        A second call does nothing.
+        """
+    def __enter__(self) -> Server: ...
+    def __exit__(self, *_exception: object) -> None: ...
+
+@final
+class KeyIterator:
+    """Iterator over the keys of a store, in byte order.
+
+    Keys put or deleted meanwhile may or may not appear.
+    """
+
+    def __iter__(self) -> KeyIterator: ...
+    def __next__(self) -> str: ...
+
+@final
+class Store:
+    """An open store: a directory that keeps one copy of every distinct value.
+
+    Made by ``prestige.open``.
+
+    A context manager that closes it, and dict-like: ``store[key]``, ``del store[key]``, ``key in
+    store``, ``len(store)``, iteration over the keys. It is true even when empty.
+
+    Keys are ``str`` (stored as UTF-8; lone surrogates stand for single bytes, as in file names) or
+    ``bytes``, at most 65,536 bytes. Values are ``str`` (stored as UTF-8) or bytes-like (bytes,
+    bytearray, memoryview, NumPy array), at most 1 GiB. ``str`` and ``bytes`` are not copied on
+    their way in, other buffers once.
+
+    Beyond what is listed, every method raises ``ClosedError`` (a ``ValueError``) once the store is
+    closed, ``PrestigeError`` in a forked child of the process that opened it, ``IOError`` or
+    ``CorruptionError`` if the files cannot be read or written, and ``TypeError`` for arguments of
+    wrong types. A failed write changes nothing.
+    """
+
+    @property
+    def path(self) -> str:
+        """Directory of the store, as it was given."""
+    @property
+    def closed(self) -> bool:
+        """Whether the store is closed."""
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all keys and distinct values, uncompressed: what ``max_store_bytes`` bounds."""
+    @property
+    def dedup_mode(self) -> DedupMode:
+        """How values are deduplicated; fixed when the store was created."""
+    @classmethod
+    def open(cls, path: _Path, options: Options | None = None, **changes: object) -> Store:
+        """Open the store in a directory, or create it.
+
+        Args:
+            path: Directory of the store; made if it does not exist, with its parents.
+            options: How to open it; the defaults if left out.
+            **changes: Attributes of ``Options`` that go before those of ``options``.
+
+        Raises:
+            ValueError: ``Unknown option: …``; as ``InvalidArgumentError``, an option out of its
+                range, a mode other than the store's, or a directory with files of something else.
+            BusyError: The store is open already, in this process or another.
+            IOError: The path is a file, or cannot be read or written.
+            CorruptionError: Files of the store are missing or damaged.
+            ModelError: The model of a semantic store is missing, damaged or another one.
+
+        """
+    def put(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+        """Store a value under a key, in place of what was there.
+
+        In a semantic store a text that is similar enough to a stored one is not stored: the key
+        then points at the earlier wording.
+
+        Args:
+            key: The key.
+            value: The value.
+            ttl_seconds: Seconds until the key expires, 0 to 2**63 - 1; 0: never; None:
+                ``default_ttl_seconds``.
+
+        Raises:
+            InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
+            TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
+            ModelError: The model failed on the text.
+            UnicodeEncodeError: ``value`` is a ``str`` with a lone surrogate.
+
+        """
+    @overload
+    def get(self, key: _Key, *, decode: Literal[False] = False) -> bytes:
+        """Return the value of a key.
+
+        Args:
+            key: The key.
+            default: Returned as it is where the key does not exist; None counts as given.
+            decode: Whether to decode the value from UTF-8.
+
+        Returns:
+            The value, ``str`` if decoded, or ``default``.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired, and there is no ``default``.
+            UnicodeDecodeError: The value is to be decoded and is not UTF-8.
+
+        """
+    @overload
+    def get(self, key: _Key, *, decode: Literal[True]) -> str: ...
+    @overload
+    def get(self, key: _Key, *, decode: bool) -> bytes | str: ...
+    @overload
+    def get(self, key: _Key, default: _T, decode: Literal[False] = False) -> bytes | _T: ...
+    @overload
+    def get(self, key: _Key, default: _T, decode: Literal[True]) -> str | _T: ...
+    @overload
+    def get(self, key: _Key, default: _T, decode: bool) -> bytes | str | _T: ...
+    def delete(self, key: _Key) -> None:
+        """Delete a key, and with the last key of a value the value (see ``enable_gc``).
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+            TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
+
+        """
+    def list_keys(self, prefix: _Key | None = None, limit: int | None = None) -> list[str]:
+        """List keys in byte order, the expired left out.
+
+        Args:
+            prefix: Only keys that begin with it; None or ``""``: all.
+            limit: At most so many, from 0; None: no limit.
+
+        Returns:
+            The keys as ``str``; bytes that are not UTF-8 appear as lone surrogates, which every
+            method takes back.
+
+        """
+    def count_keys(self, approximate: bool = True) -> int:
+        """Return the number of keys.
+
+        Args:
+            approximate: True: the expired and not yet swept count too, and a counter is read.
+                False: they do not, at a cost that grows with their number.
+
+        """
+    def count_unique_values(self) -> int:
+        """Return the number of distinct values, those that wait for ``sweep()`` included."""
+    def sweep(self) -> int:
+        """Remove expired keys, and values that no key points at.
+
+        Returns:
+            The number of values deleted, those of the expired keys included.
+
+        """
+    def prune(self, max_age_seconds: int = ..., max_idle_seconds: int = ...) -> int:
+        """Remove expired keys, and on request old and idle ones.
+
+        Args:
+            max_age_seconds: Also keys whose last put is longer ago; 0 (default): no such bound.
+            max_idle_seconds: Also keys neither put nor read for longer, as exact as
+                ``lru_update_interval_seconds`` allows; 0 (default): no such bound.
+
+        Returns:
+            The number of keys removed.
+
+        """
+    def evict_lru(self, target_bytes: int) -> int:
+        """Evict least recently used keys until ``total_bytes`` is at most ``target_bytes``.
+
+        Returns:
+            The number of keys evicted.
+
+        """
+    def get_health(self) -> HealthStats:
+        """Return figures of the store.
+
+        Costs a few reads, and one for each expired key that is not swept yet.
+        """
+    def verify(self) -> list[str]:
+        """Check every invariant of the store against a full scan.
+
+        Writers wait only while a snapshot is taken.
+
+        Returns:
+            A sentence for each violation; an empty list when all is well.
+
+        """
+    def flush(self) -> None:
+        """Make all that was put durable against power loss, and checkpoint the vector index."""
+    def compact(self) -> None:
+        """Rewrite the files of the store, so that removed data takes no space on disk."""
+    def get_object_id(self, key: _Key) -> int:
+        """Return the id of the value a key points at.
+
+        Keys that share a value have the same id. An id is never used for another value.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+
+        """
+    def serve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
+        """Serve health and metrics over HTTP, on threads of this process.
+
+        ``GET /livez``, ``/readyz``, ``/health``, ``/health/ready`` and ``/metrics``. There is no
+        authentication.
+
+        Args:
+            host: Name or address to listen on. ``"0.0.0.0"`` means every IPv4 interface of the
+                machine.
+            port: 0 to 65535; 0: a free one.
+
+        Raises:
+            InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.
+            IOError: The address cannot be listened on.
+
+        """
+    def close(self) -> None:
+        """Close the store.
+
+        Stops its servers, waits for running operations, writes what is pending and releases the
+        directory.
+
+        A second call does nothing.
+
+        Raises:
+            IOError: The last writes failed. The store is closed all the same.
+
+        """
+    def __getitem__(self, key: _Key, /) -> bytes: ...
+    def __setitem__(self, key: _Key, value: _Value, /) -> None: ...
+    def __delitem__(self, key: _Key, /) -> None: ...
+    def __contains__(self, key: _Key, /) -> bool: ...
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __iter__(self) -> KeyIterator: ...
+    def __enter__(self) -> Store: ...
+    def __exit__(self, *_exception: object) -> None: ...

@@ -1,0 +1,142 @@
+//! Keys and values from Python and back.
+
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
+use std::borrow::Cow;
+
+/// A key: `str` (UTF-8; lone surrogates stand for bytes, as in file names) or `bytes`.
+pub(crate) struct Key<'py>(Text<'py>);
+
+/// A value: `str` or anything with the buffer protocol.
+///
+/// `str` and `bytes` are used where they are. Other buffers can change while the GIL is released, so they are copied,
+/// once.
+pub(crate) struct Value<'py>(Text<'py>);
+
+enum Text<'py> {
+    Bytes(Bound<'py, PyBytes>),
+    Str(Bound<'py, PyString>),
+}
+
+impl Key<'_> {
+    pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
+        self.0.as_bytes()
+    }
+}
+
+impl Value<'_> {
+    pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
+        self.0.as_bytes()
+    }
+}
+
+impl Text<'_> {
+    fn as_bytes(&self) -> PyResult<&[u8]> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.as_bytes()),
+            Self::Str(string) => Ok(string.to_str()?.as_bytes()),
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Key<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(string) = object.cast::<PyString>() {
+            if string.to_str().is_ok() {
+                return Ok(Self(Text::Str(string.to_owned())));
+            }
+            let encoded = string.call_method1("encode", ("utf-8", "surrogateescape"))?;
+            return Ok(Self(Text::Bytes(encoded.cast_into()?)));
+        }
+        match object.cast::<PyBytes>() {
+            Ok(bytes) => Ok(Self(Text::Bytes(bytes.to_owned()))),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "a key must be str or bytes, not {}",
+                type_name(&object)
+            ))),
+        }
+    }
+}
+
+impl<'py> FromPyObject<'_, 'py> for Value<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        if let Ok(bytes) = object.cast::<PyBytes>() {
+            return Ok(Self(Text::Bytes(bytes.to_owned())));
+        }
+        if let Ok(string) = object.cast::<PyString>() {
+            // Lone surrogates have no UTF-8 form: UnicodeEncodeError says which.
+            string.to_str()?;
+            return Ok(Self(Text::Str(string.to_owned())));
+        }
+        let Ok(view) = PyMemoryView::from(&object) else {
+            return Err(PyTypeError::new_err(format!(
+                "a value must be str or bytes-like (bytes, bytearray, memoryview, NumPy array), not {}",
+                type_name(&object)
+            )));
+        };
+        Ok(Self(Text::Bytes(
+            view.call_method0("tobytes")?.cast_into()?,
+        )))
+    }
+}
+
+fn type_name(object: &Bound<'_, PyAny>) -> String {
+    object
+        .get_type()
+        .name()
+        .map_or_else(|_| "that".to_owned(), |name| name.to_string())
+}
+
+/// A key as Python shows it: `str`, lone surrogates for bytes that are not UTF-8.
+pub(crate) fn key_to_python<'py>(py: Python<'py>, key: &[u8]) -> PyResult<Bound<'py, PyAny>> {
+    match std::str::from_utf8(key) {
+        Ok(text) => Ok(PyString::new(py, text).into_any()),
+        Err(_) => PyBytes::new(py, key).call_method1("decode", ("utf-8", "surrogateescape")),
+    }
+}
+
+/// The value that an argument has when it was not given, so that `None` can be given.
+pub(crate) enum Argument<'py> {
+    Absent,
+    Given(Bound<'py, PyAny>),
+}
+
+impl<'py> FromPyObject<'_, 'py> for Argument<'py> {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, 'py, PyAny>) -> PyResult<Self> {
+        Ok(Self::Given(object.to_owned()))
+    }
+}
+
+/// The strings of a list, tuple or other iterable of `str`; a single `str` is refused, since it would read as letters.
+pub(crate) fn text_list<'py>(object: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
+    if object.cast::<PyString>().is_ok() || object.cast::<PyBytes>().is_ok() {
+        return Err(PyTypeError::new_err(format!(
+            "texts must be a list of str, not {}",
+            type_name(object)
+        )));
+    }
+    let mut texts = Vec::new();
+    for text in object.try_iter()? {
+        let text = text?;
+        let string = text.cast_into::<PyString>();
+        texts.push(string.map_err(|error| {
+            PyTypeError::new_err(format!(
+                "texts must be a list of str, found {}",
+                type_name(&error.into_inner())
+            ))
+        })?);
+    }
+    Ok(texts)
+}
+
+/// Text of a Python string for as long as the string lives.
+pub(crate) fn text_of<'a>(string: &'a Bound<'_, PyString>) -> PyResult<Cow<'a, str>> {
+    string.to_cow()
+}

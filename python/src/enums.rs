@@ -1,0 +1,70 @@
+//! The enumerations of the options.
+
+use prestige_core as core;
+use pyo3::prelude::*;
+
+/// Which values share one object.
+#[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
+pub(crate) enum DedupMode {
+    /// Identical bytes, by SHA-256.
+    EXACT,
+    /// Also texts of similar meaning, by the cosine similarity of their embeddings.
+    SEMANTIC,
+}
+
+/// How text values are normalised before they are hashed and stored.
+#[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
+pub(crate) enum NormalizationMode {
+    /// Stored byte for byte.
+    NONE,
+    /// Unicode lower case.
+    LOWERCASE,
+    /// White space trimmed, and every run of it one space.
+    WHITESPACE,
+    /// Lower case and white space.
+    FULL,
+    /// NFKC, case folding and white space.
+    UNICODE,
+}
+
+#[pymethods]
+impl NormalizationMode {
+    /// Another name of `FULL`.
+    #[classattr]
+    #[pyo3(name = "ASCII")]
+    const ASCII: Self = Self::FULL;
+}
+
+impl From<DedupMode> for core::DedupMode {
+    fn from(mode: DedupMode) -> Self {
+        match mode {
+            DedupMode::EXACT => Self::Exact,
+            DedupMode::SEMANTIC => Self::Semantic,
+        }
+    }
+}
+
+impl From<core::DedupMode> for DedupMode {
+    fn from(mode: core::DedupMode) -> Self {
+        match mode {
+            core::DedupMode::Exact => Self::EXACT,
+            core::DedupMode::Semantic => Self::SEMANTIC,
+        }
+    }
+}
+
+impl From<NormalizationMode> for core::NormalizationMode {
+    fn from(mode: NormalizationMode) -> Self {
+        match mode {
+            NormalizationMode::NONE => Self::None,
+            NormalizationMode::LOWERCASE => Self::Lowercase,
+            NormalizationMode::WHITESPACE => Self::Whitespace,
+            NormalizationMode::FULL => Self::Full,
+            NormalizationMode::UNICODE => Self::Unicode,
+        }
+    }
+}

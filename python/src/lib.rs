@@ -1,0 +1,31 @@
+//! The extension module `prestige._native`: thin classes over `prestige-core` and `prestige-http`.
+//!
+//! Logic lives in those crates. Here values are converted, the GIL is released around work, and errors become the
+//! exceptions of `prestige.exceptions`.
+
+mod convert;
+mod enums;
+mod error;
+mod model;
+mod numbers;
+mod options;
+mod registry;
+mod server;
+mod store;
+
+use pyo3::prelude::*;
+
+#[pymodule]
+fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    module.add("SEMANTIC_AVAILABLE", true)?;
+    module.add("SERVER_AVAILABLE", true)?;
+    module.add_class::<enums::DedupMode>()?;
+    module.add_class::<enums::NormalizationMode>()?;
+    module.add_class::<model::SemanticModel>()?;
+    module.add_class::<options::Options>()?;
+    module.add_class::<server::Server>()?;
+    module.add_class::<store::Store>()?;
+    module.add_class::<store::KeyIterator>()?;
+    module.add_function(wrap_pyfunction!(registry::close_all, module)?)
+}

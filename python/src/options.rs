@@ -1,0 +1,293 @@
+//! The options of a store as Python attributes. Defaults and ranges are those of `prestige_core::Options`.
+
+use crate::enums::{DedupMode, NormalizationMode};
+use crate::error::invalid;
+use crate::model::SemanticModel;
+use crate::numbers::{Natural, Ratio};
+use prestige_core as core;
+use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// Every attribute of [`Options`], in the order of `repr`.
+const NAMES: [&str; 33] = [
+    "dedup_mode",
+    "normalization_mode",
+    "default_ttl_seconds",
+    "max_store_bytes",
+    "block_cache_bytes",
+    "write_buffer_bytes",
+    "enable_statistics",
+    "bloom_bits_per_key",
+    "lock_timeout_ms",
+    "max_retries",
+    "retry_base_delay_us",
+    "retry_max_delay_us",
+    "retry_jitter_factor",
+    "enable_gc",
+    "eviction_target_ratio",
+    "track_access_time",
+    "lru_update_interval_seconds",
+    "normalization_max_bytes",
+    "sync_writes",
+    "semantic_model",
+    "semantic_model_path",
+    "semantic_threshold",
+    "semantic_max_text_bytes",
+    "semantic_search_k",
+    "semantic_num_threads",
+    "semantic_pooling",
+    "semantic_verify_exact",
+    "semantic_index_save_interval",
+    "hnsw_m",
+    "hnsw_ef_construction",
+    "hnsw_ef_search",
+    "semantic_max_index_entries",
+    "semantic_compact_threshold",
+];
+
+/// How a store is opened. Units are in the names; 0 means "none" where a limit or time is meant.
+#[pyclass(module = "prestige")]
+pub(crate) struct Options {
+    /// `None`: as the store was created.
+    dedup_mode: Option<DedupMode>,
+    #[pyo3(get, set)]
+    normalization_mode: NormalizationMode,
+    #[pyo3(get, set)]
+    default_ttl_seconds: Natural,
+    #[pyo3(get, set)]
+    max_store_bytes: Natural,
+    #[pyo3(get, set)]
+    block_cache_bytes: Natural,
+    #[pyo3(get, set)]
+    write_buffer_bytes: Natural,
+    #[pyo3(get, set)]
+    enable_statistics: bool,
+    #[pyo3(get, set)]
+    bloom_bits_per_key: Natural,
+    #[pyo3(get, set)]
+    lock_timeout_ms: Natural,
+    #[pyo3(get, set)]
+    max_retries: Natural,
+    #[pyo3(get, set)]
+    retry_base_delay_us: Natural,
+    #[pyo3(get, set)]
+    retry_max_delay_us: Natural,
+    #[pyo3(get, set)]
+    retry_jitter_factor: f64,
+    #[pyo3(get, set)]
+    enable_gc: bool,
+    #[pyo3(get, set)]
+    eviction_target_ratio: Ratio,
+    #[pyo3(get, set)]
+    track_access_time: bool,
+    #[pyo3(get, set)]
+    lru_update_interval_seconds: Natural,
+    #[pyo3(get, set)]
+    normalization_max_bytes: Natural,
+    #[pyo3(get, set)]
+    sync_writes: bool,
+    #[pyo3(get, set)]
+    semantic_model: Option<Py<SemanticModel>>,
+    #[pyo3(get, set)]
+    semantic_model_path: Option<PathBuf>,
+    #[pyo3(get, set)]
+    semantic_threshold: Ratio,
+    #[pyo3(get, set)]
+    semantic_max_text_bytes: Natural,
+    #[pyo3(get, set)]
+    semantic_search_k: Natural,
+    #[pyo3(get, set)]
+    semantic_num_threads: Natural,
+    #[pyo3(get, set)]
+    semantic_pooling: Option<String>,
+    #[pyo3(get, set)]
+    semantic_verify_exact: bool,
+    #[pyo3(get, set)]
+    semantic_index_save_interval: Natural,
+    #[pyo3(get, set)]
+    hnsw_m: Natural,
+    #[pyo3(get, set)]
+    hnsw_ef_construction: Natural,
+    #[pyo3(get, set)]
+    hnsw_ef_search: Natural,
+    #[pyo3(get, set)]
+    semantic_max_index_entries: Natural,
+    #[pyo3(get, set)]
+    semantic_compact_threshold: f64,
+}
+
+#[pymethods]
+impl Options {
+    #[new]
+    #[pyo3(signature = (**options))]
+    fn new(py: Python<'_>, options: Option<&Bound<'_, PyDict>>) -> PyResult<Py<Self>> {
+        let made = Py::new(py, Self::defaults())?;
+        apply(made.bind(py), options)?;
+        Ok(made)
+    }
+
+    #[getter]
+    fn dedup_mode(&self) -> DedupMode {
+        self.dedup_mode.unwrap_or(DedupMode::EXACT)
+    }
+
+    #[setter]
+    fn set_dedup_mode(&mut self, mode: Option<DedupMode>) {
+        self.dedup_mode = mode;
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        let shown = NAMES
+            .iter()
+            .map(|name| Ok(format!("{name}={}", slf.getattr(*name)?.repr()?)))
+            .collect::<PyResult<Vec<_>>>()?;
+        Ok(format!("<prestige.Options {}>", shown.join(" ")))
+    }
+}
+
+impl Options {
+    fn defaults() -> Self {
+        let defaults = core::Options::default();
+        let semantic = &defaults.semantic;
+        let natural = |number: usize| Natural(number as u64);
+        Self {
+            dedup_mode: None,
+            normalization_mode: NormalizationMode::NONE,
+            default_ttl_seconds: Natural(defaults.default_ttl_seconds),
+            max_store_bytes: Natural(defaults.max_store_bytes),
+            block_cache_bytes: Natural(defaults.block_cache_bytes),
+            write_buffer_bytes: Natural(defaults.write_buffer_bytes),
+            enable_statistics: defaults.enable_statistics,
+            bloom_bits_per_key: Natural(u64::from(defaults.bloom_bits_per_key)),
+            lock_timeout_ms: Natural(defaults.lock_timeout_ms),
+            max_retries: Natural(3),
+            retry_base_delay_us: Natural(1000),
+            retry_max_delay_us: Natural(100_000),
+            retry_jitter_factor: 0.5,
+            enable_gc: defaults.enable_gc,
+            eviction_target_ratio: Ratio(defaults.eviction_target_ratio),
+            track_access_time: defaults.track_access_time,
+            lru_update_interval_seconds: Natural(defaults.lru_update_interval_seconds),
+            normalization_max_bytes: Natural(defaults.normalization_max_bytes),
+            sync_writes: defaults.sync_writes,
+            semantic_model: None,
+            semantic_model_path: None,
+            semantic_threshold: Ratio(semantic.threshold),
+            semantic_max_text_bytes: Natural(semantic.max_text_bytes),
+            semantic_search_k: natural(semantic.search_k),
+            semantic_num_threads: Natural(0),
+            semantic_pooling: None,
+            semantic_verify_exact: semantic.verify_exact,
+            semantic_index_save_interval: Natural(semantic.index_save_interval),
+            hnsw_m: natural(semantic.hnsw_m),
+            hnsw_ef_construction: natural(semantic.hnsw_ef_construction),
+            hnsw_ef_search: natural(semantic.hnsw_ef_search),
+            semantic_max_index_entries: Natural(semantic.max_index_entries),
+            semantic_compact_threshold: 0.2,
+        }
+    }
+
+    /// The options as the store takes them, the model as it is to be loaded.
+    pub(crate) fn to_core(&self, py: Python<'_>) -> PyResult<core::Options> {
+        let bits = u32::try_from(self.bloom_bits_per_key.0);
+        let loader = self.model(py)?.loader(py)?;
+        Ok(core::Options {
+            dedup_mode: self.dedup_mode.map(Into::into),
+            normalization_mode: self.normalization_mode.into(),
+            normalization_max_bytes: self.normalization_max_bytes.0,
+            default_ttl_seconds: self.default_ttl_seconds.0,
+            max_store_bytes: self.max_store_bytes.0,
+            eviction_target_ratio: self.eviction_target_ratio.0,
+            track_access_time: self.track_access_time,
+            lru_update_interval_seconds: self.lru_update_interval_seconds.0,
+            enable_gc: self.enable_gc,
+            block_cache_bytes: self.block_cache_bytes.0,
+            write_buffer_bytes: self.write_buffer_bytes.0,
+            bloom_bits_per_key: bits
+                .map_err(|_| invalid("bloom_bits_per_key must be at most 64".to_owned()))?,
+            enable_statistics: self.enable_statistics,
+            sync_writes: self.sync_writes,
+            lock_timeout_ms: self.lock_timeout_ms.0,
+            semantic: core::SemanticOptions {
+                threshold: self.semantic_threshold.0,
+                max_text_bytes: self.semantic_max_text_bytes.0,
+                search_k: size(self.semantic_search_k),
+                verify_exact: self.semantic_verify_exact,
+                max_index_entries: self.semantic_max_index_entries.0,
+                index_save_interval: self.semantic_index_save_interval.0,
+                hnsw_m: size(self.hnsw_m),
+                hnsw_ef_construction: size(self.hnsw_ef_construction),
+                hnsw_ef_search: size(self.hnsw_ef_search),
+            },
+            embedder: Some(Arc::new(move || Ok(loader.load()?))),
+            ..core::Options::default()
+        })
+    }
+
+    /// `semantic_model`, else the bundled model; the single settings of the model go before it.
+    fn model(&self, py: Python<'_>) -> PyResult<SemanticModel> {
+        let mut model = match &self.semantic_model {
+            Some(model) => model.borrow(py).copy(),
+            None => SemanticModel::bundled(),
+        };
+        if let Some(path) = &self.semantic_model_path {
+            model.model_path = Some(path.clone());
+        }
+        if let Some(pooling) = &self.semantic_pooling {
+            model.override_pooling(pooling)?;
+        }
+        if self.semantic_num_threads.0 > 0 {
+            model.num_threads = self.semantic_num_threads;
+        }
+        Ok(model)
+    }
+
+    /// A copy of `options`, or the defaults, with `changes` on top.
+    pub(crate) fn with_changes<'py>(
+        py: Python<'py>,
+        options: Option<&Bound<'py, Self>>,
+        changes: Option<&Bound<'py, PyDict>>,
+    ) -> PyResult<Bound<'py, Self>> {
+        let made = Bound::new(py, Self::defaults())?;
+        if let Some(options) = options {
+            for name in NAMES {
+                made.setattr(name, options.getattr(name)?)?;
+            }
+            // Its attribute reads EXACT where nothing was set.
+            made.borrow_mut().dedup_mode = options.borrow().dedup_mode;
+        }
+        apply(&made, changes)?;
+        Ok(made)
+    }
+}
+
+/// Sets attributes from keyword arguments.
+fn apply(options: &Bound<'_, Options>, changes: Option<&Bound<'_, PyDict>>) -> PyResult<()> {
+    for (name, value) in changes.into_iter().flatten() {
+        let name: String = name.extract()?;
+        if !NAMES.contains(&name.as_str()) {
+            return Err(PyValueError::new_err(format!("Unknown option: {name}")));
+        }
+        options
+            .setattr(name.as_str(), value)
+            .map_err(|error| name_option(options.py(), &name, error))?;
+    }
+    Ok(())
+}
+
+/// Puts the name of the option in front of what is wrong with its value.
+fn name_option(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
+    let message = format!("{name}: {}", error.value(py));
+    if error.is_instance_of::<PyTypeError>(py) {
+        PyTypeError::new_err(message)
+    } else {
+        invalid(message)
+    }
+}
+
+fn size(number: Natural) -> usize {
+    usize::try_from(number.0).unwrap_or(usize::MAX)
+}
