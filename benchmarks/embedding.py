@@ -1,9 +1,9 @@
-"""Fresh texts put into a semantic store, beside the model alone in Python's `onnxruntime`: texts per second.
+"""Fresh texts put into a semantic store, beside the model alone: texts per second.
 
     .venv/bin/python benchmarks/embedding.py [--texts 1000] [--threads 2] [--rounds 3]
 
-Same model file, same number of threads, alternately in one run. The model alone is measured one text at a time, as
-`put` gets them, and in length-sorted batches of 32.
+Same model file, same number of threads, alternately in one run. The model alone runs in Python's
+`onnxruntime`, one text at a time, as `put` gets them, and in length-sorted batches of 32.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import prestige
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "python"))
 
-import reference  # noqa: E402 - found through the path above
+import reference
 
 MODEL = Path(prestige.__file__).parent / "models" / "all-MiniLM-L6-v2"
 VERBS = ("cancel", "upgrade", "export", "share", "delete", "print", "translate", "rename")

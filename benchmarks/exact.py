@@ -2,7 +2,8 @@
 
     .venv/bin/python benchmarks/exact.py [--rounds 5] [--keys 50000]
 
-Both packages are imported as `prestige`, so the peer gets a virtual environment of its own in the cache folder.
+Both packages are imported as `prestige`, so the peer gets a virtual environment of its own in the
+cache folder.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""One round of exact-store work on whatever `prestige` this interpreter has; prints operations per second as JSON."""
+"""One round of exact-store work; prints operations per second as JSON.
+
+Runs on whatever `prestige` this interpreter has: ours or a peer of the same name.
+"""
 
 from __future__ import annotations
 

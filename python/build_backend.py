@@ -1,7 +1,8 @@
 """Build backend: maturin, after it has been given what it needs.
 
-`pip install .` in this folder thus does the whole set-up on its own: libclang for RocksDB's headers, the bundled
-model, and a target folder that is kept, so that RocksDB is compiled once and not at every installation.
+`pip install .` in this folder thus does the whole set-up on its own: libclang for the headers of
+RocksDB, the bundled model, and a target folder that is kept, so that RocksDB is compiled once and
+not at every installation.
 """
 
 from __future__ import annotations

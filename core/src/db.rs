@@ -141,9 +141,8 @@ impl Db {
         self.db.snapshot()
     }
 
-    /// Makes every write so far durable and moves it from the log to table files.
+    /// Moves every write so far from the log to table files.
     pub(crate) fn flush(&self) -> Result<()> {
-        self.sync_log()?;
         let families = FAMILIES
             .iter()
             .map(|name| self.family(name))
@@ -154,6 +153,11 @@ impl Db {
     /// Makes every write so far durable against power loss.
     pub(crate) fn sync_log(&self) -> Result<()> {
         Ok(self.db.flush_wal(true)?)
+    }
+
+    /// Sequence number of the last write.
+    pub(crate) fn sequence(&self) -> u64 {
+        self.db.latest_sequence_number()
     }
 
     /// Ends background flushes and compactions; nothing acknowledged is lost by it.

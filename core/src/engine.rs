@@ -9,6 +9,7 @@ use crate::lifetime::evict::EvictionSignal;
 use crate::locks::Stripes;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
+use crate::owner::Owner;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
 use crate::semantic::Semantic;
@@ -30,8 +31,10 @@ pub(crate) struct Engine {
     pub accesses: AccessBuffer,
     pub eviction: EvictionSignal,
     pub default_namespace: Namespace,
-    /// Last, so that it is dropped after everything that may still write to it.
+    /// Dropped after everything that may still write to it.
     pub db: Db,
+    /// Last: the directory is given up when RocksDB is closed.
+    pub owner: Owner,
 }
 
 /// A hard partition of the store: its own keys, digests, vectors, counters and model.
@@ -53,6 +56,13 @@ impl Engine {
     /// Bytes of the keys and of the unique values of all namespaces: what `max_store_bytes` bounds.
     pub(crate) fn total_bytes(&self) -> u64 {
         self.namespaces().map(Namespace::total_bytes).sum()
+    }
+
+    /// Makes every write so far durable, and marks it as such.
+    pub(crate) fn sync(&self) -> Result<()> {
+        let sequence = self.db.sequence();
+        self.db.sync_log()?;
+        self.owner.mark(&self.path, sequence)
     }
 
     pub(crate) fn now_us(&self) -> u64 {

@@ -33,7 +33,7 @@ pub enum Error {
     /// The store was opened before a fork: locks, threads and file handles of the parent cannot be used here.
     #[error(
         "the store at {path} was opened by process {opened_by} and cannot be used in its forked child {child}; \
-         open stores after the fork, or use the `spawn` start method of multiprocessing"
+         fork before the first store is opened, or use the `spawn` start method of multiprocessing"
     )]
     Forked {
         /// Directory of the store.
@@ -43,14 +43,22 @@ pub enum Error {
         /// Process id that made the call.
         child: u32,
     },
+    /// This process was forked from one that had opened a store. RocksDB's background threads are shared by all stores
+    /// of a process and do not survive a fork, so a store opened here would hang.
+    #[error(
+        "the store at {0} cannot be opened in a forked child of a process that has opened a store; fork before the \
+         first store is opened, or use the `spawn` start method of multiprocessing"
+    )]
+    ForkedBeforeOpen(PathBuf),
     /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
     #[error("{0}")]
     Model(String),
 }
 
 impl Error {
-    /// A key for an error message: as text where it is UTF-8, escaped otherwise, cut at 200 bytes.
-    pub(crate) fn not_found(key: &[u8]) -> Self {
+    /// [`Error::NotFound`] of a key: as text where it is UTF-8, escaped otherwise, cut at 200 bytes.
+    #[must_use]
+    pub fn not_found(key: &[u8]) -> Self {
         let shown = key.get(..200).unwrap_or(key).escape_ascii().to_string();
         let shown = match std::str::from_utf8(key) {
             Ok(text) if key.len() <= 200 => text.to_owned(),
@@ -90,7 +98,12 @@ impl From<rocksdb::Error> for Error {
 
 impl From<prestige_embed::EmbedError> for Error {
     fn from(error: prestige_embed::EmbedError) -> Self {
-        Self::Model(error.to_string())
+        match error {
+            prestige_embed::EmbedError::InvalidInput { .. } => {
+                Self::InvalidArgument(error.to_string())
+            }
+            _ => Self::Model(error.to_string()),
+        }
     }
 }
 

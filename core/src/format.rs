@@ -14,21 +14,25 @@ pub(crate) const VERSION: u32 = 1;
 const VERSION_RECORD: &[u8] = b"format";
 const MODE_RECORD: &[u8] = b"dedup_mode";
 
-/// Makes sure that `path` is a directory in which a store can be opened or created.
-pub(crate) fn prepare_directory(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path)
-        .map_err(|error| Error::io("create the store directory", path, &error))?;
+/// Makes sure that a store can be opened or created in the directory `path`.
+///
+/// `existed`: a store was created here before, so all of it must be found.
+pub(crate) fn check_directory(path: &Path, existed: bool) -> Result<()> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| Error::io("read the store directory", path, &error))?;
     if path.join("CURRENT").is_file() {
-        return check_families(path);
+        return check_families(path, existed);
     }
     // RocksDB would take a store that has lost its CURRENT file for a new one, and delete its table files.
     for entry in entries {
         let entry = entry.map_err(|error| Error::io("read the store directory", path, &error))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with("MANIFEST-") || name.ends_with(".sst") || name.ends_with(".blob") {
+        if existed
+            || name.starts_with("MANIFEST-")
+            || name.ends_with(".sst")
+            || name.ends_with(".blob")
+        {
             return Err(Error::Corruption(format!(
                 "{} holds files of a store ({name}) but its CURRENT file is missing; restore the store from a backup",
                 path.display()
@@ -39,11 +43,14 @@ pub(crate) fn prepare_directory(path: &Path) -> Result<()> {
 }
 
 /// Refuses a RocksDB database that is not a store, before any family is added to it.
-fn check_families(path: &Path) -> Result<()> {
+fn check_families(path: &Path, existed: bool) -> Result<()> {
     let found = Db::families(path).map_err(|error| opening(path, error))?;
     let foreign = found
         .iter()
         .find(|name| *name != "default" && !FAMILIES.contains(&name.as_str()));
+    if foreign.is_none() && existed && found.len() <= FAMILIES.len() {
+        return Err(lost_writes(path));
+    }
     // A crash while the store was created may have left it with some of its families and without data.
     if foreign.is_none() && (found.len() > 1 || Db::default_family_is_empty(path)?) {
         return Ok(());
@@ -116,17 +123,22 @@ fn is_empty(db: &Db) -> Result<bool> {
     Ok(empty)
 }
 
+/// The store has less than it is known to have had.
+pub(crate) fn lost_writes(path: &Path) -> Error {
+    Error::Corruption(format!(
+        "the store at {} has come further than its files tell: some of them are missing, cut short, or were replaced \
+         by older ones; restore the store from a backup",
+        path.display()
+    ))
+}
+
 /// What a failure of RocksDB to open means to the user.
 pub(crate) fn opening(path: &Path, error: Error) -> Error {
     let message = error.to_string();
     if message.contains("LOCK")
         && (message.contains("lock hold by") || message.contains("While lock file"))
     {
-        return Error::Busy(format!(
-            "the store at {} is open already, in this process or another one. One process owns a store at a time: use \
-             the open handle, close it, or give each process its own directory",
-            path.display()
-        ));
+        return crate::owner::busy(path);
     }
     // A store whose own files are gone or cut short is damaged, whatever the operating system calls it.
     let damaged = [".sst", ".log", "MANIFEST-", "CURRENT"]

@@ -41,6 +41,7 @@ mod mutation;
 mod normalize;
 mod object_ids;
 mod options;
+mod owner;
 mod record;
 mod schema;
 mod semantic;

@@ -79,9 +79,11 @@ impl<T: Default> Stripes<T> {
 /// Stripe of a key: FNV-1a over its bytes, with the last step of MurmurHash3 to mix what differs only at the end. The
 /// stripe is no part of any file but the counters', which are a sum.
 pub(crate) fn key_stripe(namespaced_key: &[u8]) -> usize {
-    let hash = namespaced_key.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
+    let hash = namespaced_key
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        });
     let mixed = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     (mixed >> 32) as usize % STRIPES
 }

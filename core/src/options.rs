@@ -76,7 +76,8 @@ pub struct SemanticOptions {
     /// Least cosine similarity at which two texts share one object, over 0 and at most 1. Default
     /// [`DEFAULT_THRESHOLD`].
     pub threshold: f64,
-    /// Longest text that is embedded, in bytes; longer ones deduplicate exactly. Default 8,192.
+    /// Longest text that is embedded, in bytes; longer ones, and those of more tokens than the model reads, deduplicate
+    /// exactly. Default 8,192.
     pub max_text_bytes: u64,
     /// Nearest neighbours that are fetched from the index and scored exactly. Default 8.
     pub search_k: usize,
@@ -172,6 +173,16 @@ impl Options {
         at_most("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 64)?;
         at_most("semantic_search_k", self.semantic.search_k as u64, 10_000)?;
         at_most("hnsw_m", self.semantic.hnsw_m as u64, 512)?;
+        at_most(
+            "hnsw_ef_construction",
+            self.semantic.hnsw_ef_construction as u64,
+            65_536,
+        )?;
+        at_most(
+            "hnsw_ef_search",
+            self.semantic.hnsw_ef_search as u64,
+            65_536,
+        )?;
         // RocksDB takes sizes as signed 64-bit numbers.
         at_most("block_cache_bytes", self.block_cache_bytes, 1 << 50)?;
         at_most("write_buffer_bytes", self.write_buffer_bytes, 1 << 40)

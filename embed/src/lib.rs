@@ -90,6 +90,12 @@ pub trait Embedder: Send + Sync + std::fmt::Debug {
     /// [`EmbedError::Inference`] when the model fails, [`EmbedError::InvalidInput`] when a text
     /// cannot be embedded. A failed call leaves nothing behind; the embedder stays usable.
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError>;
+
+    /// Whether the model reads all of `text`. A longer text is embedded by its beginning alone, so its vector must not
+    /// decide that two texts are the same.
+    fn fits(&self, _text: &str) -> bool {
+        true
+    }
 }
 
 impl<E: Embedder + ?Sized> Embedder for Arc<E> {
@@ -103,5 +109,9 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
         (**self).embed(texts)
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        (**self).fits(text)
     }
 }

@@ -57,6 +57,10 @@ impl Embedder for OnnxEmbedder {
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
         self.0.embed(texts)
     }
+
+    fn fits(&self, text: &str) -> bool {
+        self.0.inner().tokenizer.fits(text)
+    }
 }
 
 impl fmt::Debug for OnnxEmbedder {

@@ -7,7 +7,7 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::processors::bert::BertProcessing;
-use tokenizers::{AddedToken, PostProcessor, Tokenizer, TruncationParams};
+use tokenizers::{AddedToken, Encoding, PostProcessor, Tokenizer, TruncationParams};
 
 use crate::error::catch_panic;
 use crate::{EmbedError, ModelSpec};
@@ -26,6 +26,7 @@ pub(crate) struct TextTokenizer {
     tokenizer: Tokenizer,
     prefix: String,
     max_tokens: usize,
+    special_tokens: usize,
     pad_id: u32,
 }
 
@@ -86,6 +87,7 @@ impl TextTokenizer {
             tokenizer,
             prefix: spec.prefix.clone(),
             max_tokens: spec.max_tokens,
+            special_tokens: special,
             pad_id,
         })
     }
@@ -96,9 +98,28 @@ impl TextTokenizer {
         self.pad_id
     }
 
+    /// Whether all tokens of `text` are within `max_tokens`. A text that the tokenizer refuses does not fit.
+    pub(crate) fn fits(&self, text: &str) -> bool {
+        // No token is shorter than a byte, so most texts are short enough without a look at their tokens.
+        let bytes = self.prefix.len() + text.len() + self.special_tokens;
+        bytes <= self.max_tokens || self.encode_head(text).is_ok_and(|(_, cut_off)| !cut_off)
+    }
+
     /// Tokens of one text; at most `max_tokens`, the first ones. The error is the tokenizer's
     /// message.
     pub(crate) fn encode(&self, text: &str) -> Result<Tokens, String> {
+        let (encoding, _) = self.encode_head(text)?;
+        if encoding.is_empty() {
+            return Err("the tokenizer found no token in a text".to_owned());
+        }
+        Ok(Tokens {
+            ids: encoding.get_ids().to_vec(),
+            type_ids: encoding.get_type_ids().to_vec(),
+        })
+    }
+
+    /// The tokens that the model gets, and whether some of the text is left out.
+    fn encode_head(&self, text: &str) -> Result<(Encoding, bool), String> {
         let text = match self.prefix.as_str() {
             "" => Cow::Borrowed(text),
             prefix => Cow::Owned(format!("{prefix}{text}")),
@@ -114,13 +135,7 @@ impl TextTokenizer {
             // that are kept.
             let cut_off = !encoding.get_overflowing().is_empty();
             if cut_off || head.len() == text.len() {
-                if encoding.is_empty() {
-                    return Err("the tokenizer found no token in a text".to_owned());
-                }
-                return Ok(Tokens {
-                    ids: encoding.get_ids().to_vec(),
-                    type_ids: encoding.get_type_ids().to_vec(),
-                });
+                return Ok((encoding, cut_off));
             }
             limit = limit.saturating_mul(4);
         }

@@ -1,14 +1,15 @@
 //! The bytes of a checkpoint file, its record, and writing it. Reading it back is in `restore`.
 //!
 //! ```text
-//! file = body, id table, dead slots, footer
+//! file = body, owners, dead slots, twins, footer; all integers little-endian
 //!
-//! body        exact scan: slots x dimension values, row after row, little-endian f32 when that is
-//!             the precision, else f16
+//! body        exact scan: slots x dimension values, row after row, f32 when that is the precision,
+//!             else f16
 //!             graph: usearch's own serialisation, whose keys are slot numbers
-//! id table    slots x u64, little-endian: the id of each row or slot, dead ones included
-//! dead slots  (slots - count) x u32, little-endian, ascending: slots whose vector has been
-//!             removed; none in an exact scan
+//! owners      slots x u64: the id of each row or slot, of a dead slot the last it had
+//! dead slots  dead x u32, ascending: slots without an id; none in an exact scan
+//! twins       (count - (slots - dead)) x (u32 slot, u64 id), ascending: ids whose vector equals
+//!             that of the slot's owner; none in an exact scan
 //! footer      64 bytes, see `footer`
 //! ```
 //!
@@ -21,8 +22,10 @@ use std::path::Path;
 use half::f16;
 
 use crate::error::IndexError;
+use crate::exact::Rows;
 use crate::footer::{Footer, FormCode};
 use crate::form::Form;
+use crate::hnsw::Hnsw;
 use crate::parameters::IndexParameters;
 use crate::precision::Precision;
 use crate::temporary::{Appending, Temporary};
@@ -54,41 +57,9 @@ pub fn save(
     file_name: &str,
 ) -> Result<CheckpointFile, IndexError> {
     let temporary = Temporary::new(directory, file_name)?;
-    let (mut file, form_code, body, slot_ids, dead) = match form {
-        Form::Exact(rows) => {
-            temporary.create()?;
-            let mut file = temporary.append(0)?;
-            let body = write_values(&mut file, rows.values(), parameters.precision)?;
-            (file, FormCode::Exact, body, rows.ids(), [].as_slice())
-        }
-        Form::Graph(graph) => {
-            let body = graph.save(utf8(temporary.path())?)?;
-            let (slot_ids, dead) = graph.slots().table();
-            (
-                temporary.append(body)?,
-                FormCode::Graph,
-                body,
-                slot_ids,
-                dead,
-            )
-        }
-    };
-    for id in slot_ids {
-        file.write(&id.to_le_bytes())?;
-    }
-    for (slot, _) in dead.iter().enumerate().filter(|(_, dead)| **dead) {
-        // usearch counts slots in 32 bits.
-        file.write(&(slot as u32).to_le_bytes())?;
-    }
-    let footer = Footer {
-        form: form_code,
-        precision: parameters.precision,
-        dimension: parameters.dimension as u32,
-        connectivity: parameters.connectivity as u32,
-        expansion_add: parameters.expansion_add as u32,
-        body,
-        slots: slot_ids.len() as u64,
-        count: form.len() as u64,
+    let (mut file, footer) = match form {
+        Form::Exact(rows) => write_exact(temporary, rows, parameters)?,
+        Form::Graph(graph) => write_graph(temporary, graph, parameters)?,
     };
     file.write(&footer.to_bytes())?;
     let sum = file.keep()?;
@@ -101,17 +72,18 @@ pub fn save(
     })
 }
 
-/// Writes vectors in the precision of a file. Returns the bytes written.
-fn write_values(
-    file: &mut Appending,
-    values: &[f32],
-    precision: Precision,
-) -> Result<u64, IndexError> {
+fn write_exact(
+    temporary: Temporary,
+    rows: &Rows,
+    parameters: &IndexParameters,
+) -> Result<(Appending, Footer), IndexError> {
+    temporary.create()?;
+    let mut file = temporary.append(0)?;
     let mut bytes = Vec::new();
-    for values in values.chunks(VALUES_AT_ONCE) {
+    for values in rows.values().chunks(VALUES_AT_ONCE) {
         bytes.clear();
         for value in values {
-            match precision {
+            match parameters.precision {
                 Precision::F32 => bytes.extend_from_slice(&value.to_le_bytes()),
                 Precision::F16 | Precision::I8 => {
                     bytes.extend_from_slice(&f16::from_f32(*value).to_le_bytes());
@@ -120,7 +92,46 @@ fn write_values(
         }
         file.write(&bytes)?;
     }
-    Ok((values.len() * bytes_per_value(precision)) as u64)
+    for id in rows.ids() {
+        file.write(&id.to_le_bytes())?;
+    }
+    let body = rows.values().len() * bytes_per_value(parameters.precision);
+    let footer = Footer {
+        body: body as u64,
+        slots: rows.len() as u64,
+        count: rows.len() as u64,
+        ..Footer::new(FormCode::Exact, parameters)
+    };
+    Ok((file, footer))
+}
+
+fn write_graph(
+    temporary: Temporary,
+    graph: &Hnsw,
+    parameters: &IndexParameters,
+) -> Result<(Appending, Footer), IndexError> {
+    let body = graph.save(utf8(temporary.path())?)?;
+    let mut file = temporary.append(body)?;
+    let slots = graph.slots();
+    for id in slots.owners() {
+        file.write(&id.to_le_bytes())?;
+    }
+    // usearch counts slots in 32 bits.
+    for slot in slots.dead_slots() {
+        file.write(&(slot as u32).to_le_bytes())?;
+    }
+    for (slot, id) in slots.twins() {
+        file.write(&(slot as u32).to_le_bytes())?;
+        file.write(&id.to_le_bytes())?;
+    }
+    let footer = Footer {
+        body,
+        slots: slots.len() as u64,
+        count: graph.len() as u64,
+        dead: slots.dead_count() as u64,
+        ..Footer::new(FormCode::Graph, parameters)
+    };
+    Ok((file, footer))
 }
 
 /// Bytes of a value in the body of an exact scan.

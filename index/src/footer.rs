@@ -33,8 +33,8 @@ pub enum FormCode {
 ///     28      4  zero
 ///     32      8  body: bytes of the first part
 ///     40      8  slots: entries of the id table
-///     48      8  count: vectors alive, slots less dead ones
-///     56      8  zero
+///     48      8  count: ids
+///     56      8  dead: slots without an id
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Footer {
@@ -46,6 +46,7 @@ pub struct Footer {
     pub body: u64,
     pub slots: u64,
     pub count: u64,
+    pub dead: u64,
 }
 
 /// Why bytes are no footer.
@@ -60,6 +61,22 @@ pub enum FooterError {
 }
 
 impl Footer {
+    /// The footer of a file without vectors.
+    pub fn new(form: FormCode, parameters: &IndexParameters) -> Self {
+        Self {
+            form,
+            precision: parameters.precision,
+            // Validated parameters fit with room to spare.
+            dimension: parameters.dimension as u32,
+            connectivity: parameters.connectivity as u32,
+            expansion_add: parameters.expansion_add as u32,
+            body: 0,
+            slots: 0,
+            count: 0,
+            dead: 0,
+        }
+    }
+
     /// The parameters built into the file; the others, which a file does not hold, as in `asked`.
     pub fn parameters(&self, asked: &IndexParameters) -> IndexParameters {
         IndexParameters {
@@ -71,13 +88,18 @@ impl Footer {
         }
     }
 
-    /// Bytes of the whole file: body, id table, list of dead slots, footer. `None` when they do not
-    /// fit in a `u64` or more are alive than there are slots.
+    /// Ids that share the slot of another. `None` when the numbers contradict each other.
+    pub fn twins(&self) -> Option<u64> {
+        self.count.checked_sub(self.slots.checked_sub(self.dead)?)
+    }
+
+    /// Bytes of the whole file: body, owners, dead slots, twins, footer. `None` when the numbers
+    /// contradict each other or do not fit in a `u64`.
     pub fn file_length(&self) -> Option<u64> {
-        let dead = self.slots.checked_sub(self.count)?;
         self.body
             .checked_add(self.slots.checked_mul(8)?)?
-            .checked_add(dead.checked_mul(4)?)?
+            .checked_add(self.dead.checked_mul(4)?)?
+            .checked_add(self.twins()?.checked_mul(12)?)?
             .checked_add(FOOTER_BYTES as u64)
     }
 
@@ -98,6 +120,7 @@ impl Footer {
         put(&mut rest, &self.body.to_le_bytes());
         put(&mut rest, &self.slots.to_le_bytes());
         put(&mut rest, &self.count.to_le_bytes());
+        put(&mut rest, &self.dead.to_le_bytes());
         bytes
     }
 
@@ -124,8 +147,8 @@ impl Footer {
         let body = u64::from_le_bytes(take(&mut rest));
         let slots = u64::from_le_bytes(take(&mut rest));
         let count = u64::from_le_bytes(take(&mut rest));
-        let last_zeros: [u8; 8] = take(&mut rest);
-        if [zero, also_zero] != [0; 2] || zeros != [0; 4] || last_zeros != [0; 8] {
+        let dead = u64::from_le_bytes(take(&mut rest));
+        if [zero, also_zero] != [0; 2] || zeros != [0; 4] {
             return Err(FooterError::Field("reserved bytes"));
         }
         Ok(Self {
@@ -137,6 +160,7 @@ impl Footer {
             body,
             slots,
             count,
+            dead,
         })
     }
 }
@@ -179,7 +203,8 @@ mod tests {
             expansion_add: 200,
             body: 0x1122_3344_5566_7788,
             slots: 1_000,
-            count: 900,
+            count: 907,
+            dead: 100,
         }
     }
 
@@ -195,15 +220,15 @@ mod tests {
             [0, 0, 0, 0, 0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11]
         );
         assert_eq!(u64::from_le_bytes(bytes[40..48].try_into().unwrap()), 1_000);
-        assert_eq!(u64::from_le_bytes(bytes[48..56].try_into().unwrap()), 900);
-        assert_eq!(bytes[56..], [0; 8]);
+        assert_eq!(u64::from_le_bytes(bytes[48..56].try_into().unwrap()), 907);
+        assert_eq!(u64::from_le_bytes(bytes[56..].try_into().unwrap()), 100);
         assert_eq!(Footer::from_bytes(&bytes), Ok(footer()));
     }
 
     #[test]
     fn every_wrong_byte_of_the_head_and_the_reserved_ones_is_refused() {
         let good = footer().to_bytes();
-        for position in (0..16).chain(28..32).chain(56..64) {
+        for position in (0..16).chain(28..32) {
             let mut bytes = good;
             bytes[position] ^= 0x80;
             let error = Footer::from_bytes(&bytes).expect_err("must be refused");
@@ -216,38 +241,43 @@ mod tests {
     }
 
     #[test]
-    fn lengths_that_overflow_are_noticed() {
+    fn numbers_that_contradict_each_other_or_overflow_are_noticed() {
+        let small = Footer {
+            body: 10,
+            ..footer()
+        };
+        assert_eq!(small.twins(), Some(7));
         assert_eq!(
-            Footer {
-                body: 10,
-                ..footer()
-            }
-            .file_length(),
-            Some(10 + 8 * 1_000 + 4 * 100 + 64)
+            small.file_length(),
+            Some(10 + 8 * 1_000 + 4 * 100 + 12 * 7 + 64)
         );
-        assert_eq!(
+        for bad in [
             Footer {
                 body: u64::MAX,
-                ..footer()
-            }
-            .file_length(),
-            None
-        );
-        assert_eq!(
+                ..small
+            },
             Footer {
                 slots: u64::MAX,
-                ..footer()
-            }
-            .file_length(),
-            None
-        );
-        assert_eq!(
+                ..small
+            },
             Footer {
-                count: 1_001,
-                ..footer()
-            }
-            .file_length(),
-            None
-        );
+                count: u64::MAX,
+                ..small
+            },
+            Footer {
+                dead: u64::MAX,
+                ..small
+            },
+            Footer {
+                dead: 1_001,
+                ..small
+            },
+            Footer {
+                count: 899,
+                ..small
+            },
+        ] {
+            assert_eq!(bad.file_length(), None, "{bad:?}");
+        }
     }
 }

@@ -44,7 +44,7 @@ impl Growth {
         let limit = parameters.exact_limit;
         let outgrown = match main {
             Form::Exact(rows) => rows.len() > limit,
-            Form::Graph(graph) => graph.dead() > graph.len(),
+            Form::Graph(graph) => graph.is_mostly_dead(),
         };
         if !outgrown {
             return Ok(None);

@@ -10,6 +10,9 @@
 //!   paths that led through it; recall then decays with every replacement. Hence nothing is ever
 //!   removed from the graph: a removed vector stays as a signpost, its slot is marked dead, and
 //!   searches pass it over. `growth` builds a new graph when the dead outnumber the living.
+//! - Many equal vectors (long texts that a model cuts off after the same beginning) link to each
+//!   other only and become islands that no path leads to. Hence equal vectors share one slot: see
+//!   `slots`.
 //! - It has no listing of its keys. Hence its keys are our slot numbers, counted from 0, and
 //!   `slots` says whose vector a slot holds. That also lets an id return after its removal.
 //! - It refuses a search when all reserved thread contexts are in use: see `gate`.
@@ -19,8 +22,10 @@
 //!   precision: see [`to_i8`](crate::vector::to_i8).
 //! - Loading bytes it did not write may crash: callers verify the whole file first.
 
-use std::collections::HashSet;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher};
 use std::mem::size_of;
 
 use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
@@ -50,6 +55,8 @@ pub struct Hnsw {
     capacity: usize,
     /// Its slot numbers are usearch's keys.
     slots: Slots,
+    /// The slot of a vector, dead or alive, by the hash of its values.
+    by_content: HashMap<u64, usize>,
 }
 
 impl Hnsw {
@@ -76,6 +83,7 @@ impl Hnsw {
             precision: parameters.precision,
             capacity: 0,
             slots: Slots::default(),
+            by_content: HashMap::new(),
         };
         hnsw.reserve(capacity.max(MIN_CAPACITY))?;
         Ok(hnsw)
@@ -104,12 +112,15 @@ impl Hnsw {
         {
             return Err(refused("be loaded", &"made with other parameters"));
         }
-        for (id, slot) in slots.alive() {
+        // A slot that was used up for nothing has no vector.
+        for slot in (0..slots.len()).filter(|slot| graph.contains(*slot as u64)) {
+            let content = hash(&hnsw.raw_vector(slot)?);
+            hnsw.by_content.insert(content, slot);
+        }
+        for (id, slot) in slots.by_id() {
             if !graph.contains(*slot as u64) {
-                return Err(refused(
-                    "be loaded",
-                    &format!("the vector of id {id} is missing"),
-                ));
+                let reason = format!("the vector of id {id} is missing");
+                return Err(refused("be loaded", &reason));
             }
         }
         hnsw.slots = slots;
@@ -118,31 +129,31 @@ impl Hnsw {
         Ok(hnsw)
     }
 
-    /// Vectors alive.
+    /// Number of ids.
     pub fn len(&self) -> usize {
-        self.slots.alive().len()
+        self.slots.by_id().len()
     }
 
-    /// Vectors that are only signposts any more.
-    pub fn dead(&self) -> usize {
-        self.slots.len() - self.len()
+    /// Whether more slots are dead than alive.
+    pub fn is_mostly_dead(&self) -> bool {
+        self.slots.dead_count() > self.slots.len() / 2
     }
 
     pub fn contains(&self, id: u64) -> bool {
-        self.slots.alive().contains_key(&id)
+        self.slots.contains(id)
     }
 
-    /// Ids of the living, in no order.
+    /// Ids in no order.
     pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
-        self.slots.alive().keys().copied()
+        self.slots.by_id().keys().copied()
     }
 
     pub fn slots(&self) -> &Slots {
         &self.slots
     }
 
-    /// Links a vector of unit length into the graph. Returns whether it did: not when the id is
-    /// present already.
+    /// Links a vector, as [`to_store`](crate::vector::to_store) makes it, into the graph. Returns
+    /// whether it did: not when the id is present already.
     ///
     /// # Errors
     ///
@@ -151,28 +162,37 @@ impl Hnsw {
         if self.contains(id) {
             return Ok(false);
         }
+        let small = (self.precision == Precision::I8).then(|| to_i8(vector));
+        let raw: Cow<'_, [f32]> = match &small {
+            Some(small) => small.iter().copied().map(f32::from).collect(),
+            None => vector.into(),
+        };
+        let content = hash(&raw);
+        if let Some(slot) = self.by_content.get(&content)
+            && self.raw_vector(*slot)? == *raw
+        {
+            self.slots.join(id, *slot);
+            return Ok(true);
+        }
         let slot = self.slots.len();
         if slot == self.capacity {
             self.reserve(slot + slot / 2)?;
         }
-        let added = match self.precision {
-            Precision::F32 | Precision::F16 => self.graph.add(slot as u64, vector),
-            Precision::I8 => self.graph.add(slot as u64, &to_i8(vector)),
+        let added = match &small {
+            Some(small) => self.graph.add(slot as u64, small),
+            None => self.graph.add(slot as u64, vector),
         };
-        match added {
-            Ok(()) => {
-                self.slots.push(id);
-                Ok(true)
-            }
-            Err(error) => {
-                // Something may have been left under this key: it must not be used again.
-                self.slots.push_dead(id);
-                Err(refused("add a vector", &error))
-            }
+        if let Err(error) = added {
+            // Something may have been left under this key: it must not be used again.
+            self.slots.push_dead(id);
+            return Err(refused("add a vector", &error));
         }
+        self.slots.push(id);
+        self.by_content.insert(content, slot);
+        Ok(true)
     }
 
-    /// Marks a vector as dead. Returns whether it was there.
+    /// Removes an id; its vector is dead when nobody shares it. Returns whether it was there.
     pub fn remove(&mut self, id: u64) -> bool {
         self.slots.remove(id)
     }
@@ -183,7 +203,7 @@ impl Hnsw {
     ///
     /// [`IndexError::Graph`] when usearch does not hand it out.
     pub fn get(&self, id: u64) -> Result<Option<Vec<f32>>, IndexError> {
-        let Some(slot) = self.slots.alive().get(&id) else {
+        let Some(slot) = self.slots.by_id().get(&id) else {
             return Ok(None);
         };
         let mut vector = self.raw_vector(*slot)?;
@@ -194,7 +214,7 @@ impl Hnsw {
         Ok(Some(vector))
     }
 
-    /// The best `k` living vectors that are not in `hidden`, which holds only living ids. Finds as
+    /// The best `k` ids that are not in `hidden`, which holds only ids that are present. Finds as
     /// many as there are.
     ///
     /// # Errors
@@ -215,7 +235,7 @@ impl Hnsw {
             if found.len() == wanted {
                 return Ok(found);
             }
-            // Some living vector has no path to it from where the walk began.
+            // Some vector has no path to it from where the walk began.
         }
         self.scan(query, wanted, hidden)
     }
@@ -232,7 +252,9 @@ impl Hnsw {
             .map(|(all, untouched)| all.saturating_sub(*untouched));
         // Per slot: usearch's pointers to node and vector and its entry of a hash table two thirds
         // full.
-        let tables = self.capacity * (2 * size_of::<usize>() + 24) + self.slots.memory_bytes();
+        let tables = self.capacity * (2 * size_of::<usize>() + 24)
+            + self.by_content.capacity() * size_of::<(u64, usize)>()
+            + self.slots.memory_bytes();
         used.sum::<usize>() + tables
     }
 
@@ -265,8 +287,8 @@ impl Hnsw {
         wanted: usize,
         hidden: &HashSet<u64>,
     ) -> Result<Vec<Neighbour>, IndexError> {
-        let all_shown = hidden.is_empty() && self.dead() == 0;
-        let shown = |slot| self.slots.shown(slot, hidden).is_some();
+        let all_shown = hidden.is_empty() && self.slots.dead_count() == 0;
+        let shown = |slot| self.slots.shown(slot, hidden).next().is_some();
         let permit = self.gate.enter();
         let matches = match (self.precision, all_shown) {
             (Precision::I8, true) => self.graph.search(&to_i8(query), wanted),
@@ -276,15 +298,13 @@ impl Hnsw {
         };
         drop(permit);
         let matches = matches.map_err(|error| refused("be searched", &error))?;
-        let found = matches
-            .keys
-            .iter()
-            .zip(&matches.distances)
-            .filter_map(|(slot, distance)| {
-                let id = self.slots.shown(*slot, hidden)?;
-                Some(Neighbour::clamped(id, 1.0 - distance))
-            });
-        Ok(best(found.collect(), wanted))
+        let mut found = Vec::with_capacity(wanted);
+        for (slot, distance) in matches.keys.iter().zip(&matches.distances) {
+            // Of ids that share a slot, the owner and as many twins as could matter.
+            let ids = self.slots.shown(*slot, hidden).take(wanted + 1);
+            found.extend(ids.map(|id| Neighbour::clamped(id, 1.0 - distance)));
+        }
+        Ok(best(found, wanted))
     }
 
     /// Compares with every vector.
@@ -295,11 +315,12 @@ impl Hnsw {
         hidden: &HashSet<u64>,
     ) -> Result<Vec<Neighbour>, IndexError> {
         let mut candidates = Vec::with_capacity(self.len());
-        for (id, slot) in self.slots.alive() {
-            if !hidden.contains(id) {
-                let vector = self.raw_vector(*slot)?;
+        for slot in 0..self.slots.len() as u64 {
+            let mut ids = self.slots.shown(slot, hidden).peekable();
+            if ids.peek().is_some() {
+                let vector = self.raw_vector(slot as usize)?;
                 let similarity = dot(query, &vector) * inverse_norm(&vector);
-                candidates.push(Neighbour::clamped(*id, similarity));
+                candidates.extend(ids.map(|id| Neighbour::clamped(id, similarity)));
             }
         }
         Ok(best(candidates, wanted))
@@ -324,6 +345,15 @@ impl Hnsw {
             Err(error) => Err(refused("hand out a vector", &error)),
         }
     }
+}
+
+/// A hash of a vector's values, the same in every process.
+fn hash(raw: &[f32]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for value in raw {
+        hasher.write_u32(value.to_bits());
+    }
+    hasher.finish()
 }
 
 const fn scalar_kind(precision: Precision) -> ScalarKind {

@@ -46,12 +46,17 @@ impl VectorIndex {
             let reason = format!("it holds {} vectors, {} recorded", footer.count, file.count);
             return Err(corrupt(&path, reason));
         }
-        if footer.file_length() != Some(file.length) {
+        let twins = footer
+            .twins()
+            .filter(|_| footer.file_length() == Some(file.length));
+        let Some(twins) = twins else {
             return Err(corrupt(&path, "its parts do not add up to its length"));
-        }
+        };
         let form = match footer.form {
             FormCode::Exact => Form::Exact(read_exact(&mut reader, &path, &footer)?),
-            FormCode::Graph => Form::Graph(read_graph(&mut reader, &path, &footer, &parameters)?),
+            FormCode::Graph => {
+                Form::Graph(read_graph(&mut reader, &path, &footer, twins, &parameters)?)
+            }
         };
         Ok(Self::with_form(parameters, form))
     }
@@ -109,7 +114,10 @@ fn read_footer(reader: &mut File, path: &Path) -> Result<Footer, IndexError> {
 fn read_exact(reader: &mut File, path: &Path, footer: &Footer) -> Result<Rows, IndexError> {
     let dimension = footer.dimension as usize;
     let row_bytes = (dimension * bytes_per_value(footer.precision)) as u64;
-    if footer.slots.checked_mul(row_bytes) != Some(footer.body) || footer.slots != footer.count {
+    if footer.slots.checked_mul(row_bytes) != Some(footer.body)
+        || footer.slots != footer.count
+        || footer.dead > 0
+    {
         return Err(corrupt(path, "its body does not fit its count"));
     }
     let body = read_bytes(reader, path, footer.body)?;
@@ -139,7 +147,7 @@ fn read_exact(reader: &mut File, path: &Path, footer: &Footer) -> Result<Rows, I
             ));
         }
         if !rows.add(id, row) {
-            return Err(named_twice(path, id));
+            return Err(corrupt(path, format!("id {id} is named twice")));
         }
     }
     Ok(rows)
@@ -150,27 +158,40 @@ fn read_graph(
     reader: &mut File,
     path: &Path,
     footer: &Footer,
+    twins: u64,
     parameters: &IndexParameters,
 ) -> Result<Hnsw, IndexError> {
     reader
         .seek(SeekFrom::Start(footer.body))
         .map_err(failed("read", path))?;
-    let ids = read_bytes(reader, path, footer.slots * 8)?;
-    let slot_ids: Vec<u64> = ids
+    let owners = read_bytes(reader, path, footer.slots * 8)?;
+    let owners = owners
         .as_chunks()
         .0
         .iter()
         .map(|id| u64::from_le_bytes(*id))
         .collect();
-    let dead_slots = read_bytes(reader, path, (footer.slots - footer.count) * 4)?;
-    let mut dead = vec![false; slot_ids.len()];
-    for slot in dead_slots.as_chunks().0 {
-        match dead.get_mut(u32::from_le_bytes(*slot) as usize) {
-            Some(dead) if !*dead => *dead = true,
-            _ => return Err(corrupt(path, "its list of dead slots makes no sense")),
-        }
-    }
-    let slots = Slots::from_table(slot_ids, dead).map_err(|id| named_twice(path, id))?;
+    let dead_slots = read_bytes(reader, path, footer.dead * 4)?;
+    let dead_slots: Vec<u32> = dead_slots
+        .as_chunks()
+        .0
+        .iter()
+        .map(|slot| u32::from_le_bytes(*slot))
+        .collect();
+    let twins = read_bytes(reader, path, twins * 12)?;
+    let twins: Vec<(u32, u64)> = twins
+        .as_chunks()
+        .0
+        .iter()
+        .map(|[a, b, c, d, id @ ..]: &[u8; 12]| {
+            (
+                u32::from_le_bytes([*a, *b, *c, *d]),
+                u64::from_le_bytes(*id),
+            )
+        })
+        .collect();
+    let slots =
+        Slots::from_tables(owners, &dead_slots, &twins).map_err(|reason| corrupt(path, reason))?;
     Hnsw::load(parameters, utf8(path)?, slots)
 }
 
@@ -184,10 +205,6 @@ fn read_bytes(reader: &mut File, path: &Path, length: u64) -> Result<Vec<u8>, In
         return Ok(bytes);
     }
     Err(corrupt(path, "it became shorter while it was read"))
-}
-
-fn named_twice(path: &Path, id: u64) -> IndexError {
-    corrupt(path, format!("id {id} is named twice"))
 }
 
 fn corrupt(path: &Path, reason: impl Into<String>) -> IndexError {

@@ -18,11 +18,12 @@ const IDS: u64 = 300;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    /// Adds `count` ids from `first` on, with vectors of the seed.
+    /// Adds `count` ids from `first` on, with vectors of the seed, or one vector for all of them.
     Add {
         first: u64,
         count: u64,
         seed: u64,
+        equal: bool,
     },
     /// Removes `count` ids from `first` on.
     Remove {
@@ -44,8 +45,8 @@ enum Operation {
 fn operation() -> impl Strategy<Value = Operation> {
     let id = 0..IDS;
     prop_oneof![
-        6 => (id.clone(), 1..40_u64, any::<u64>())
-            .prop_map(|(first, count, seed)| Operation::Add { first, count, seed }),
+        6 => (id.clone(), 1..40_u64, prop_oneof![any::<u64>(), 0..3_u64], prop::bool::weighted(0.3))
+            .prop_map(|(first, count, seed, equal)| Operation::Add { first, count, seed, equal }),
         4 => (id, 1..40_u64).prop_map(|(first, count)| Operation::Remove { first, count }),
         6 => (any::<u64>(), prop_oneof![4 => 0..6_usize, 1 => 6..400_usize, 1 => Just(usize::MAX)])
             .prop_map(|(seed, k)| Operation::Search { seed, k }),
@@ -70,9 +71,17 @@ fn run(operations: Vec<Operation>, parameters: IndexParameters) -> (usize, usize
             let version = index.version();
             let mut changes = 0;
             match operation {
-                Operation::Add { first, count, seed } => {
+                Operation::Add {
+                    first,
+                    count,
+                    seed,
+                    equal,
+                } => {
                     let mut random = Random(seed);
                     for id in (first..first + count).map(|id| id % IDS) {
+                        if equal {
+                            random = Random(seed);
+                        }
                         let vector = random.vector(DIMENSION);
                         let result = index.add(id, &vector);
                         if model.add(id, &vector) {

@@ -231,7 +231,37 @@ fn clustered_vectors_are_found_in_every_precision() {
 }
 
 #[test]
-fn many_equal_vectors_do_not_hide_the_others() {
+fn many_equal_vectors_hide_neither_themselves_nor_others() {
+    // Forty vectors, two hundred times each, one after the other or in turns.
+    let islands = clustered(40, 32, 40, 0.5, 1);
+    let in_turns: Vec<_> = (0..8_000).map(|id| islands[id % 40].clone()).collect();
+    let one_by_one: Vec<_> = (0..8_000).map(|id| islands[id / 200].clone()).collect();
+    for precision in [Precision::F16, Precision::F32, Precision::I8] {
+        for vectors in [&in_turns, &one_by_one] {
+            let parameters = IndexParameters {
+                precision,
+                ..graph(32)
+            };
+            let (index, mut model) = filled(parameters, vectors);
+            assert!(index.is_graph());
+            for removed in (0..8_000).filter(|id| id % 7 == 0) {
+                index.remove(removed).unwrap();
+                model.vectors.remove(&removed);
+            }
+            assert_eq!(index.ids(), model.ids());
+            for island in &islands {
+                for k in [1, 10, 300] {
+                    let found = index.search(island, k).unwrap();
+                    let hits = model.check(island, k, &found, tolerance(precision));
+                    assert_eq!(hits, k);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn equal_vectors_among_others_and_one_vector_again_and_again() {
     let mut vectors = clustered(1_500, 32, 30, 0.4, 3);
     for copy in 0..500 {
         vectors.insert(copy * 3, vec![1.0; 32]);
@@ -244,23 +274,40 @@ fn many_equal_vectors_do_not_hide_the_others() {
         found.iter().all(|found| found.similarity > 0.999),
         "{found:?}"
     );
+
+    let before = index.memory_bytes();
+    for id in 10_000..20_000 {
+        index.add(id, &[2.0; 32]).unwrap();
+        assert!(index.remove(id).unwrap());
+    }
+    assert!(index.memory_bytes() < before + before / 2);
 }
 
 #[test]
-fn vectors_in_islands_of_equal_ones_are_found_when_asked_for() {
-    // Links to equal vectors crowd out all others, so that no path leads from one island to the
-    // next.
+fn vectors_in_islands_of_nearly_equal_ones_are_found_when_asked_for() {
+    // So near that their links crowd out all others: no path leads from one island to the next.
     let parameters = IndexParameters {
         connectivity: 2,
         expansion_add: 8,
         expansion_search: 8,
-        ..graph(8)
+        ..graph(64)
     };
-    let islands = clustered(40, 8, 40, 0.5, 1);
-    let vectors: Vec<_> = (0..2_000).map(|id| islands[id % 40].clone()).collect();
+    let islands = clustered(40, 64, 40, 0.5, 1);
+    let mut random = Random(2);
+    let vectors: Vec<Vec<f32>> = (0..2_000)
+        .map(|id| {
+            let island = &islands[id / 50];
+            island
+                .iter()
+                .map(|value| value + 1e-5 * random.normal())
+                .collect()
+        })
+        .collect();
     let (index, model) = filled(parameters, &vectors);
-    let found = index.search(&islands[0], 100).unwrap();
-    assert_eq!(model.check(&islands[0], 100, &found, 1e-3), 100);
+    for island in &islands {
+        let found = index.search(island, 100).unwrap();
+        model.check(island, 100, &found, 1e-3);
+    }
 }
 
 #[test]

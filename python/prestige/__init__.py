@@ -6,8 +6,8 @@
     ...     store.get("greeting", decode=True)
     'hello'
 
-Values of identical bytes are stored once. In semantic mode (``dedup_mode=DedupMode.SEMANTIC``) texts that
-mean the same share one value too.
+Values of identical bytes are stored once. In semantic mode (``dedup_mode=DedupMode.SEMANTIC``)
+texts that mean the same share one value too.
 """
 
 from __future__ import annotations
@@ -68,9 +68,7 @@ __all__ = [
 ]
 
 
-def open(
-    path: str | os.PathLike[str], options: Options | None = None, **kwargs: Any
-) -> Store:
+def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs: Any) -> Store:  # noqa: ANN401 - of every option's type
     """Open the store in the directory ``path``, or create it.
 
     Args:

@@ -94,7 +94,9 @@ class SemanticModel:
     ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions.
 
     The files are read when the model is first used: by ``embed``, ``dimension``, ``fingerprint``,
-    or by opening a semantic store. Models of the same files and settings share one loaded model.
+    or by opening a semantic store, which takes about half a second. The model then stays loaded
+    for as long as this object, or a store that uses it, lives. Objects that name the same files and
+    settings share one loaded model.
     """
 
     pooling: str | None
@@ -250,7 +252,7 @@ class Options:
     semantic_threshold: float
     """Least cosine similarity at which two texts share a value, over 0 and at most 1.
 
-    Default 0.95.
+    Default 0.97.
     """
     semantic_max_text_bytes: int
     """Longest text that is embedded, in bytes; longer ones deduplicate exactly. Default 8192."""

@@ -146,11 +146,12 @@ def embed_through(
     """
     vectors: list[bytes] = []
     computed = 0
+    prefix = f"emb:{model.fingerprint}:"
     started = time.perf_counter()
     with Progress(label, len(texts)) as progress:
         for start in range(0, len(texts), BATCH):
             batch = texts[start : start + BATCH]
-            keys = [f"emb:{model.fingerprint}:{text}" for text in batch]
+            keys = [prefix + text for text in batch]
             held = [store.get(key, default=None) for key in keys]
             # By key, so that a text which the batch repeats is embedded once.
             missing = {

@@ -21,7 +21,10 @@ class InvalidArgumentError(PrestigeError, ValueError):
 
 
 class IOError(PrestigeError, builtins.OSError):
-    """The operating system refused a read or a write: permissions, disk space, a path that is no directory."""
+    """The operating system refused a read or a write.
+
+    Permissions, disk space, or a path that is no directory.
+    """
 
 
 class CorruptionError(PrestigeError):
@@ -41,4 +44,4 @@ class ClosedError(PrestigeError, ValueError):
 
 
 class ModelError(PrestigeError):
-    """The embedding model is missing, damaged, not the one the store was built with, or failed on a text."""
+    """The embedding model is missing or damaged, not the store's own, or failed on a text."""

@@ -79,6 +79,11 @@ impl<'py> FromPyObject<'_, 'py> for Value<'py> {
                 type_name(&object)
             )));
         };
+        if view.getattr("format")?.eq("O")? {
+            return Err(PyTypeError::new_err(
+                "an array of Python objects has no bytes of its own; convert it to numbers or bytes first",
+            ));
+        }
         Ok(Self(Text::Bytes(
             view.call_method0("tobytes")?.cast_into()?,
         )))

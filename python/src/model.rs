@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use prestige_core::Error;
 use prestige_core::embed::{Embedder, ModelSpec, OnnxEmbedder, Pooling, RuntimeLibrary};
 use pyo3::prelude::*;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
 /// Folder of the bundled model inside the package.
@@ -17,23 +17,22 @@ const BUNDLED: [&str; 2] = ["models", "all-MiniLM-L6-v2"];
 /// Which model embeds texts, and how. ``SemanticModel()`` is the bundled all-MiniLM-L6-v2.
 #[pyclass(module = "prestige")]
 pub(crate) struct SemanticModel {
-    /// ``model.onnx`` or its folder; ``None``: the bundled model.
-    #[pyo3(get, set)]
-    pub model_path: Option<PathBuf>,
-    /// ``tokenizer.json`` or ``vocab.txt``; ``None``: beside the model.
-    #[pyo3(get, set)]
-    pub tokenizer_path: Option<PathBuf>,
-    pooling: Option<Pooling>,
-    /// Text put in front of every text; ``None``: as the model's files say, usually nothing.
-    #[pyo3(get, set)]
-    pub prefix: Option<String>,
-    /// Longest text in tokens, longer ones are cut; ``None``: as the model's files say.
-    #[pyo3(get, set)]
-    pub max_tokens: Option<Natural>,
-    /// Threads of the model; 0: one per core.
-    #[pyo3(get, set)]
-    pub num_threads: Natural,
+    settings: Settings,
+    /// The model as last loaded, kept as long as this object lives: loading takes half a second.
+    kept: Kept,
 }
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Settings {
+    model_path: Option<PathBuf>,
+    tokenizer_path: Option<PathBuf>,
+    pooling: Option<Pooling>,
+    prefix: Option<String>,
+    max_tokens: Option<u64>,
+    num_threads: u64,
+}
+
+type Kept = Arc<Mutex<Option<(Settings, Arc<OnnxEmbedder>)>>>;
 
 /// What makes two models the same loaded model.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +49,8 @@ static LOADED: Mutex<Vec<(Source, Weak<OnnxEmbedder>)>> = Mutex::new(Vec::new())
 impl SemanticModel {
     #[new]
     #[pyo3(signature = (model_path = None, *, tokenizer_path = None, pooling = None, prefix = None, max_tokens = None,
-                        num_threads = Natural(0)))]
+                        num_threads = Natural(0)),
+        text_signature = "(model_path=None, *, tokenizer_path=None, pooling=None, prefix=None, max_tokens=None, num_threads=0)")]
     fn new(
         model_path: Option<PathBuf>,
         tokenizer_path: Option<PathBuf>,
@@ -59,26 +59,84 @@ impl SemanticModel {
         max_tokens: Option<Natural>,
         num_threads: Natural,
     ) -> PyResult<Self> {
-        let pooling = pooling.map(parse_pooling).transpose()?;
-        Ok(Self {
+        let settings = Settings {
             model_path,
             tokenizer_path,
-            pooling,
+            pooling: pooling.map(parse_pooling).transpose()?,
             prefix,
-            max_tokens,
-            num_threads,
+            max_tokens: max_tokens.map(|tokens| tokens.0),
+            num_threads: num_threads.0,
+        };
+        Ok(Self {
+            settings,
+            kept: Kept::default(),
         })
+    }
+
+    /// ``model.onnx`` or its folder; ``None``: the bundled model.
+    #[getter]
+    fn model_path(&self) -> Option<&Path> {
+        self.settings.model_path.as_deref()
+    }
+
+    #[setter]
+    fn set_model_path(&mut self, path: Option<PathBuf>) {
+        self.settings.model_path = path;
+    }
+
+    /// ``tokenizer.json`` or ``vocab.txt``; ``None``: beside the model.
+    #[getter]
+    fn tokenizer_path(&self) -> Option<&Path> {
+        self.settings.tokenizer_path.as_deref()
+    }
+
+    #[setter]
+    fn set_tokenizer_path(&mut self, path: Option<PathBuf>) {
+        self.settings.tokenizer_path = path;
+    }
+
+    /// Text put in front of every text; ``None``: as the model's files say, usually nothing.
+    #[getter]
+    fn prefix(&self) -> Option<&str> {
+        self.settings.prefix.as_deref()
+    }
+
+    #[setter]
+    fn set_prefix(&mut self, prefix: Option<String>) {
+        self.settings.prefix = prefix;
+    }
+
+    /// Longest text in tokens, longer ones are cut; ``None``: as the model's files say.
+    #[getter]
+    fn max_tokens(&self) -> Option<u64> {
+        self.settings.max_tokens
+    }
+
+    #[setter]
+    fn set_max_tokens(&mut self, tokens: Option<Natural>) {
+        self.settings.max_tokens = tokens.map(|tokens| tokens.0);
+    }
+
+    /// Threads of the model; 0: one per core.
+    #[getter]
+    fn num_threads(&self) -> u64 {
+        self.settings.num_threads
+    }
+
+    #[setter]
+    fn set_num_threads(&mut self, threads: Natural) {
+        self.settings.num_threads = threads.0;
     }
 
     /// ``"mean"`` or ``"cls"``; ``None``: as the model's files say.
     #[getter]
     fn pooling(&self) -> Option<String> {
-        self.pooling.map(|pooling| pooling.to_string())
+        self.settings.pooling.map(|pooling| pooling.to_string())
     }
 
     #[setter]
     fn set_pooling(&mut self, pooling: Option<&str>) -> PyResult<()> {
-        self.pooling = pooling.map(parse_pooling).transpose()?;
+        self.settings.pooling = pooling.map(parse_pooling).transpose()?;
         Ok(())
     }
 
@@ -113,6 +171,7 @@ impl SemanticModel {
 
     fn __repr__(&self) -> String {
         let path = self
+            .settings
             .model_path
             .as_ref()
             .map_or_else(|| "bundled".to_owned(), |path| path.display().to_string());
@@ -124,40 +183,47 @@ impl SemanticModel {
     /// The bundled model, as semantic stores without another one use it.
     pub(crate) fn bundled() -> Self {
         Self {
-            model_path: None,
-            tokenizer_path: None,
-            pooling: None,
-            prefix: None,
-            max_tokens: None,
-            num_threads: Natural(0),
+            settings: Settings::default(),
+            kept: Kept::default(),
         }
     }
 
-    pub(crate) fn copy(&self) -> Self {
-        Self {
-            model_path: self.model_path.clone(),
-            tokenizer_path: self.tokenizer_path.clone(),
-            prefix: self.prefix.clone(),
-            ..*self
+    /// The model with single settings of the options in place of its own.
+    pub(crate) fn with(
+        &self,
+        path: Option<&Path>,
+        pooling: Option<&str>,
+        num_threads: u64,
+    ) -> PyResult<Self> {
+        let mut settings = self.settings.clone();
+        if let Some(path) = path {
+            settings.model_path = Some(path.to_path_buf());
         }
-    }
-
-    pub(crate) fn override_pooling(&mut self, pooling: &str) -> PyResult<()> {
-        self.pooling = Some(parse_pooling(pooling)?);
-        Ok(())
+        if let Some(pooling) = pooling {
+            settings.pooling = Some(parse_pooling(pooling)?);
+        }
+        if num_threads > 0 {
+            settings.num_threads = num_threads;
+        }
+        Ok(Self {
+            settings,
+            kept: Arc::clone(&self.kept),
+        })
     }
 
     /// Everything that loading needs from Python, so that it runs without the GIL.
     pub(crate) fn loader(&self, py: Python<'_>) -> PyResult<Loader> {
-        let model_path = match &self.model_path {
+        let model_path = match &self.settings.model_path {
             Some(path) => path.clone(),
             None => package_folder(py, "prestige")?.map_or_else(PathBuf::new, |folder| {
                 BUNDLED.iter().fold(folder, |path, part| path.join(part))
             }),
         };
         let runtime_hint = package_folder(py, "onnxruntime")?.map(|folder| folder.join("capi"));
+        let (settings, kept) = (self.settings.clone(), Arc::clone(&self.kept));
         Ok(Loader {
-            model: self.copy(),
+            settings,
+            kept,
             model_path,
             runtime_hint,
         })
@@ -166,7 +232,8 @@ impl SemanticModel {
 
 /// A model about to be loaded.
 pub(crate) struct Loader {
-    model: SemanticModel,
+    settings: Settings,
+    kept: Kept,
     model_path: PathBuf,
     runtime_hint: Option<PathBuf>,
 }
@@ -174,6 +241,18 @@ pub(crate) struct Loader {
 impl Loader {
     /// The loaded model: an earlier one where the files and settings are the same.
     pub(crate) fn load(&self) -> Result<Arc<OnnxEmbedder>, Error> {
+        let mut kept = self.kept.lock();
+        if let Some((settings, model)) = kept.as_ref()
+            && *settings == self.settings
+        {
+            return Ok(Arc::clone(model));
+        }
+        let model = self.load_shared()?;
+        *kept = Some((self.settings.clone(), Arc::clone(&model)));
+        Ok(model)
+    }
+
+    fn load_shared(&self) -> Result<Arc<OnnxEmbedder>, Error> {
         let runtime = RuntimeLibrary::find(self.runtime_hint.as_deref())?;
         let source = Source {
             spec: self.spec()?,
@@ -195,19 +274,19 @@ impl Loader {
 
     fn spec(&self) -> Result<ModelSpec, Error> {
         let mut spec = ModelSpec::from_path(&self.model_path)?;
-        if let Some(path) = &self.model.tokenizer_path {
+        if let Some(path) = &self.settings.tokenizer_path {
             spec.tokenizer_path.clone_from(path);
         }
-        if let Some(pooling) = self.model.pooling {
+        if let Some(pooling) = self.settings.pooling {
             spec.pooling = pooling;
         }
-        if let Some(prefix) = &self.model.prefix {
+        if let Some(prefix) = &self.settings.prefix {
             spec.prefix.clone_from(prefix);
         }
-        if let Some(Natural(tokens)) = self.model.max_tokens {
+        if let Some(tokens) = self.settings.max_tokens {
             spec.max_tokens = usize::try_from(tokens).unwrap_or(usize::MAX);
         }
-        spec.threads = usize::try_from(self.model.num_threads.0).unwrap_or(usize::MAX);
+        spec.threads = usize::try_from(self.settings.num_threads).unwrap_or(usize::MAX);
         Ok(spec)
     }
 }

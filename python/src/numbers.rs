@@ -14,6 +14,25 @@ pub(crate) struct Natural(pub u64);
 #[pyo3(transparent)]
 pub(crate) struct Ratio(pub f64);
 
+/// A factor: a finite number from 0 on.
+#[derive(Clone, Copy, Debug, PartialEq, IntoPyObject)]
+#[pyo3(transparent)]
+pub(crate) struct Factor(pub f64);
+
+impl FromPyObject<'_, '_> for Factor {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        let number = float(&object)?;
+        if number.is_finite() && number >= 0.0 {
+            return Ok(Self(number));
+        }
+        Err(invalid(format!(
+            "expected a finite number from 0 on, not {number}"
+        )))
+    }
+}
+
 impl FromPyObject<'_, '_> for Natural {
     type Error = PyErr;
 
@@ -41,9 +60,7 @@ impl FromPyObject<'_, '_> for Ratio {
     type Error = PyErr;
 
     fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
-        let number: f64 = object.extract().map_err(|_| {
-            PyTypeError::new_err(format!("expected a number, not {}", shown(&object)))
-        })?;
+        let number = float(&object)?;
         if number > 0.0 && number <= 1.0 {
             return Ok(Self(number));
         }
@@ -51,6 +68,12 @@ impl FromPyObject<'_, '_> for Ratio {
             "expected a number over 0 and at most 1, not {number}"
         )))
     }
+}
+
+fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
+    object
+        .extract()
+        .map_err(|_| PyTypeError::new_err(format!("expected a number, not {}", shown(object))))
 }
 
 fn shown(object: &Bound<'_, PyAny>) -> String {

@@ -3,7 +3,7 @@
 use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
 use crate::model::SemanticModel;
-use crate::numbers::{Natural, Ratio};
+use crate::numbers::{Factor, Natural, Ratio};
 use prestige_core as core;
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -76,7 +76,7 @@ pub(crate) struct Options {
     #[pyo3(get, set)]
     retry_max_delay_us: Natural,
     #[pyo3(get, set)]
-    retry_jitter_factor: f64,
+    retry_jitter_factor: Factor,
     #[pyo3(get, set)]
     enable_gc: bool,
     #[pyo3(get, set)]
@@ -116,7 +116,7 @@ pub(crate) struct Options {
     #[pyo3(get, set)]
     semantic_max_index_entries: Natural,
     #[pyo3(get, set)]
-    semantic_compact_threshold: f64,
+    semantic_compact_threshold: Factor,
 }
 
 #[pymethods]
@@ -166,7 +166,7 @@ impl Options {
             max_retries: Natural(3),
             retry_base_delay_us: Natural(1000),
             retry_max_delay_us: Natural(100_000),
-            retry_jitter_factor: 0.5,
+            retry_jitter_factor: Factor(0.5),
             enable_gc: defaults.enable_gc,
             eviction_target_ratio: Ratio(defaults.eviction_target_ratio),
             track_access_time: defaults.track_access_time,
@@ -186,7 +186,7 @@ impl Options {
             hnsw_ef_construction: natural(semantic.hnsw_ef_construction),
             hnsw_ef_search: natural(semantic.hnsw_ef_search),
             semantic_max_index_entries: Natural(semantic.max_index_entries),
-            semantic_compact_threshold: 0.2,
+            semantic_compact_threshold: Factor(0.2),
         }
     }
 
@@ -229,20 +229,13 @@ impl Options {
 
     /// `semantic_model`, else the bundled model; the single settings of the model go before it.
     fn model(&self, py: Python<'_>) -> PyResult<SemanticModel> {
-        let mut model = match &self.semantic_model {
-            Some(model) => model.borrow(py).copy(),
-            None => SemanticModel::bundled(),
-        };
-        if let Some(path) = &self.semantic_model_path {
-            model.model_path = Some(path.clone());
+        let path = self.semantic_model_path.as_deref();
+        let pooling = self.semantic_pooling.as_deref();
+        let threads = self.semantic_num_threads.0;
+        match &self.semantic_model {
+            Some(model) => model.borrow(py).with(path, pooling, threads),
+            None => SemanticModel::bundled().with(path, pooling, threads),
         }
-        if let Some(pooling) = &self.semantic_pooling {
-            model.override_pooling(pooling)?;
-        }
-        if self.semantic_num_threads.0 > 0 {
-            model.num_threads = self.semantic_num_threads;
-        }
-        Ok(model)
     }
 
     /// A copy of `options`, or the defaults, with `changes` on top.

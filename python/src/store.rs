@@ -12,6 +12,7 @@ use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -88,7 +89,7 @@ impl Store {
 
     /// The value of ``key``.
     #[pyo3(signature = (key, default = Argument::Absent, decode = false),
-           text_signature = "($self, key, default=<no value>, decode=False)")]
+           text_signature = "($self, key, default=..., decode=False)")]
     fn get<'py>(
         &self,
         py: Python<'py>,
@@ -101,9 +102,7 @@ impl Store {
             (Some(value), _) if decode => Ok(value.call_method1("decode", ("utf-8",))?),
             (Some(value), _) => Ok(value.into_any()),
             (None, Argument::Given(default)) => Ok(default),
-            (None, Argument::Absent) => {
-                Err(Error::NotFound(String::from_utf8_lossy(key).into_owned()).into())
-            }
+            (None, Argument::Absent) => Err(Error::not_found(key).into()),
         }
     }
 
@@ -114,7 +113,7 @@ impl Store {
     }
 
     /// Keys that begin with ``prefix``, in byte order.
-    #[pyo3(signature = (prefix = None, limit = None))]
+    #[pyo3(signature = (prefix = None, limit = None), text_signature = "($self, prefix='', limit=None)")]
     fn list_keys<'py>(
         &self,
         py: Python<'py>,
@@ -150,7 +149,8 @@ impl Store {
     }
 
     /// Remove expired keys, and on request old and idle ones.
-    #[pyo3(signature = (max_age_seconds = Natural(0), max_idle_seconds = Natural(0)))]
+    #[pyo3(signature = (max_age_seconds = Natural(0), max_idle_seconds = Natural(0)),
+           text_signature = "($self, max_age_seconds=0, max_idle_seconds=0)")]
     fn prune(
         &self,
         py: Python<'_>,
@@ -203,7 +203,7 @@ impl Store {
     fn get_object_id(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<u64> {
         let bytes = key.as_bytes()?;
         let id = blocking(py, || self.store().object_id(bytes))?;
-        id.ok_or_else(|| Error::NotFound(String::from_utf8_lossy(bytes).into_owned()).into())
+        id.ok_or_else(|| Error::not_found(bytes).into())
     }
 
     /// Serve health and metrics over HTTP from this process.
@@ -221,8 +221,8 @@ impl Store {
 
     /// Directory of the store.
     #[getter]
-    fn path(&self) -> String {
-        self.store().path().display().to_string()
+    fn path(&self) -> &OsStr {
+        self.store().path().as_os_str()
     }
 
     /// Whether the store is closed.

@@ -38,7 +38,7 @@ impl Engine {
         self.fold_accesses()?;
         let mut evicted = 0;
         if namespace.total_bytes() > target_bytes {
-            self.remove_orphans(namespace)?;
+            self.remove_dead(namespace)?;
         }
         while namespace.total_bytes() > target_bytes {
             let round = self.evict_round(
@@ -88,7 +88,7 @@ impl Engine {
         }
         self.fold_accesses()?;
         for namespace in self.namespaces() {
-            self.remove_orphans(namespace)?;
+            self.remove_dead(namespace)?;
         }
         while self.total_bytes() > target {
             let Some(namespace) = self.namespace_of_oldest_key()? else {
@@ -126,6 +126,12 @@ impl Engine {
             }
         }
         Ok(0)
+    }
+
+    /// What nobody can read any more goes before what somebody could.
+    fn remove_dead(&self, namespace: &Namespace) -> Result<()> {
+        self.remove_expired(namespace, self.now_us(), true)?;
+        self.remove_orphans(namespace).map(drop)
     }
 
     fn namespace_of_oldest_key(&self) -> Result<Option<&Namespace>> {

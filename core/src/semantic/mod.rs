@@ -56,10 +56,12 @@ pub(crate) struct LogState {
 pub(crate) type SemanticGuard<'a> = MutexGuard<'a, LogState>;
 
 impl Semantic {
-    /// Whether values like this one get an embedding: text that is not blank nor too long, while the index has room.
+    /// Whether values like this one get an embedding: text that is not blank and that the model reads to its end, while
+    /// the index has room.
     pub(crate) fn embeds(&self, value: &[u8], options: &SemanticOptions) -> bool {
         value.len() as u64 <= options.max_text_bytes
-            && std::str::from_utf8(value).is_ok_and(|text| !text.trim().is_empty())
+            && std::str::from_utf8(value)
+                .is_ok_and(|text| !text.trim().is_empty() && self.embedder.fits(text))
             && (options.max_index_entries == 0
                 || (self.index.len() as u64) < options.max_index_entries)
     }

@@ -58,7 +58,14 @@ impl Store {
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         fork::watch();
         let path = path.as_ref().to_path_buf();
-        let engine = Arc::new(Engine::open(&path, options)?);
+        if fork::generation() != 0 {
+            return Err(Error::ForkedBeforeOpen(path));
+        }
+        // Absolute, so that the store stays where it is when the process changes its directory.
+        let directory = std::path::absolute(&path)
+            .map_err(|error| Error::io("find the store directory", &path, &error))?;
+        let engine = Arc::new(Engine::open(&directory, options)?);
+        fork::watch_exit();
         let mode = engine.mode;
         let open = Open {
             _worker: Worker::start(Arc::clone(&engine))?,
@@ -245,6 +252,7 @@ impl Store {
     pub fn flush(&self) -> Result<()> {
         let engine = self.engine()?;
         engine.checkpoint_indexes()?;
+        engine.sync()?;
         engine.db.flush()
     }
 
@@ -286,7 +294,7 @@ impl Store {
         let ended = engine
             .fold_accesses()
             .and(engine.checkpoint_indexes())
-            .and(engine.db.sync_log());
+            .and(engine.sync());
         engine.db.stop_background_work();
         ended
     }

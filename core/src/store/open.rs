@@ -10,6 +10,7 @@ use crate::lifetime::evict::EvictionSignal;
 use crate::locks::Stripes;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
+use crate::owner::Owner;
 use crate::schema::{NamespaceId, SYSTEM};
 use crate::semantic::Semantic;
 use std::collections::HashMap;
@@ -21,8 +22,20 @@ use std::time::Duration;
 impl Engine {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         options.validate()?;
-        format::prepare_directory(path)?;
+        std::fs::create_dir_all(path)
+            .map_err(|error| Error::io("create the store directory", path, &error))?;
+        let owner = Owner::of(path)?;
+        // First, so that a model that is missing does not leave a store behind that wants it.
+        let early = match (options.dedup_mode, &options.embedder) {
+            (Some(DedupMode::Semantic), Some(embedder)) => Some(embedder()?),
+            _ => None,
+        };
+        let marked = owner.marked();
+        format::check_directory(path, marked.is_some())?;
         let db = Db::open(path, &options).map_err(|error| format::opening(path, error))?;
+        if marked.is_some_and(|sequence| db.sequence() < sequence) {
+            return Err(format::lost_writes(path));
+        }
         let mode = format::check(&db, path, options.dedup_mode)?;
         let timeout = Duration::from_millis(options.lock_timeout_ms);
         let id = NamespaceId::DEFAULT;
@@ -31,7 +44,8 @@ impl Engine {
         let semantic = match (mode, &options.embedder) {
             (DedupMode::Exact, _) => None,
             (DedupMode::Semantic, Some(embedder)) => {
-                Some(Semantic::open(&db, path, id, embedder()?, &options)?)
+                let embedder = early.map_or_else(|| embedder(), Ok)?;
+                Some(Semantic::open(&db, path, id, embedder, &options)?)
             }
             (DedupMode::Semantic, None) => {
                 return Err(Error::InvalidArgument(
@@ -39,7 +53,7 @@ impl Engine {
                 ));
             }
         };
-        Ok(Self {
+        let engine = Self {
             path: path.to_path_buf(),
             mode,
             key_locks,
@@ -55,7 +69,12 @@ impl Engine {
             },
             options,
             db,
-        })
+            owner,
+        };
+        if marked.is_none() {
+            engine.sync()?;
+        }
+        Ok(engine)
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Context {
 /// |---|---|
 /// | `GET /livez` | 200 `ok` while the process answers at all |
 /// | `GET /readyz` | 200 `ready` while the store is open, else 503 |
-/// | `GET /health`, `GET /health/ready` | the figures as JSON; 503 when the store is closed or cannot be read |
+/// | `GET /health`, `GET /health/ready` | the figures as JSON; 503 when the store is closed, 500 when it cannot be read |
 /// | `GET /metrics` | the figures and the requests in Prometheus text format |
 pub fn router(store: Arc<Store>) -> Router {
     let context = Context {

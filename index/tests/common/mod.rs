@@ -185,17 +185,19 @@ pub fn both_forms() -> [IndexParameters; 2] {
     ]
 }
 
-/// Ids 1,000 to 1,059, of which three have been removed again.
+/// Ids 1,000 to 1,059, of which three have been removed again, and three that have the same vector
+/// as 1,001.
 pub fn sixty(parameters: IndexParameters) -> VectorIndex {
     let index = VectorIndex::new(parameters).unwrap();
-    for (id, vector) in clustered(60, parameters.dimension, 5, 0.5, 1)
-        .iter()
-        .enumerate()
-    {
+    let vectors = clustered(60, parameters.dimension, 5, 0.5, 1);
+    for (id, vector) in vectors.iter().enumerate() {
         index.add(1_000 + id as u64, vector).unwrap();
     }
     for id in [1_000, 1_007, 1_059] {
         index.remove(id).unwrap();
+    }
+    for id in [1_102, 1_101, 1_100] {
+        index.add(id, &vectors[1]).unwrap();
     }
     index
 }

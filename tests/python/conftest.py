@@ -1,0 +1,83 @@
+"""Fixtures of the Python tests: stores in temporary directories, scripts in other processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+# Before anything loads ONNX Runtime, which reports usage to its vendor otherwise.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+import pytest
+
+import prestige
+
+SCRIPT_TIMEOUT_SECONDS = 60
+POLL_SECONDS = 0.02
+POLL_LIMIT_SECONDS = 20
+
+RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def store_path(tmp_path: Path) -> Path:
+    """Directory for a store; not made yet."""
+    return tmp_path / "store"
+
+
+@pytest.fixture
+def store(store_path: Path) -> Iterator[prestige.Store]:
+    """An exact store with the default options, whose invariants hold when the test ends."""
+    with prestige.open(store_path) as opened:
+        yield opened
+        if not opened.closed:
+            assert opened.verify() == []
+
+
+@pytest.fixture(scope="module")
+def semantic_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prestige.Store]:
+    """A semantic store with the bundled model, one a module.
+
+    While it is open, other stores of the module share its loaded model.
+    """
+    path = tmp_path_factory.mktemp("semantic") / "store"
+    with prestige.open(path, dedup_mode=prestige.DedupMode.SEMANTIC) as opened:
+        yield opened
+        assert opened.verify() == []
+
+
+@pytest.fixture
+def wait_until() -> Callable[[Callable[[], object]], None]:
+    """Calls a condition again and again until it holds; for what happens after a real time."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + POLL_LIMIT_SECONDS
+        while not condition():
+            assert time.monotonic() < deadline, "the condition did not come true"
+            time.sleep(POLL_SECONDS)
+
+    return wait
+
+
+@pytest.fixture
+def run_script(tmp_path: Path) -> RunScript:
+    """Runs Python source in another process, with `arguments` in `sys.argv[1:]`."""
+
+    def run(source: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(source), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            errors="backslashreplace",
+            cwd=tmp_path,
+            timeout=SCRIPT_TIMEOUT_SECONDS,
+            check=False,
+        )
+
+    return run

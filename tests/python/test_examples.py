@@ -1,0 +1,75 @@
+"""The programs of `examples`, run as a user runs them: each in an empty directory."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+TIMEOUT_SECONDS = 300
+
+
+def run(name: str, directory: Path) -> list[str]:
+    """Lines that the example prints. It must end well and write nothing to standard error."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=directory,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_the_embedding_cache_computes_each_text_once(tmp_path: Path) -> None:
+    assert run("embedding_cache.py", tmp_path) == [
+        "3 vectors of 384, 2 computed",
+        "asked again, 2 computed in all",
+    ]
+    # The second process finds what the first one left on disk.
+    assert run("embedding_cache.py", tmp_path) == [
+        "3 vectors of 384, 0 computed",
+        "asked again, 0 computed in all",
+    ]
+
+
+def test_the_session_store_forgets_what_has_ended(tmp_path: Path) -> None:
+    assert run("session_store.py", tmp_path) == [
+        "loaded: {'user_id': 42, 'role': 'admin'}",
+        "after its end: None",
+        "active: ['def456'], cleaned up: 0",
+    ]
+
+
+def test_semantic_dedup_compares_thresholds(tmp_path: Path) -> None:
+    lines = run("semantic_dedup.py", tmp_path)
+    pairs = [
+        match for line in lines if (match := re.match(r"(-?\d\.\d{3})  (same |other)  ", line))
+    ]
+    errors = [
+        match
+        for line in lines
+        if (match := re.match(r"threshold \d\.\d\d: (\d) merged wrongly, (\d) not merged", line))
+    ]
+    assert len(pairs) == 6
+    assert all(-1.0 <= float(pair[1]) <= 1.0 for pair in pairs)
+    # The higher the threshold, the fewer merges of either kind.
+    wrong, missed = [int(error[1]) for error in errors], [int(error[2]) for error in errors]
+    assert wrong == sorted(wrong, reverse=True)
+    assert missed == sorted(missed)
+    assert wrong[0] > wrong[-1]
+    keys, values = (int(number) for number in re.findall(r"\d+", lines[-1]))
+    assert keys == 12
+    assert values < keys
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_every_example_is_tested(path: Path) -> None:
+    assert f'run("{path.name}"' in Path(__file__).read_text(encoding="utf-8")
