@@ -33,8 +33,8 @@ use crate::temporary::{Appending, Temporary};
 /// Values converted at a time.
 const VALUES_AT_ONCE: usize = 4_096;
 
-/// The record of a saved checkpoint: all that [`VectorIndex::load`] needs to find the file and to
-/// trust it.
+/// The record of a saved checkpoint: all that [`VectorIndex::load`](crate::VectorIndex::load) needs
+/// to find the file and to trust it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckpointFile {
     /// Name within the directory it was saved to.

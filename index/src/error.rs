@@ -22,7 +22,8 @@ pub enum IndexError {
 
     /// A vector or query has another length than the index.
     #[error(
-        "vector has {found} values, this index holds vectors of {expected}: embed with the model it was made for"
+        "vector has {found} values, this index holds vectors of {expected}: \
+         embed with the model it was made for"
     )]
     WrongLength {
         /// Dimension of the index.
@@ -67,7 +68,10 @@ pub enum IndexError {
     },
 
     /// The checkpoint's path cannot be handed to the graph library.
-    #[error("path {} is not UTF-8, which a graph's file needs: choose another directory", path.display())]
+    #[error(
+        "path {} is not UTF-8, which a graph's file needs: choose another directory",
+        path.display()
+    )]
     PathNotUtf8 {
         /// The path.
         path: PathBuf,
@@ -81,7 +85,10 @@ pub enum IndexError {
     },
 
     /// The checkpoint file is shorter or longer than recorded.
-    #[error("checkpoint file {} has {found} bytes, {expected} were recorded: rebuild the index", path.display())]
+    #[error(
+        "checkpoint file {} has {found} bytes, {expected} were recorded: rebuild the index",
+        path.display()
+    )]
     WrongFileLength {
         /// The file.
         path: PathBuf,
@@ -93,7 +100,8 @@ pub enum IndexError {
 
     /// The checkpoint file's bytes are not those that were saved.
     #[error(
-        "checkpoint file {} has checksum {found:08x}, {expected:08x} was recorded: rebuild the index",
+        "checkpoint file {} has checksum {found:08x}, {expected:08x} was recorded: \
+         rebuild the index",
         path.display()
     )]
     WrongChecksum {
@@ -118,7 +126,10 @@ pub enum IndexError {
     },
 
     /// The checkpoint file was written in a format this version does not know.
-    #[error("checkpoint file {} has format version {found}, expected {expected}: rebuild the index", path.display())]
+    #[error(
+        "checkpoint file {} has format version {found}, expected {expected}: rebuild the index",
+        path.display()
+    )]
     UnknownFormat {
         /// The file.
         path: PathBuf,

@@ -1,4 +1,4 @@
-//! The graph. The only file that touches usearch, and the list of what it must be protected from.
+//! The graph. The only module that touches usearch, and the list of what it must be protected from.
 //!
 //! Facts about usearch 2.26 that shape this file (read in its headers, some also in its issue
 //! tracker):
@@ -19,11 +19,13 @@
 //! - An add beyond the reserved capacity fails, and reserving must not overlap anything: `&mut
 //!   self` again.
 //! - Converting f32 to i8 itself, it uses one scale for all vectors and drops most of the
-//!   precision: see [`to_i8`](crate::vector::to_i8).
+//!   precision: see [`to_i8`].
 //! - Loading bytes it did not write may crash: callers verify the whole file first.
 
+mod search;
+
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher};
 use std::mem::size_of;
@@ -32,20 +34,15 @@ use usearch::{Index, IndexOptions, MetricKind, ScalarKind};
 
 use crate::error::IndexError;
 use crate::gate::Gate;
-use crate::neighbour::{Neighbour, best};
 use crate::parameters::IndexParameters;
 use crate::precision::Precision;
 use crate::slots::Slots;
-use crate::vector::{dot, inverse_norm, round_to_half, to_i8, to_unit};
+use crate::vector::{round_to_half, to_i8, to_unit};
 
 /// Searches that may run at once in one graph. usearch sets aside about 16 KiB of locks for each.
 const SEARCHERS: usize = 32;
 /// Slots reserved for an empty graph.
 const MIN_CAPACITY: usize = 64;
-/// From this share of all slots on (one in sixteen), asking the graph for neighbours costs more
-/// than scanning it.
-const SCAN_SHARE: usize = 16;
-
 /// An HNSW graph over unit vectors, by id.
 pub struct Hnsw {
     graph: Index,
@@ -214,32 +211,6 @@ impl Hnsw {
         Ok(Some(vector))
     }
 
-    /// The best `k` ids that are not in `hidden`, which holds only ids that are present. Finds as
-    /// many as there are.
-    ///
-    /// # Errors
-    ///
-    /// [`IndexError::Graph`] when memory is short.
-    pub fn search(
-        &self,
-        query: &[f32],
-        k: usize,
-        hidden: &HashSet<u64>,
-    ) -> Result<Vec<Neighbour>, IndexError> {
-        let wanted = k.min(self.len().saturating_sub(hidden.len()));
-        if wanted == 0 {
-            return Ok(Vec::new());
-        }
-        if wanted.saturating_mul(SCAN_SHARE) < self.slots.len() {
-            let found = self.walk(query, wanted, hidden)?;
-            if found.len() == wanted {
-                return Ok(found);
-            }
-            // Some vector has no path to it from where the walk began.
-        }
-        self.scan(query, wanted, hidden)
-    }
-
     /// Bytes held.
     pub fn memory_bytes(&self) -> usize {
         let stats = self.graph.memory_stats();
@@ -278,52 +249,6 @@ impl Hnsw {
             .map_err(|error| refused("grow", &error))?;
         self.capacity = capacity;
         Ok(())
-    }
-
-    /// Follows the graph's links.
-    fn walk(
-        &self,
-        query: &[f32],
-        wanted: usize,
-        hidden: &HashSet<u64>,
-    ) -> Result<Vec<Neighbour>, IndexError> {
-        let all_shown = hidden.is_empty() && self.slots.dead_count() == 0;
-        let shown = |slot| self.slots.shown(slot, hidden).next().is_some();
-        let permit = self.gate.enter();
-        let matches = match (self.precision, all_shown) {
-            (Precision::I8, true) => self.graph.search(&to_i8(query), wanted),
-            (Precision::I8, false) => self.graph.filtered_search(&to_i8(query), wanted, shown),
-            (_, true) => self.graph.search(query, wanted),
-            (_, false) => self.graph.filtered_search(query, wanted, shown),
-        };
-        drop(permit);
-        let matches = matches.map_err(|error| refused("be searched", &error))?;
-        let mut found = Vec::with_capacity(wanted);
-        for (slot, distance) in matches.keys.iter().zip(&matches.distances) {
-            // Of ids that share a slot, the owner and as many twins as could matter.
-            let ids = self.slots.shown(*slot, hidden).take(wanted + 1);
-            found.extend(ids.map(|id| Neighbour::clamped(id, 1.0 - distance)));
-        }
-        Ok(best(found, wanted))
-    }
-
-    /// Compares with every vector.
-    fn scan(
-        &self,
-        query: &[f32],
-        wanted: usize,
-        hidden: &HashSet<u64>,
-    ) -> Result<Vec<Neighbour>, IndexError> {
-        let mut candidates = Vec::with_capacity(self.len());
-        for slot in 0..self.slots.len() as u64 {
-            let mut ids = self.slots.shown(slot, hidden).peekable();
-            if ids.peek().is_some() {
-                let vector = self.raw_vector(slot as usize)?;
-                let similarity = dot(query, &vector) * inverse_norm(&vector);
-                candidates.extend(ids.map(|id| Neighbour::clamped(id, similarity)));
-            }
-        }
-        Ok(best(candidates, wanted))
     }
 
     /// The vector in a slot as it is stored; eight bits are integers from -127 to 127.

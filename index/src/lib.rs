@@ -17,7 +17,7 @@
 //! | `vector` | checks, unit length, rounding, dot product |
 //! | `neighbour` | one result, and the order of results |
 //! | `exact` | rows that are scanned: the small form, and what newcomers wait in |
-//! | `hnsw` | the graph: the only file that touches usearch |
+//! | `hnsw` | the graph: the only module that touches usearch |
 //! | `slots`, `gate` | whose vectors the graph holds; how many may search it at once |
 //! | `form` | either of the two, behind one face |
 //! | `growth` | building the next form bit by bit, beside the one in use |

@@ -41,8 +41,8 @@ impl IndexParameters {
     /// The defaults for vectors of `dimension` values: f16, connectivity 16, expansions 200 and
     /// 100, exact up to 4,096.
     ///
-    /// At 4,096 vectors of 384 values the exact scan takes about 0.4 ms, as long as a search of a
-    /// graph of that size, and is never wrong.
+    /// At 4,096 vectors of 384 values the exact scan takes about half a millisecond, as long as a
+    /// search of a graph of that size, and is never wrong.
     pub const fn new(dimension: usize) -> Self {
         Self {
             dimension,

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::IndexError;
 
 /// Bytes read at a time while a checksum is computed.
-const BLOCK: usize = 1 << 18;
+const BLOCK: usize = 1 << 16;
 
 /// CRC-32C and number of the bytes seen so far.
 #[derive(Clone, Copy, Default)]

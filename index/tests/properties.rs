@@ -195,15 +195,22 @@ fn precision() -> impl Strategy<Value = Precision> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 48,
+        failure_persistence: None,
+        ..Default::default()
+    })]
 
     #[test]
     fn the_exact_form_equals_the_model(
         operations in prop::collection::vec(operation(), 1..40),
         precision in precision(),
     ) {
-        let parameters =
-            IndexParameters { precision, exact_limit: usize::MAX, ..IndexParameters::new(DIMENSION) };
+        let parameters = IndexParameters {
+            precision,
+            exact_limit: usize::MAX,
+            ..IndexParameters::new(DIMENSION)
+        };
         let (expected, hits) = run(operations, parameters);
         prop_assert_eq!(expected, hits);
     }

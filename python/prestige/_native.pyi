@@ -107,9 +107,10 @@ class SemanticModel:
     prefix: str | None
     """Text put in front of every text; None: as the files beside the model say, else nothing."""
     max_tokens: int | None
-    """Longest text in tokens, special ones included; the model does not see what comes after.
+    """Longest text in tokens, special ones included; more than their number.
 
-    None: as the files beside the model say, else 256.
+    None: as the files beside the model say, else 256. Of a longer text ``embed`` reads the
+    beginning; a store deduplicates it exactly. Checked when the model is loaded.
     """
     num_threads: int
     """Threads that compute one batch; 0: one for each core. Default 0."""
@@ -168,7 +169,8 @@ class SemanticModel:
 
         A text's vector does not depend on the other texts of the call, nor on the thread.
 
-        Concurrent calls share batches.
+        Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
+        beginning is read.
 
         Args:
             texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
@@ -180,6 +182,7 @@ class SemanticModel:
         Raises:
             TypeError: ``texts`` is not an iterable of ``str``.
             UnicodeEncodeError: A text holds a lone surrogate.
+            InvalidArgumentError: ``max_tokens`` leaves no room for text.
             ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
                 text.
 
@@ -197,13 +200,14 @@ class Options:
     """
 
     normalization_mode: NormalizationMode
-    """Default ``NormalizationMode.NONE``."""
+    """How text is normalised before it is stored. Default ``NormalizationMode.NONE``."""
     default_ttl_seconds: int
     """Seconds until keys put without ``ttl_seconds`` expire; 0: never. Default 0."""
     max_store_bytes: int
     """Upper bound of ``Store.total_bytes``; 0: none. Default 0.
 
-    When a put exceeds it, least recently used keys are evicted.
+    When a put exceeds it, expired keys and values without a key are removed, then least recently
+    used keys are evicted.
     """
     block_cache_bytes: int
     """RocksDB's cache of table blocks, indexes and filters, 0 to 2**50; checked on opening.
@@ -220,7 +224,7 @@ class Options:
     bloom_bits_per_key: int
     """Bits of the Bloom filters for a key, 0 to 64; 0: none. Checked on opening. Default 10."""
     lock_timeout_ms: int
-    """Longest wait for another thread's work on the same key or value, in milliseconds, at least 1.
+    """Longest wait for another thread's work on a key or value, in milliseconds, from 1.
 
     Checked on opening. Default 2000.
     """
@@ -255,13 +259,20 @@ class Options:
     Default 0.97.
     """
     semantic_max_text_bytes: int
-    """Longest text that is embedded, in bytes; longer ones deduplicate exactly. Default 8192."""
+    """Longest text that is embedded, in bytes. Default 8192.
+
+    Longer ones deduplicate exactly, and so do those of more tokens than the model reads: 256 for
+    the bundled one, see ``SemanticModel.max_tokens``.
+    """
     semantic_search_k: int
     """Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8."""
     semantic_num_threads: int
     """Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0."""
     semantic_pooling: str | None
-    """Goes before ``semantic_model.pooling``; None: as the model says. Checked on opening."""
+    """Goes before ``semantic_model.pooling``; None: as the model says. Default None.
+
+    Checked on opening.
+    """
     semantic_verify_exact: bool
     """Whether candidates are scored again with their stored vectors. Default True."""
     semantic_index_save_interval: int
@@ -368,13 +379,13 @@ class Store:
 
     Keys are ``str`` (stored as UTF-8; lone surrogates stand for single bytes, as in file names) or
     ``bytes``, at most 65,536 bytes. Values are ``str`` (stored as UTF-8) or bytes-like (bytes,
-    bytearray, memoryview, NumPy array), at most 1 GiB. ``str`` and ``bytes`` are not copied on
-    their way in, other buffers once.
+    bytearray, memoryview, NumPy array of another dtype than object), at most 1 GiB. ``str`` and
+    ``bytes`` are not copied on their way in, other buffers once.
 
     Beyond what is listed, every method raises ``ClosedError`` (a ``ValueError``) once the store is
     closed, ``PrestigeError`` in a forked child of the process that opened it, ``IOError`` or
-    ``CorruptionError`` if the files cannot be read or written, and ``TypeError`` for arguments of
-    wrong types. A failed write changes nothing.
+    ``CorruptionError`` if the files cannot be read or written, ``TypeError`` for arguments of wrong
+    types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
     """
 
     @property
@@ -398,20 +409,25 @@ class Store:
             options: How to open it; the defaults if left out.
             **changes: Attributes of ``Options`` that go before those of ``options``.
 
+        Returns:
+            The open store; a context manager that closes it.
+
         Raises:
             ValueError: ``Unknown option: …``; as ``InvalidArgumentError``, an option out of its
                 range, a mode other than the store's, or a directory with files of something else.
             BusyError: The store is open already, in this process or another.
             IOError: The path is a file, or cannot be read or written.
-            CorruptionError: Files of the store are missing or damaged.
+            CorruptionError: Files of the store are missing, damaged or replaced by older ones.
             ModelError: The model of a semantic store is missing, damaged or another one.
+            PrestigeError: The process was forked from one that had opened a store.
 
         """
     def put(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
         """Store a value under a key, in place of what was there.
 
         In a semantic store a text that is similar enough to a stored one is not stored: the key
-        then points at the earlier wording.
+        then points at the earlier wording. A text with more tokens than the model reads is
+        deduplicated exactly.
 
         Args:
             key: The key.
@@ -423,6 +439,7 @@ class Store:
             InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
             ModelError: The model failed on the text.
+            TypeError: ``value`` is neither ``str`` nor bytes-like, or an array of Python objects.
             UnicodeEncodeError: ``value`` is a ``str`` with a lone surrogate.
 
         """
@@ -456,6 +473,9 @@ class Store:
     def delete(self, key: _Key) -> None:
         """Delete a key, and with the last key of a value the value (see ``enable_gc``).
 
+        Args:
+            key: The key.
+
         Raises:
             NotFoundError: The key does not exist or has expired.
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
@@ -474,11 +494,14 @@ class Store:
 
         """
     def count_keys(self, approximate: bool = True) -> int:
-        """Return the number of keys.
+        """Count the keys.
 
         Args:
             approximate: True: the expired and not yet swept count too, and a counter is read.
                 False: they do not, at a cost that grows with their number.
+
+        Returns:
+            The number of keys.
 
         """
     def count_unique_values(self) -> int:
@@ -488,6 +511,9 @@ class Store:
 
         Returns:
             The number of values deleted, those of the expired keys included.
+
+        Raises:
+            TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
 
         """
     def prune(self, max_age_seconds: int = ..., max_idle_seconds: int = ...) -> int:
@@ -501,18 +527,33 @@ class Store:
         Returns:
             The number of keys removed.
 
+        Raises:
+            TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
+
         """
     def evict_lru(self, target_bytes: int) -> int:
         """Evict least recently used keys until ``total_bytes`` is at most ``target_bytes``.
 
+        If it is more, expired keys and values without a key are removed first.
+
+        Args:
+            target_bytes: Bytes that may stay, from 0.
+
         Returns:
-            The number of keys evicted.
+            The number of keys evicted, without the expired ones.
+
+        Raises:
+            TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
 
         """
     def get_health(self) -> HealthStats:
         """Return figures of the store.
 
         Costs a few reads, and one for each expired key that is not swept yet.
+
+        Returns:
+            A dictionary with the keys of ``prestige.HealthStats``.
+
         """
     def verify(self) -> list[str]:
         """Check every invariant of the store against a full scan.
@@ -524,13 +565,20 @@ class Store:
 
         """
     def flush(self) -> None:
-        """Make all that was put durable against power loss, and checkpoint the vector index."""
+        """Make all that was put durable against power loss, and checkpoint the vector index.
+
+        From then on a store that has lost some of it is refused by ``open``.
+        """
     def compact(self) -> None:
         """Rewrite the files of the store, so that removed data takes no space on disk."""
     def get_object_id(self, key: _Key) -> int:
         """Return the id of the value a key points at.
 
-        Keys that share a value have the same id. An id is never used for another value.
+        Args:
+            key: The key.
+
+        Returns:
+            The id: the same for keys that share a value, and never used for another value.
 
         Raises:
             NotFoundError: The key does not exist or has expired.
@@ -546,6 +594,9 @@ class Store:
             host: Name or address to listen on. ``"0.0.0.0"`` means every IPv4 interface of the
                 machine.
             port: 0 to 65535; 0: a free one.
+
+        Returns:
+            The running server; a context manager that stops it.
 
         Raises:
             InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.

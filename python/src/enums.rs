@@ -4,6 +4,11 @@ use prestige_core as core;
 use pyo3::prelude::*;
 
 /// Which values share one object.
+///
+/// Attributes:
+///     EXACT: Values of identical bytes, after normalisation, by SHA-256.
+///     SEMANTIC: Also texts whose embeddings have a cosine similarity of at least
+///         ``semantic_threshold``.
 #[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
@@ -14,7 +19,19 @@ pub(crate) enum DedupMode {
     SEMANTIC,
 }
 
-/// How text values are normalised before they are hashed and stored.
+/// How values that are UTF-8 text are normalised before they are hashed and stored.
+///
+/// What is stored, and what ``get`` returns, is the normalised text. Values that are not UTF-8, or
+/// longer than ``normalization_max_bytes``, are stored as they are.
+///
+/// Attributes:
+///     NONE: Stored byte for byte.
+///     LOWERCASE: Unicode lower case.
+///     WHITESPACE: White space at both ends removed, every other run of it one space.
+///     FULL: ``LOWERCASE`` and ``WHITESPACE``.
+///     UNICODE: NFKC, full case folding and ``WHITESPACE``: one form for all variants of width and
+///         case.
+///     ASCII: Another name of ``FULL``.
 #[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
@@ -33,7 +50,7 @@ pub(crate) enum NormalizationMode {
 
 #[pymethods]
 impl NormalizationMode {
-    /// Another name of `FULL`.
+    /// Another name of ``FULL``.
     #[classattr]
     #[pyo3(name = "ASCII")]
     const ASCII: Self = Self::FULL;

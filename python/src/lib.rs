@@ -6,6 +6,7 @@
 mod convert;
 mod enums;
 mod error;
+mod iterate;
 mod model;
 mod numbers;
 mod options;
@@ -26,6 +27,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<options::Options>()?;
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
-    module.add_class::<store::KeyIterator>()?;
+    module.add_class::<iterate::KeyIterator>()?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

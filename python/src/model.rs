@@ -14,7 +14,20 @@ use std::sync::{Arc, Weak};
 /// Folder of the bundled model inside the package.
 const BUNDLED: [&str; 2] = ["models", "all-MiniLM-L6-v2"];
 
-/// Which model embeds texts, and how. ``SemanticModel()`` is the bundled all-MiniLM-L6-v2.
+/// Which model embeds texts, and how.
+///
+/// ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions.
+///
+/// The files are read when the model is first used: by ``embed``, ``dimension``, ``fingerprint``,
+/// or by opening a semantic store, which takes about half a second. The model then stays loaded
+/// for as long as this object, or a store that uses it, lives. Objects that name the same files and
+/// settings share one loaded model.
+///
+/// The arguments are the attributes of the same names.
+///
+/// Raises:
+///     InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, or a number is
+///         negative.
 #[pyclass(module = "prestige")]
 pub(crate) struct SemanticModel {
     settings: Settings,
@@ -41,8 +54,8 @@ struct Source {
     runtime: PathBuf,
 }
 
-/// Models in use, so that stores of one process share a loaded model. Held while a model loads: whoever wants the
-/// same one waits instead of loading it again.
+/// Models in use, so that stores of one process share a loaded model. Held while a model loads:
+/// whoever wants the same one waits instead of loading it again.
 static LOADED: Mutex<Vec<(Source, Weak<OnnxEmbedder>)>> = Mutex::new(Vec::new());
 
 #[pymethods]
@@ -73,7 +86,9 @@ impl SemanticModel {
         })
     }
 
-    /// ``model.onnx`` or its folder; ``None``: the bundled model.
+    /// An ``.onnx`` file, or a folder with ``model.onnx`` or ``onnx/model.onnx``.
+    ///
+    /// None: the bundled model.
     #[getter]
     fn model_path(&self) -> Option<&Path> {
         self.settings.model_path.as_deref()
@@ -84,7 +99,7 @@ impl SemanticModel {
         self.settings.model_path = path;
     }
 
-    /// ``tokenizer.json`` or ``vocab.txt``; ``None``: beside the model.
+    /// ``tokenizer.json``, or ``vocab.txt`` of a WordPiece model; None: beside the model.
     #[getter]
     fn tokenizer_path(&self) -> Option<&Path> {
         self.settings.tokenizer_path.as_deref()
@@ -95,7 +110,7 @@ impl SemanticModel {
         self.settings.tokenizer_path = path;
     }
 
-    /// Text put in front of every text; ``None``: as the model's files say, usually nothing.
+    /// Text put in front of every text; None: as the files beside the model say, else nothing.
     #[getter]
     fn prefix(&self) -> Option<&str> {
         self.settings.prefix.as_deref()
@@ -106,7 +121,10 @@ impl SemanticModel {
         self.settings.prefix = prefix;
     }
 
-    /// Longest text in tokens, longer ones are cut; ``None``: as the model's files say.
+    /// Longest text in tokens, special ones included; more than their number.
+    ///
+    /// None: as the files beside the model say, else 256. Of a longer text ``embed`` reads the
+    /// beginning; a store deduplicates it exactly. Checked when the model is loaded.
     #[getter]
     fn max_tokens(&self) -> Option<u64> {
         self.settings.max_tokens
@@ -117,7 +135,7 @@ impl SemanticModel {
         self.settings.max_tokens = tokens.map(|tokens| tokens.0);
     }
 
-    /// Threads of the model; 0: one per core.
+    /// Threads that compute one batch; 0: one for each core. Default 0.
     #[getter]
     fn num_threads(&self) -> u64 {
         self.settings.num_threads
@@ -128,7 +146,9 @@ impl SemanticModel {
         self.settings.num_threads = threads.0;
     }
 
-    /// ``"mean"`` or ``"cls"``; ``None``: as the model's files say.
+    /// ``"mean"`` or ``"cls"``, in any case; None: as the files beside the model say, else mean.
+    ///
+    /// ``InvalidArgumentError`` for another name.
     #[getter]
     fn pooling(&self) -> Option<String> {
         self.settings.pooling.map(|pooling| pooling.to_string())
@@ -140,7 +160,26 @@ impl SemanticModel {
         Ok(())
     }
 
-    /// Embed ``texts``: a float32 array of shape (n, d) with rows of unit length.
+    /// Embed texts.
+    ///
+    /// A text's vector does not depend on the other texts of the call, nor on the thread.
+    ///
+    /// Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
+    /// beginning is read.
+    ///
+    /// Args:
+    ///     texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
+    ///
+    /// Returns:
+    ///     float32 array of shape (n, d), C order: a row of unit length for each text, in their
+    ///     order.
+    ///
+    /// Raises:
+    ///     TypeError: ``texts`` is not an iterable of ``str``.
+    ///     UnicodeEncodeError: A text holds a lone surrogate.
+    ///     InvalidArgumentError: ``max_tokens`` leaves no room for text.
+    ///     ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
+    ///         text.
     fn embed<'py>(
         &self,
         py: Python<'py>,
@@ -155,14 +194,17 @@ impl SemanticModel {
         Ok(embeddings.into_vec().into_pyarray(py).reshape(shape)?)
     }
 
-    /// Length of the vectors. Loads the model.
+    /// Length of the vectors. Loads the model. Raises ``ModelError`` if that fails.
     #[getter]
     fn dimension(&self, py: Python<'_>) -> PyStoreResult<usize> {
         let loader = self.loader(py)?;
         blocking(py, || Ok(loader.load()?.dimension()))
     }
 
-    /// SHA-256 over the model's files and settings: vectors of different fingerprints cannot be compared.
+    /// SHA-256 over model file, tokenizer file, pooling, prefix and max tokens, in hexadecimal.
+    ///
+    /// Vectors of different fingerprints cannot be compared, so it belongs into the key of every
+    /// cached vector. Loads the model. Raises ``ModelError`` if that fails.
     #[getter]
     fn fingerprint(&self, py: Python<'_>) -> PyStoreResult<String> {
         let loader = self.loader(py)?;

@@ -48,73 +48,147 @@ const NAMES: [&str; 33] = [
     "semantic_compact_threshold",
 ];
 
-/// How a store is opened. Units are in the names; 0 means "none" where a limit or time is meant.
+/// How a store is opened.
+///
+/// Every attribute can be given as a keyword to ``Options()`` and ``prestige.open()``.
+///
+/// Integers run from 0 to 2**63 - 1 where no other range is named. A wrong type raises
+/// ``TypeError``, a number out of range ``InvalidArgumentError``: on assignment, or where noted
+/// "checked on opening", by ``prestige.open()``.
+///
+/// Args:
+///     **options: Attributes, for example ``default_ttl_seconds=3600``.
+///
+/// Raises:
+///     ValueError: ``Unknown option: …``.
+///     InvalidArgumentError: A value is out of its range; the message names the option.
+///     TypeError: A value has the wrong type; the message names the option.
 #[pyclass(module = "prestige")]
 pub(crate) struct Options {
     /// `None`: as the store was created.
     dedup_mode: Option<DedupMode>,
+    /// How text is normalised before it is stored. Default ``NormalizationMode.NONE``.
     #[pyo3(get, set)]
     normalization_mode: NormalizationMode,
+    /// Seconds until keys put without ``ttl_seconds`` expire; 0: never. Default 0.
     #[pyo3(get, set)]
     default_ttl_seconds: Natural,
+    /// Upper bound of ``Store.total_bytes``; 0: none. Default 0.
+    ///
+    /// When a put exceeds it, expired keys and values without a key are removed, then least
+    /// recently used keys are evicted.
     #[pyo3(get, set)]
     max_store_bytes: Natural,
+    /// RocksDB's cache of table blocks, indexes and filters, 0 to 2**50; checked on opening.
+    ///
+    /// Default 64 MiB.
     #[pyo3(get, set)]
     block_cache_bytes: Natural,
+    /// RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.
+    ///
+    /// Default 64 MiB.
     #[pyo3(get, set)]
     write_buffer_bytes: Natural,
+    /// Whether RocksDB gathers statistics. Default False.
     #[pyo3(get, set)]
     enable_statistics: bool,
+    /// Bits of the Bloom filters for a key, 0 to 64; 0: none. Checked on opening. Default 10.
     #[pyo3(get, set)]
     bloom_bits_per_key: Natural,
+    /// Longest wait for another thread's work on a key or value, in milliseconds, from 1.
+    ///
+    /// Checked on opening. Default 2000.
     #[pyo3(get, set)]
     lock_timeout_ms: Natural,
+    /// Accepted for compatibility, without effect: writes wait for locks. Default 3.
     #[pyo3(get, set)]
     max_retries: Natural,
+    /// Accepted for compatibility, without effect. Default 1000.
     #[pyo3(get, set)]
     retry_base_delay_us: Natural,
+    /// Accepted for compatibility, without effect. Default 100000.
     #[pyo3(get, set)]
     retry_max_delay_us: Natural,
+    /// Accepted for compatibility, without effect. Default 0.5.
     #[pyo3(get, set)]
     retry_jitter_factor: Factor,
+    /// Whether a value goes with its last key; else it stays until ``sweep()``. Default True.
     #[pyo3(get, set)]
     enable_gc: bool,
+    /// Share of ``max_store_bytes`` that eviction leaves, over 0 and at most 1. Default 0.8.
     #[pyo3(get, set)]
     eviction_target_ratio: Ratio,
+    /// Whether reads count as use; otherwise only puts do. Default True.
     #[pyo3(get, set)]
     track_access_time: bool,
+    /// A key's access time is refreshed at most once in so many seconds. Default 3600.
     #[pyo3(get, set)]
     lru_update_interval_seconds: Natural,
+    /// Longest value that is normalised, in bytes. Default 1 MiB.
     #[pyo3(get, set)]
     normalization_max_bytes: Natural,
+    /// Whether every write reaches the disk before it is acknowledged. Default False.
+    ///
+    /// Without it a power cut can take the latest writes; the end of the process alone takes none.
     #[pyo3(get, set)]
     sync_writes: bool,
+    /// The model of a semantic store; None: the bundled one. Default None.
     #[pyo3(get, set)]
     semantic_model: Option<Py<SemanticModel>>,
+    /// Goes before ``semantic_model.model_path``; None: as the model says. Default None.
     #[pyo3(get, set)]
     semantic_model_path: Option<PathBuf>,
+    /// Least cosine similarity at which two texts share a value, over 0 and at most 1.
+    ///
+    /// Default 0.97.
     #[pyo3(get, set)]
     semantic_threshold: Ratio,
+    /// Longest text that is embedded, in bytes. Default 8192.
+    ///
+    /// Longer ones deduplicate exactly, and so do those of more tokens than the model reads: 256
+    /// for the bundled one, see ``SemanticModel.max_tokens``.
     #[pyo3(get, set)]
     semantic_max_text_bytes: Natural,
+    /// Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8.
     #[pyo3(get, set)]
     semantic_search_k: Natural,
+    /// Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0.
     #[pyo3(get, set)]
     semantic_num_threads: Natural,
+    /// Goes before ``semantic_model.pooling``; None: as the model says. Default None.
+    ///
+    /// Checked on opening.
     #[pyo3(get, set)]
     semantic_pooling: Option<String>,
+    /// Whether candidates are scored again with their stored vectors. Default True.
     #[pyo3(get, set)]
     semantic_verify_exact: bool,
+    /// Index operations between background checkpoints. Default 0.
+    ///
+    /// 0: a quarter of the index, at least 4096.
     #[pyo3(get, set)]
     semantic_index_save_interval: Natural,
+    /// Links of a vector in the graph, 2 to 512; checked on opening. Default 16.
+    ///
+    /// M of Malkov and Yashunin, arXiv:1603.09320. With another value than at the last opening the
+    /// index is rebuilt.
     #[pyo3(get, set)]
     hnsw_m: Natural,
+    /// Candidates considered when a vector is linked, 1 to 65536; checked on opening. Default 200.
+    ///
+    /// efConstruction of the same paper. With another value than at the last opening the index is
+    /// rebuilt.
     #[pyo3(get, set)]
     hnsw_ef_construction: Natural,
+    /// Candidates considered in a search, 1 to 65536; checked on opening. Default 100.
+    ///
+    /// efSearch of the same paper.
     #[pyo3(get, set)]
     hnsw_ef_search: Natural,
+    /// Most vectors of the index; texts beyond it deduplicate exactly; 0: no bound. Default 0.
     #[pyo3(get, set)]
     semantic_max_index_entries: Natural,
+    /// Accepted for compatibility, without effect: the index renews itself. Default 0.2.
     #[pyo3(get, set)]
     semantic_compact_threshold: Factor,
 }
@@ -129,6 +203,11 @@ impl Options {
         Ok(made)
     }
 
+    /// Which values share one object. A store keeps the mode it was created with.
+    ///
+    /// Unset (also by None) it reads ``DedupMode.EXACT`` and means: as the store was created, exact
+    /// for a new one. Set to another mode than that of the store, opening raises
+    /// ``InvalidArgumentError``.
     #[getter]
     fn dedup_mode(&self) -> DedupMode {
         self.dedup_mode.unwrap_or(DedupMode::EXACT)

@@ -3,7 +3,9 @@
 use pyo3::prelude::*;
 use std::sync::Arc;
 
-/// A running HTTP endpoint, made by ``Store.serve``. A context manager that stops it.
+/// A running HTTP endpoint, made by ``Store.serve``: a context manager that stops it.
+///
+/// It runs until it is stopped or its store is closed, whether or not this handle is kept.
 #[pyclass(module = "prestige", frozen)]
 pub(crate) struct Server {
     server: Arc<prestige_http::Server>,
@@ -17,7 +19,7 @@ impl Server {
 
 #[pymethods]
 impl Server {
-    /// Base URL, without a slash at its end.
+    /// Base URL without a slash at its end, such as ``"http://127.0.0.1:40123"``.
     #[getter]
     fn url(&self) -> String {
         self.server.url()
@@ -29,7 +31,7 @@ impl Server {
         self.server.address().ip().to_string()
     }
 
-    /// Port it listens on.
+    /// Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for.
     #[getter]
     fn port(&self) -> u16 {
         self.server.address().port()
@@ -41,7 +43,9 @@ impl Server {
         self.server.is_stopped()
     }
 
-    /// Refuse new requests, wait up to 5 s for those in progress and end. A second call does nothing.
+    /// Refuse new requests, wait up to 5 s for those in progress, and end.
+    ///
+    /// A second call does nothing.
     fn stop(&self, py: Python<'_>) {
         py.detach(|| self.server.stop());
     }

@@ -3,6 +3,7 @@
 use crate::convert::{Argument, Key, Value, key_to_python};
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, invalid};
+use crate::iterate::KeyIterator;
 use crate::numbers::Natural;
 use crate::options::Options;
 use crate::registry::OpenStore;
@@ -16,10 +17,22 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Keys that an iterator fetches at once.
-const PAGE: usize = 1024;
-
-/// An open store: a directory that keeps one copy of every distinct value. Made by ``prestige.open``.
+/// An open store: a directory that keeps one copy of every distinct value.
+///
+/// Made by ``prestige.open``.
+///
+/// A context manager that closes it, and dict-like: ``store[key]``, ``del store[key]``, ``key in
+/// store``, ``len(store)``, iteration over the keys. It is true even when empty.
+///
+/// Keys are ``str`` (stored as UTF-8; lone surrogates stand for single bytes, as in file names) or
+/// ``bytes``, at most 65,536 bytes. Values are ``str`` (stored as UTF-8) or bytes-like (bytes,
+/// bytearray, memoryview, NumPy array of another dtype than object), at most 1 GiB. ``str`` and
+/// ``bytes`` are not copied on their way in, other buffers once.
+///
+/// Beyond what is listed, every method raises ``ClosedError`` (a ``ValueError``) once the store is
+/// closed, ``PrestigeError`` in a forked child of the process that opened it, ``IOError`` or
+/// ``CorruptionError`` if the files cannot be read or written, ``TypeError`` for arguments of wrong
+/// types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
 #[pyclass(module = "prestige", frozen)]
 pub(crate) struct Store {
     open: Arc<OpenStore>,
@@ -59,7 +72,24 @@ impl Store {
 
 #[pymethods]
 impl Store {
-    /// Open or create the store in the directory ``path``.
+    /// Open the store in a directory, or create it.
+    ///
+    /// Args:
+    ///     path: Directory of the store; made if it does not exist, with its parents.
+    ///     options: How to open it; the defaults if left out.
+    ///     **changes: Attributes of ``Options`` that go before those of ``options``.
+    ///
+    /// Returns:
+    ///     The open store; a context manager that closes it.
+    ///
+    /// Raises:
+    ///     ValueError: ``Unknown option: …``; as ``InvalidArgumentError``, an option out of its
+    ///         range, a mode other than the store's, or a directory with files of something else.
+    ///     BusyError: The store is open already, in this process or another.
+    ///     IOError: The path is a file, or cannot be read or written.
+    ///     CorruptionError: Files of the store are missing, damaged or replaced by older ones.
+    ///     ModelError: The model of a semantic store is missing, damaged or another one.
+    ///     PrestigeError: The process was forked from one that had opened a store.
     #[classmethod]
     #[pyo3(name = "open", signature = (path, options = None, **changes))]
     fn open_class<'py>(
@@ -73,7 +103,24 @@ impl Store {
         Self::open_with(py, path, &options)
     }
 
-    /// Store ``value`` under ``key``.
+    /// Store a value under a key, in place of what was there.
+    ///
+    /// In a semantic store a text that is similar enough to a stored one is not stored: the key
+    /// then points at the earlier wording. A text with more tokens than the model reads is
+    /// deduplicated exactly.
+    ///
+    /// Args:
+    ///     key: The key.
+    ///     value: The value.
+    ///     ttl_seconds: Seconds until the key expires, 0 to 2**63 - 1; 0: never; None:
+    ///         ``default_ttl_seconds``.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
+    ///     TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
+    ///     ModelError: The model failed on the text.
+    ///     TypeError: ``value`` is neither ``str`` nor bytes-like, or an array of Python objects.
+    ///     UnicodeEncodeError: ``value`` is a ``str`` with a lone surrogate.
     #[pyo3(signature = (key, value, ttl_seconds = None))]
     fn put(
         &self,
@@ -87,7 +134,19 @@ impl Store {
         blocking(py, || self.store().put(key, value, ttl_seconds)).map(drop)
     }
 
-    /// The value of ``key``.
+    /// Return the value of a key.
+    ///
+    /// Args:
+    ///     key: The key.
+    ///     default: Returned as it is where the key does not exist; None counts as given.
+    ///     decode: Whether to decode the value from UTF-8.
+    ///
+    /// Returns:
+    ///     The value, ``str`` if decoded, or ``default``.
+    ///
+    /// Raises:
+    ///     NotFoundError: The key does not exist or has expired, and there is no ``default``.
+    ///     UnicodeDecodeError: The value is to be decoded and is not UTF-8.
     #[pyo3(signature = (key, default = Argument::Absent, decode = false),
            text_signature = "($self, key, default=..., decode=False)")]
     fn get<'py>(
@@ -106,13 +165,28 @@ impl Store {
         }
     }
 
-    /// Delete ``key``.
+    /// Delete a key, and with the last key of a value the value (see ``enable_gc``).
+    ///
+    /// Args:
+    ///     key: The key.
+    ///
+    /// Raises:
+    ///     NotFoundError: The key does not exist or has expired.
+    ///     TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
     fn delete(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<()> {
         let key = key.as_bytes()?;
         blocking(py, || self.store().delete(key))
     }
 
-    /// Keys that begin with ``prefix``, in byte order.
+    /// List keys in byte order, the expired left out.
+    ///
+    /// Args:
+    ///     prefix: Only keys that begin with it; None or ``""``: all.
+    ///     limit: At most so many, from 0; None: no limit.
+    ///
+    /// Returns:
+    ///     The keys as ``str``; bytes that are not UTF-8 appear as lone surrogates, which every
+    ///     method takes back.
     #[pyo3(signature = (prefix = None, limit = None), text_signature = "($self, prefix='', limit=None)")]
     fn list_keys<'py>(
         &self,
@@ -132,23 +206,47 @@ impl Store {
         Ok(list)
     }
 
-    /// The number of keys.
+    /// Count the keys.
+    ///
+    /// Args:
+    ///     approximate: True: the expired and not yet swept count too, and a counter is read.
+    ///         False: they do not, at a cost that grows with their number.
+    ///
+    /// Returns:
+    ///     The number of keys.
     #[pyo3(signature = (approximate = true))]
     fn count_keys(&self, py: Python<'_>, approximate: bool) -> PyStoreResult<u64> {
         blocking(py, || self.store().count_keys(approximate))
     }
 
-    /// The number of distinct values.
+    /// Return the number of distinct values, those that wait for ``sweep()`` included.
     fn count_unique_values(&self, py: Python<'_>) -> PyStoreResult<u64> {
         blocking(py, || self.store().count_unique_values())
     }
 
-    /// Remove expired keys and unreferenced values.
+    /// Remove expired keys, and values that no key points at.
+    ///
+    /// Returns:
+    ///     The number of values deleted, those of the expired keys included.
+    ///
+    /// Raises:
+    ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
     fn sweep(&self, py: Python<'_>) -> PyStoreResult<u64> {
         blocking(py, || self.store().sweep())
     }
 
     /// Remove expired keys, and on request old and idle ones.
+    ///
+    /// Args:
+    ///     max_age_seconds: Also keys whose last put is longer ago; 0 (default): no such bound.
+    ///     max_idle_seconds: Also keys neither put nor read for longer, as exact as
+    ///         ``lru_update_interval_seconds`` allows; 0 (default): no such bound.
+    ///
+    /// Returns:
+    ///     The number of keys removed.
+    ///
+    /// Raises:
+    ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
     #[pyo3(signature = (max_age_seconds = Natural(0), max_idle_seconds = Natural(0)),
            text_signature = "($self, max_age_seconds=0, max_idle_seconds=0)")]
     fn prune(
@@ -163,11 +261,27 @@ impl Store {
     }
 
     /// Evict least recently used keys until ``total_bytes`` is at most ``target_bytes``.
+    ///
+    /// If it is more, expired keys and values without a key are removed first.
+    ///
+    /// Args:
+    ///     target_bytes: Bytes that may stay, from 0.
+    ///
+    /// Returns:
+    ///     The number of keys evicted, without the expired ones.
+    ///
+    /// Raises:
+    ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
     fn evict_lru(&self, py: Python<'_>, target_bytes: Natural) -> PyStoreResult<u64> {
         blocking(py, || self.store().evict_lru(target_bytes.0))
     }
 
-    /// Figures of the store.
+    /// Return figures of the store.
+    ///
+    /// Costs a few reads, and one for each expired key that is not swept yet.
+    ///
+    /// Returns:
+    ///     A dictionary with the keys of ``prestige.HealthStats``.
     fn get_health<'py>(&self, py: Python<'py>) -> PyStoreResult<Bound<'py, PyDict>> {
         let health = blocking(py, || self.store().health())?;
         let figures = PyDict::new(py);
@@ -183,30 +297,61 @@ impl Store {
         Ok(figures)
     }
 
-    /// Check every invariant against a full scan; a list of violations, empty when all is well.
+    /// Check every invariant of the store against a full scan.
+    ///
+    /// Writers wait only while a snapshot is taken.
+    ///
+    /// Returns:
+    ///     A sentence for each violation; an empty list when all is well.
     fn verify(&self, py: Python<'_>) -> PyStoreResult<Vec<String>> {
         let violations = blocking(py, || self.store().verify())?;
         Ok(violations.iter().map(ToString::to_string).collect())
     }
 
-    /// Make everything put so far durable against power loss.
+    /// Make all that was put durable against power loss, and checkpoint the vector index.
+    ///
+    /// From then on a store that has lost some of it is refused by ``open``.
     fn flush(&self, py: Python<'_>) -> PyStoreResult<()> {
         blocking(py, || self.store().flush())
     }
 
-    /// Rewrite the files so that removed data takes no space.
+    /// Rewrite the files of the store, so that removed data takes no space on disk.
     fn compact(&self, py: Python<'_>) -> PyStoreResult<()> {
         blocking(py, || self.store().compact())
     }
 
-    /// Id of the value that ``key`` points at.
+    /// Return the id of the value a key points at.
+    ///
+    /// Args:
+    ///     key: The key.
+    ///
+    /// Returns:
+    ///     The id: the same for keys that share a value, and never used for another value.
+    ///
+    /// Raises:
+    ///     NotFoundError: The key does not exist or has expired.
     fn get_object_id(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<u64> {
         let bytes = key.as_bytes()?;
         let id = blocking(py, || self.store().object_id(bytes))?;
         id.ok_or_else(|| Error::not_found(bytes).into())
     }
 
-    /// Serve health and metrics over HTTP from this process.
+    /// Serve health and metrics over HTTP, on threads of this process.
+    ///
+    /// ``GET /livez``, ``/readyz``, ``/health``, ``/health/ready`` and ``/metrics``. There is no
+    /// authentication.
+    ///
+    /// Args:
+    ///     host: Name or address to listen on. ``"0.0.0.0"`` means every IPv4 interface of the
+    ///         machine.
+    ///     port: 0 to 65535; 0: a free one.
+    ///
+    /// Returns:
+    ///     The running server; a context manager that stops it.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.
+    ///     IOError: The address cannot be listened on.
     #[pyo3(signature = (host = "127.0.0.1", port = 0))]
     fn serve(&self, py: Python<'_>, host: &str, port: i64) -> PyStoreResult<Server> {
         let port = u16::try_from(port)
@@ -214,12 +359,20 @@ impl Store {
         blocking(py, || self.open.serve(host, port))
     }
 
-    /// Close the store and stop its servers. A second call does nothing.
+    /// Close the store.
+    ///
+    /// Stops its servers, waits for running operations, writes what is pending and releases the
+    /// directory.
+    ///
+    /// A second call does nothing.
+    ///
+    /// Raises:
+    ///     IOError: The last writes failed. The store is closed all the same.
     fn close(&self, py: Python<'_>) -> PyStoreResult<()> {
         blocking(py, || self.open.close())
     }
 
-    /// Directory of the store.
+    /// Directory of the store, as it was given.
     #[getter]
     fn path(&self) -> &OsStr {
         self.store().path().as_os_str()
@@ -231,7 +384,7 @@ impl Store {
         self.store().is_closed()
     }
 
-    /// Bytes of all keys and all distinct values, before compression.
+    /// Bytes of all keys and distinct values, uncompressed: what ``max_store_bytes`` bounds.
     #[getter]
     fn total_bytes(&self, py: Python<'_>) -> PyStoreResult<u64> {
         blocking(py, || self.store().total_bytes())
@@ -272,12 +425,7 @@ impl Store {
     fn __iter__(&self, py: Python<'_>) -> PyStoreResult<KeyIterator> {
         // A closed store is refused here, not at the first key.
         self.count_keys(py, true)?;
-        Ok(KeyIterator {
-            open: Arc::clone(&self.open),
-            page: Vec::new().into_iter(),
-            last: None,
-            done: false,
-        })
+        Ok(KeyIterator::new(Arc::clone(&self.open)))
     }
 
     fn __enter__(slf: Py<Self>) -> PyStoreResult<Py<Self>> {
@@ -301,35 +449,5 @@ impl Store {
         let path = self.path().into_bound_py_any(py)?.repr()?;
         let closed = if self.closed() { "True" } else { "False" };
         Ok(format!("<prestige.Store path={path} closed={closed}>"))
-    }
-}
-
-/// Iterator over the keys of a store, in byte order. Keys put or deleted meanwhile may or may not appear.
-#[pyclass(module = "prestige")]
-pub(crate) struct KeyIterator {
-    open: Arc<OpenStore>,
-    page: std::vec::IntoIter<Vec<u8>>,
-    last: Option<Vec<u8>>,
-    done: bool,
-}
-
-#[pymethods]
-impl KeyIterator {
-    fn __iter__(slf: Py<Self>) -> Py<Self> {
-        slf
-    }
-
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyStoreResult<Option<Bound<'py, PyAny>>> {
-        if self.page.len() == 0 && !self.done {
-            let (store, last) = (&self.open.store, self.last.as_deref());
-            let page = blocking(py, || store.list_keys(b"", last, PAGE))?;
-            self.done = page.len() < PAGE;
-            self.last = page.last().cloned();
-            self.page = page.into_iter();
-        }
-        self.page
-            .next()
-            .map(|key| Ok(key_to_python(py, &key)?))
-            .transpose()
     }
 }

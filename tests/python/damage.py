@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -83,6 +84,24 @@ def put_values(store: prestige.Store, first: int = 0, after: int = KEYS) -> None
     """Puts the keys numbered from `first` to before `after`, each with a value of its own."""
     for i in range(first, after):
         store.put(f"key{i:04}", hashlib.shake_128(str(i).encode()).digest(VALUE_BYTES))
+
+
+KILL_ITSELF = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[1])
+import prestige
+from damage import put_values
+store = prestige.open(sys.argv[2], write_buffer_bytes=int(sys.argv[3]))
+put_values(store)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def make_killed_store(path: Path, write_buffer_bytes: int) -> None:
+    """Makes a store whose process is killed after the last value is put."""
+    arguments = map(str, (Path(__file__).parent, path, write_buffer_bytes))
+    killed = subprocess.run([sys.executable, "-c", KILL_ITSELF, *arguments], check=False)
+    assert killed.returncode == -signal.SIGKILL
 
 
 def examine(healthy: Path, scratch: Path, *damages: list[Damage]) -> list[Outcome]:

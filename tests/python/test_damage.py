@@ -164,3 +164,28 @@ class TestManifestAndCurrent:
         outcomes = examine(closed, tmp_path, *([flip] for flip in flips))
         for flip, outcome in zip(flips, outcomes, strict=True):
             assert is_honest(outcome), (flip, outcome)
+
+
+class TestLockFile:
+    """It keeps how far the store is known to have come; without that the store still opens."""
+
+    @pytest.mark.parametrize(
+        "damage", [["delete"], ["truncate", 0], ["truncate", 11], ["flip", 9, 4]]
+    )
+    def test_a_mark_that_does_not_read_says_nothing(
+        self, closed: Path, tmp_path: Path, damage: list[object]
+    ) -> None:
+        (outcome,) = examine(closed, tmp_path, [["store.lock", *damage]])
+        assert is_complete(outcome), outcome
+        assert outcome["violations"] == 0
+
+    def test_files_from_an_earlier_time(self, tmp_path: Path) -> None:
+        path = tmp_path / "store"
+        for first in (0, KEYS // 2):
+            with prestige.open(path) as store:
+                put_values(store, first, first + KEYS // 2)
+            if first == 0:
+                earlier = Path(shutil.copytree(path, tmp_path / "earlier"))
+        shutil.copy(path / "store.lock", earlier)
+        (outcome,) = examine(earlier, tmp_path, [])
+        assert is_refused(outcome), outcome

@@ -6,7 +6,6 @@ it is none of that: dropping them would lose acknowledged keys.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -17,6 +16,7 @@ from damage import (
     is_honest,
     is_refused,
     is_torn_tail,
+    make_killed_store,
     put_values,
 )
 from rocksdb_files import BLOCK_BYTES, Record, records
@@ -27,22 +27,21 @@ import prestige
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What a killed process leaves: all values in the write-ahead log only."""
-    path = tmp_path_factory.mktemp("killed")
-    with prestige.open(path / "running") as store:
-        put_values(store)
-        shutil.copytree(path / "running", path / "store")
-    return path / "store"
+    path = tmp_path_factory.mktemp("killed") / "store"
+    make_killed_store(path, prestige.Options().write_buffer_bytes)
+    return path
 
 
 @pytest.fixture(scope="module", params=["killed", "closed"])
 def several_logs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Small buffers leave several logs; each is needed until all column families have flushed."""
-    path = tmp_path_factory.mktemp("several")
-    with prestige.open(path / "running", write_buffer_bytes=1 << 16) as store:
-        put_values(store)
-        shutil.copytree(path / "running", path / "killed")
-    (path / "running").rename(path / "closed")
-    return path / request.param
+    path = tmp_path_factory.mktemp("several") / request.param
+    if request.param == "killed":
+        make_killed_store(path, 1 << 16)
+    else:
+        with prestige.open(path, write_buffer_bytes=1 << 16) as store:
+            put_values(store)
+    return path
 
 
 def log_of(path: Path) -> Path:

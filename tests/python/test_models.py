@@ -84,8 +84,12 @@ class TestMissingAndDamagedFiles:
     def test_a_refused_model_leaves_the_store_usable(
         self, tmp_path: Path, store_path: Path
     ) -> None:
-        with pytest.raises(prestige.ModelError):
-            open_semantic(store_path, semantic_model_path=tmp_path / "missing")
+        for path in (tmp_path / "exact", store_path):
+            with pytest.raises(prestige.ModelError):
+                open_semantic(path, semantic_model_path=tmp_path / "missing")
+        # Nothing was created that would ask for a model from now on.
+        with prestige.open(tmp_path / "exact") as store:
+            assert store.dedup_mode == DedupMode.EXACT
         with open_semantic(store_path) as store:
             store.put("key", "text")
         with pytest.raises(prestige.ModelError):

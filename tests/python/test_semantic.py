@@ -120,6 +120,17 @@ class TestMerging:
             assert store.get("b", decode=True) == NEAR
             assert store.get_health()["index_vectors"] == 1
 
+    def test_texts_beyond_what_the_model_reads_do_not_merge(self, store_path: Path) -> None:
+        """The model sees the first 256 tokens: by them alone these texts are the same."""
+        beginning = "The report of the committee goes on and on. " * 60
+        texts = [f"{beginning}It was accepted.", f"{beginning}It was rejected.", beginning]
+        with open_semantic(store_path, semantic_threshold=0.5) as store:
+            for text in texts * 2:
+                store.put(text[-30:], text)
+                assert store.get(text[-30:], decode=True) == text
+            assert store.count_unique_values() == 3
+            assert store.verify() == []
+
     def test_many_texts(self, store_path: Path) -> None:
         nouns = ["apple", "bicycle", "candle", "dolphin", "engine", "forest", "guitar", "hammer"]
         verbs = ["paints", "breaks", "hides"]

@@ -79,6 +79,8 @@ class TestValues:
     def test_arrays_without_bytes(self, store: prestige.Store) -> None:
         with pytest.raises((TypeError, ValueError)):
             store.put("key", np.array(["2024-01-01"], dtype="datetime64[D]"))
+        with pytest.raises(TypeError, match="objects"):
+            store.put("key", np.array([1, "two", None], dtype=object))
         with pytest.raises(UnicodeEncodeError):
             store.put("key", "lone \ud800 surrogate")
         assert "key" not in store
