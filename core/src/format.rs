@@ -127,7 +127,7 @@ fn is_empty(db: &Db) -> Result<bool> {
 pub(crate) fn lost_writes(path: &Path) -> Error {
     Error::Corruption(format!(
         "the store at {} has come further than its files tell: some of them are missing, cut short, or were replaced \
-         by older ones; restore the store from a backup",
+         by older ones; restore the whole directory, its store.lock included, from a backup",
         path.display()
     ))
 }

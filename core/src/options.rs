@@ -44,7 +44,7 @@ pub struct Options {
     pub max_store_bytes: u64,
     /// Share of `max_store_bytes` that automatic eviction leaves, over 0 and at most 1. Default 0.8.
     pub eviction_target_ratio: f64,
-    /// Whether reads refresh a key's access time. Without it eviction goes by the time of the last put.
+    /// Whether reads move a key's access time on. Without it eviction goes by the time of the last put.
     pub track_access_time: bool,
     /// A key's access time is refreshed at most once in this many seconds. Default 3,600.
     pub lru_update_interval_seconds: u64,

@@ -16,6 +16,7 @@
 //! mark that does not read (torn, or none yet) says nothing.
 
 use crate::error::{Error, Result};
+use parking_lot::Mutex;
 use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
@@ -27,7 +28,11 @@ const NAME: &str = "store.lock";
 
 /// Ownership of a directory, given up when dropped.
 #[derive(Debug)]
-pub(crate) struct Owner(File);
+pub(crate) struct Owner {
+    file: File,
+    /// Sequence of the last mark. Held while one is written, so that marks only go forward.
+    marked: Mutex<u64>,
+}
 
 impl Owner {
     /// Becomes the owner of the existing directory `path`.
@@ -41,7 +46,10 @@ impl Owner {
             .open(&name);
         let file = file.map_err(|error| Error::io("open", &name, &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
+            Ok(()) => Ok(Self {
+                file,
+                marked: Mutex::new(0),
+            }),
             Err(TryLockError::WouldBlock) => Err(busy(path)),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &name, &error)),
         }
@@ -50,7 +58,7 @@ impl Owner {
     /// The sequence of the last mark, if there is one.
     pub(crate) fn marked(&self) -> Option<u64> {
         let mut mark = [0; 20];
-        let mut file = &self.0;
+        let mut file = &self.file;
         file.seek(SeekFrom::Start(0)).ok()?;
         file.read_exact(&mut mark).ok()?;
         let (body, checksum) = mark.split_last_chunk::<4>()?;
@@ -64,22 +72,28 @@ impl Owner {
 
     /// Marks that everything up to `sequence` is durable.
     pub(crate) fn mark(&self, path: &Path, sequence: u64) -> Result<()> {
+        let mut marked = self.marked.lock();
+        if sequence <= *marked {
+            return Ok(());
+        }
         let mut mark = MAGIC.to_vec();
         mark.extend_from_slice(&sequence.to_le_bytes());
         let checksum = crc32c::crc32c(&mark);
         mark.extend_from_slice(&checksum.to_le_bytes());
-        let mut file = &self.0;
+        let mut file = &self.file;
         file.seek(SeekFrom::Start(0))
             .and_then(|_| file.write_all(&mark))
             .and_then(|()| file.sync_data())
-            .map_err(|error| Error::io("write", &path.join(NAME), &error))
+            .map_err(|error| Error::io("write", &path.join(NAME), &error))?;
+        *marked = sequence;
+        Ok(())
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
         // Closing the file is not enough: a forked child may still hold it open, and the lock with it.
-        if let Err(error) = self.0.unlock() {
+        if let Err(error) = self.file.unlock() {
             tracing::warn!(%error, "the lock of the store was not released");
         }
     }

@@ -11,7 +11,7 @@ use half::f16;
 /// 0        8             16            24             32
 /// │ object │ created, µs │ expires, µs │ accessed, µs │
 /// ```
-/// `expires` 0: never. `accessed` 0: the last put did not track access times.
+/// `expires` 0: never. `accessed` is the time of the last put until a read moves it on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeyRecord {
     pub object_id: u64,

@@ -1,62 +1,103 @@
-//! The background thread of a store: automatic eviction, access times, index checkpoints.
+//! The background threads of a store: one for automatic eviction, which puts wait for, and one for access times and
+//! index checkpoints, which nobody waits for.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// Longest time between two looks at what is to be done.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// The running thread; ends when dropped.
-pub(crate) struct Worker {
+/// The running threads; they end when this is dropped.
+pub(crate) struct Workers {
     engine: Arc<Engine>,
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    stop: Arc<Stop>,
+    threads: Vec<JoinHandle<()>>,
 }
 
-impl Worker {
+/// Tells the threads to end. A condition variable, so that ending does not wait for the interval.
+#[derive(Default)]
+struct Stop {
+    stopped: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Workers {
     pub(crate) fn start(engine: Arc<Engine>) -> Result<Self> {
-        let stop = Arc::new(AtomicBool::new(false));
-        let (own_engine, own_stop) = (Arc::clone(&engine), Arc::clone(&stop));
-        let thread = std::thread::Builder::new()
-            .name("prestige-worker".to_owned())
-            .spawn(move || run(&own_engine, &own_stop))
-            .map_err(|error| {
-                Error::Io(format!(
-                    "cannot start the background thread of the store: {error}"
-                ))
-            })?;
-        Ok(Self {
+        let mut workers = Self {
             engine,
-            stop,
-            thread: Some(thread),
-        })
+            stop: Arc::default(),
+            threads: Vec::new(),
+        };
+        workers.spawn("prestige-evict", run_evictions)?;
+        workers.spawn("prestige-keep", run_housekeeping)?;
+        Ok(workers)
+    }
+
+    fn spawn(&mut self, name: &str, run: fn(&Engine, &Stop)) -> Result<()> {
+        let (engine, stop) = (Arc::clone(&self.engine), Arc::clone(&self.stop));
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(move || run(&engine, &stop))
+            .map_err(|error| Error::Io(format!("cannot start a thread of the store: {error}")))?;
+        self.threads.push(thread);
+        Ok(())
     }
 }
 
-impl Drop for Worker {
+impl Drop for Workers {
     fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
+        *self.stop.stopped.lock() = true;
+        self.stop.changed.notify_all();
         self.engine.eviction.wake();
-        if let Some(thread) = self.thread.take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the background thread of the store has panicked");
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a background thread of the store has panicked");
+            }
         }
     }
 }
 
-fn run(engine: &Engine, stop: &AtomicBool) {
-    while !stop.load(Ordering::Acquire) {
+impl Stop {
+    fn is_set(&self) -> bool {
+        *self.stopped.lock()
+    }
+
+    /// Waits for the interval; true if it was cut short by the end.
+    fn wait(&self) -> bool {
+        let mut stopped = self.stopped.lock();
+        if !*stopped {
+            self.changed.wait_for(&mut stopped, INTERVAL);
+        }
+        *stopped
+    }
+}
+
+/// Ends the waiting of puts however the eviction thread ends.
+struct EndOfEvictions<'a>(&'a Engine);
+
+impl Drop for EndOfEvictions<'_> {
+    fn drop(&mut self) {
+        self.0.eviction.end();
+    }
+}
+
+fn run_evictions(engine: &Engine, stop: &Stop) {
+    let _end = EndOfEvictions(engine);
+    while !stop.is_set() {
         if engine.eviction.wait(INTERVAL) {
             report("evict", engine.evict_to_target_ratio().map(drop));
             engine.eviction.finish();
-            continue;
         }
-        report("fold access times", engine.fold_accesses());
+    }
+}
+
+fn run_housekeeping(engine: &Engine, stop: &Stop) {
+    while !stop.wait() {
+        report("write access times", engine.fold_accesses());
         for namespace in engine.namespaces() {
             if let Some(semantic) = &namespace.semantic
                 && semantic.checkpoint_is_due(&engine.options.semantic)

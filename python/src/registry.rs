@@ -41,6 +41,12 @@ impl OpenStore {
         let mut servers = self.servers.lock();
         servers.retain(|other| !other.is_stopped());
         servers.push(Arc::clone(&server));
+        drop(servers);
+        if self.store.is_closed() {
+            // Closed while the server started, by a thread that did not see it yet.
+            server.stop();
+            return Err(Error::Closed(self.store.path().to_path_buf()));
+        }
         Ok(Server::new(server))
     }
 

@@ -428,9 +428,9 @@ impl Store {
         Ok(KeyIterator::new(Arc::clone(&self.open)))
     }
 
-    fn __enter__(slf: Py<Self>) -> PyStoreResult<Py<Self>> {
+    fn __enter__(slf: Py<Self>, py: Python<'_>) -> PyStoreResult<Py<Self>> {
         // Entering a closed store is a mistake that should not wait for the first operation.
-        slf.get().store().total_bytes()?;
+        blocking(py, || slf.get().store().total_bytes())?;
         Ok(slf)
     }
 

@@ -36,7 +36,10 @@ impl AccessBuffer {
 
 impl Engine {
     /// Writes the noted access times into the key records and the `access` family.
+    ///
+    /// A batch that fails is noted again for the next time, and the others are written; the first error is returned.
     pub(crate) fn fold_accesses(&self) -> Result<()> {
+        let mut result = Ok(());
         let mut notes: Vec<_> = self.accesses.take().into_iter().collect();
         notes.sort_unstable();
         for namespace in self.namespaces() {
@@ -46,10 +49,22 @@ impl Engine {
                 .map(|((_, key), time_us)| (key.as_slice(), *time_us))
                 .collect();
             for batch in own.chunks(REMOVE_BATCH) {
-                self.refresh_access_times(namespace, batch)?;
+                if let Err(error) = self.refresh_access_times(namespace, batch) {
+                    batch
+                        .iter()
+                        .for_each(|(key, time_us)| self.accesses.note(namespace.id, key, *time_us));
+                    result = result.and(Err(error));
+                }
             }
         }
-        Ok(())
+        result
+    }
+
+    /// As [`Self::fold_accesses`], where the order of eviction may suffer rather than the eviction fail.
+    pub(crate) fn fold_accesses_or_log(&self) {
+        if let Err(error) = self.fold_accesses() {
+            tracing::warn!(%error, "access times are behind");
+        }
     }
 
     fn refresh_access_times(&self, namespace: &Namespace, accesses: &[(&[u8], u64)]) -> Result<()> {

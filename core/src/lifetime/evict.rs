@@ -2,7 +2,8 @@
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::schema::{ACCESS, CREATED, numbered_key, split_number};
+use crate::record::KeyRecord;
+use crate::schema::{ACCESS, numbered_key, split_number};
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
 use std::ops::ControlFlow;
@@ -20,6 +21,8 @@ struct EvictionState {
     requested: bool,
     /// Eviction runs finished since open.
     finished: u64,
+    /// The background thread is gone: nobody will answer a request.
+    ended: bool,
 }
 
 /// How far one eviction goes.
@@ -35,21 +38,20 @@ impl Engine {
     /// Evicts least recently used keys of `namespace` until its keys and values take at most `target_bytes`.
     /// Returns the number of keys evicted.
     pub(crate) fn evict_lru(&self, namespace: &Namespace, target_bytes: u64) -> Result<u64> {
-        self.fold_accesses()?;
+        self.fold_accesses_or_log();
         let mut evicted = 0;
         if namespace.total_bytes() > target_bytes {
             self.remove_dead(namespace)?;
         }
-        while namespace.total_bytes() > target_bytes {
-            let round = self.evict_round(
-                namespace,
-                namespace.total_bytes() - target_bytes,
-                Spare::Nothing,
-            )?;
-            if round == 0 {
+        loop {
+            let excess = namespace.total_bytes().saturating_sub(target_bytes);
+            if excess == 0 {
                 break;
             }
-            evicted += round;
+            match self.evict_round(namespace, excess, Spare::Nothing)? {
+                Some(round) => evicted += round,
+                None => break,
+            }
         }
         Ok(evicted)
     }
@@ -64,9 +66,11 @@ impl Engine {
         let mut state = self.eviction.state.lock();
         // A run in progress may have read the size before our put: wait for the one after it at most.
         let enough = state.finished + 2;
-        while self.total_bytes() > limit && state.finished < enough {
-            state.requested = true;
-            self.eviction.progress.notify_all();
+        while self.total_bytes() > limit && state.finished < enough && !state.ended {
+            if !state.requested {
+                state.requested = true;
+                self.eviction.progress.notify_all();
+            }
             self.eviction.progress.wait(&mut state);
         }
         Ok(())
@@ -86,46 +90,57 @@ impl Engine {
         if limit == 0 || self.total_bytes() <= limit {
             return Ok(0);
         }
-        self.fold_accesses()?;
+        self.fold_accesses_or_log();
         for namespace in self.namespaces() {
             self.remove_dead(namespace)?;
         }
-        while self.total_bytes() > target {
+        loop {
+            let excess = self.total_bytes().saturating_sub(target);
+            if excess == 0 {
+                break;
+            }
             let Some(namespace) = self.namespace_of_oldest_key()? else {
                 break;
             };
-            let excess = self.total_bytes().saturating_sub(target);
-            let round = self.evict_round(namespace, excess, Spare::Newest)?;
-            if round == 0 {
-                break;
+            match self.evict_round(namespace, excess, Spare::Newest)? {
+                Some(round) => evicted += round,
+                None => break,
             }
-            evicted += round;
             self.eviction.wake();
         }
         Ok(evicted)
     }
 
-    /// Evicts about as many keys as make up `excess` bytes, at most one batch, oldest first.
-    fn evict_round(&self, namespace: &Namespace, excess: u64, spare: Spare) -> Result<u64> {
+    /// Evicts about as many keys as make up `excess` bytes, at most one batch, oldest first. `None`: there is nothing
+    /// to evict; fewer than listed, even none: other threads have used or removed them meanwhile.
+    fn evict_round(&self, namespace: &Namespace, excess: u64, spare: Spare) -> Result<Option<u64>> {
         let keys = u64::try_from(namespace.totals.get().keys).unwrap_or(0);
         let average = (namespace.total_bytes() / keys.max(1)).max(1);
-        let wanted = usize::try_from(excess.div_ceil(average))
-            .unwrap_or(usize::MAX)
-            .clamp(1, REMOVE_BATCH);
-        let spared = usize::from(spare == Spare::Newest);
-        for family in [ACCESS, CREATED] {
-            let first = numbered_key(namespace.id, 0);
-            let (mut victims, _) =
-                self.oldest_keys(namespace, family, &first, u64::MAX, wanted + spared)?;
-            if victims.len() <= wanted && keys <= victims.len() as u64 {
-                victims.truncate(victims.len().saturating_sub(spared));
-            }
+        let wanted = usize::try_from(excess.div_ceil(average)).unwrap_or(usize::MAX);
+        let wanted = wanted.clamp(1, REMOVE_BATCH);
+        let first = numbered_key(namespace.id, 0);
+        let (mut victims, _) = self.oldest_keys(
+            namespace,
+            ACCESS,
+            &first,
+            u64::MAX,
+            wanted.saturating_add(1),
+        )?;
+        if spare == Spare::Nothing {
             victims.truncate(wanted);
-            if !victims.is_empty() {
-                return Ok(self.remove_keys(namespace, &victims, true, |_| true)?.keys);
-            }
+        } else {
+            // One more than wanted was listed: the last of them is either too much or the newest of all.
+            victims.pop();
         }
-        Ok(0)
+        if victims.is_empty() {
+            return Ok(None);
+        }
+        // A key that was put or read since it was listed is not among the oldest any more.
+        let unused_since = |record: &KeyRecord, listed_us| record.accessed_us == listed_us;
+        Ok(Some(
+            self.remove_keys(namespace, &victims, true, unused_since)?
+                .keys,
+        ))
     }
 
     /// What nobody can read any more goes before what somebody could.
@@ -138,22 +153,17 @@ impl Engine {
         let mut oldest = None;
         for namespace in self.namespaces() {
             let mut head = None;
-            for family in [ACCESS, CREATED] {
-                let end = crate::schema::namespace_end(namespace.id);
-                self.db.scan(
-                    family,
-                    &numbered_key(namespace.id, 0),
-                    &end,
-                    None,
-                    |entry, _| {
-                        head = Some(split_number(family, entry)?.0);
-                        Ok(ControlFlow::Break(()))
-                    },
-                )?;
-                if head.is_some() {
-                    break;
-                }
-            }
+            let end = crate::schema::namespace_end(namespace.id);
+            self.db.scan(
+                ACCESS,
+                &numbered_key(namespace.id, 0),
+                &end,
+                None,
+                |entry, _| {
+                    head = Some(split_number(ACCESS, entry)?.0);
+                    Ok(ControlFlow::Break(()))
+                },
+            )?;
             if let Some(time_us) = head
                 && oldest.is_none_or(|(oldest_us, _)| time_us < oldest_us)
             {
@@ -177,6 +187,12 @@ impl EvictionSignal {
     /// Tells waiting puts that a run has ended, however it ended.
     pub(crate) fn finish(&self) {
         self.state.lock().finished += 1;
+        self.progress.notify_all();
+    }
+
+    /// Tells waiting puts that there will be no further run.
+    pub(crate) fn end(&self) {
+        self.state.lock().ended = true;
         self.progress.notify_all();
     }
 

@@ -16,18 +16,24 @@ use crate::schema::{numbered_key, split_number, time_key};
 use crate::store::remove::REMOVE_BATCH;
 use std::ops::ControlFlow;
 
-/// Bytes of a key, of the user or of a family.
-type Key = Vec<u8>;
+/// A key as a time-ordered family lists it.
+#[derive(Clone, Debug)]
+pub(crate) struct Listed {
+    /// The time it is listed under; the key may have moved on since.
+    pub time_us: u64,
+    pub key: Vec<u8>,
+}
 
 impl Engine {
-    /// Removes every key that `family` lists with a time before `before_us` and whose record satisfies `condition`.
+    /// Removes every key that `family` lists with a time before `before_us` and whose record, with the time it is listed
+    /// under, satisfies `condition`.
     fn remove_before(
         &self,
         namespace: &Namespace,
         family: &'static str,
         before_us: u64,
         delete_orphans: bool,
-        condition: impl Fn(&KeyRecord) -> bool,
+        condition: impl Fn(&KeyRecord, u64) -> bool,
     ) -> Result<Removed> {
         let mut removed = Removed::default();
         let mut cursor = numbered_key(namespace.id, 0).to_vec();
@@ -52,11 +58,15 @@ impl Engine {
         cursor: &[u8],
         before_us: u64,
         limit: usize,
-    ) -> Result<(Vec<Key>, Option<Key>)> {
+    ) -> Result<(Vec<Listed>, Option<Vec<u8>>)> {
         let end = time_key(namespace.id, before_us, b"");
         let (mut keys, mut last) = (Vec::new(), None);
         self.db.scan(family, cursor, &end, None, |entry, _| {
-            keys.push(split_number(family, entry)?.1.to_vec());
+            let (time_us, key) = split_number(family, entry)?;
+            keys.push(Listed {
+                time_us,
+                key: key.to_vec(),
+            });
             if keys.len() < limit {
                 return Ok(ControlFlow::Continue(()));
             }

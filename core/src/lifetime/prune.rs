@@ -20,7 +20,7 @@ impl Engine {
         if max_age_seconds > 0 {
             let before_us = before_seconds(now_us, max_age_seconds);
             keys += self
-                .remove_before(namespace, CREATED, before_us, gc, |r| {
+                .remove_before(namespace, CREATED, before_us, gc, |r, _| {
                     r.created_us < before_us
                 })?
                 .keys;
@@ -29,18 +29,10 @@ impl Engine {
             self.fold_accesses()?;
             let before_us = before_seconds(now_us, max_idle_seconds);
             keys += self
-                .remove_before(namespace, ACCESS, before_us, gc, |r| {
+                .remove_before(namespace, ACCESS, before_us, gc, |r, _| {
                     r.accessed_us < before_us
                 })?
                 .keys;
-            if !self.options.track_access_time {
-                // Keys put without tracking have no access time; their last put is the last that is known of them.
-                let untracked =
-                    |r: &crate::record::KeyRecord| r.accessed_us == 0 && r.created_us < before_us;
-                keys += self
-                    .remove_before(namespace, CREATED, before_us, gc, untracked)?
-                    .keys;
-            }
         }
         Ok(keys)
     }

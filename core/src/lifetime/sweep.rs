@@ -28,7 +28,7 @@ impl Engine {
         delete_orphans: bool,
     ) -> Result<crate::mutation::Removed> {
         let before_us = now_us.saturating_add(1);
-        self.remove_before(namespace, EXPIRY, before_us, delete_orphans, |record| {
+        self.remove_before(namespace, EXPIRY, before_us, delete_orphans, |record, _| {
             record.is_expired(now_us)
         })
     }

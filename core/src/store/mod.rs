@@ -13,9 +13,10 @@ use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::health::Health;
+use crate::lifetime::Listed;
 use crate::options::{DedupMode, Options};
 use crate::verify::Violation;
-use crate::worker::Worker;
+use crate::worker::Workers;
 use parking_lot::{RwLock, RwLockReadGuard};
 use std::fmt;
 use std::mem::ManuallyDrop;
@@ -42,9 +43,9 @@ pub struct Store {
     generation: u32,
 }
 
-/// What exists between open and close. Dropped in this order: the background thread ends before its engine.
+/// What exists between open and close. Dropped in this order: the background threads end before their engine.
 struct Open {
-    _worker: Worker,
+    _workers: Workers,
     engine: Arc<Engine>,
 }
 
@@ -68,7 +69,7 @@ impl Store {
         fork::watch_exit();
         let mode = engine.mode;
         let open = Open {
-            _worker: Worker::start(Arc::clone(&engine))?,
+            _workers: Workers::start(Arc::clone(&engine))?,
             engine,
         };
         Ok(Self {
@@ -155,8 +156,12 @@ impl Store {
     pub fn delete(&self, key: &[u8]) -> Result<()> {
         let engine = self.engine()?;
         let (now_us, gc) = (engine.now_us(), engine.options.enable_gc);
+        let wanted = [Listed {
+            time_us: now_us,
+            key: key.to_vec(),
+        }];
         let removed =
-            engine.remove_keys(&engine.default_namespace, &[key.to_vec()], gc, |record| {
+            engine.remove_keys(&engine.default_namespace, &wanted, gc, |record, now_us| {
                 !record.is_expired(now_us)
             })?;
         if removed.keys == 0 {
@@ -283,14 +288,16 @@ impl Store {
             return Ok(());
         }
         self.closing.store(true, Ordering::Release);
-        let Some(open) = self.open.write().take() else {
+        // Held to the end: a second call must not return before the directory is free.
+        let mut slot = self.open.write();
+        let Some(open) = slot.take() else {
             return Ok(());
         };
         let Open {
-            _worker: worker,
+            _workers: workers,
             engine,
         } = ManuallyDrop::into_inner(open);
-        drop(worker);
+        drop(workers);
         let ended = engine
             .fold_accesses()
             .and(engine.checkpoint_indexes())

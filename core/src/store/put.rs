@@ -261,16 +261,11 @@ impl Engine {
                 },
             };
             let now_us = self.now_us();
-            let accessed_us = if self.options.track_access_time {
-                now_us
-            } else {
-                0
-            };
             let record = KeyRecord {
                 object_id,
                 created_us: now_us,
                 expires_us: entry.expires_us,
-                accessed_us,
+                accessed_us: now_us,
             };
             mutation.put_key(entry.key, old.as_ref(), &record)?;
             outcomes.push(PutOutcome { object_id, dedup });

@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::lifetime::Listed;
 use crate::locks::{digest_stripe, key_stripe};
 use crate::mutation::{Mutation, Removed};
 use crate::record::KeyRecord;
@@ -16,25 +17,22 @@ impl Engine {
     pub(crate) fn remove_keys(
         &self,
         namespace: &Namespace,
-        keys: &[Vec<u8>],
+        keys: &[Listed],
         delete_orphans: bool,
-        condition: impl Fn(&KeyRecord) -> bool,
+        condition: impl Fn(&KeyRecord, u64) -> bool,
     ) -> Result<Removed> {
         let stripes = keys
             .iter()
-            .map(|key| key_stripe(&user_key(namespace.id, key)))
+            .map(|listed| key_stripe(&user_key(namespace.id, &listed.key)))
             .collect();
         let mut key_guards = self.key_locks.lock(stripes)?;
         let mut doomed = Vec::with_capacity(keys.len());
         let mut digest_stripes = Vec::with_capacity(keys.len());
-        for key in keys {
-            let record = self
-                .key_record(namespace, key)?
-                .filter(|record| condition(record));
-            if let Some(record) = record {
-                digest_stripes.push(digest_stripe(
-                    &self.object_meta(namespace, record.object_id)?.digest,
-                ));
+        for Listed { time_us, key } in keys {
+            let record = self.key_record(namespace, key)?;
+            if let Some(record) = record.filter(|record| condition(record, *time_us)) {
+                let meta = self.object_meta(namespace, record.object_id)?;
+                digest_stripes.push(digest_stripe(&meta.digest));
                 doomed.push((key, record));
             }
         }
