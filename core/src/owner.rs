@@ -30,6 +30,8 @@ const NAME: &str = "store.lock";
 #[derive(Debug)]
 pub(crate) struct Owner {
     file: File,
+    /// The lock file was there before, so somebody has at least begun to make a store here.
+    found: bool,
     /// Sequence of the last mark. Held while one is written, so that marks only go forward.
     marked: Mutex<u64>,
 }
@@ -38,6 +40,7 @@ impl Owner {
     /// Becomes the owner of the existing directory `path`.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         let name = path.join(NAME);
+        let found = name.exists();
         let file = File::options()
             .create(true)
             .truncate(false)
@@ -48,6 +51,7 @@ impl Owner {
         match file.try_lock() {
             Ok(()) => Ok(Self {
                 file,
+                found,
                 marked: Mutex::new(0),
             }),
             Err(TryLockError::WouldBlock) => Err(busy(path)),
@@ -68,6 +72,12 @@ impl Owner {
             return None;
         }
         sequence.try_into().ok().map(u64::from_le_bytes)
+    }
+
+    /// Whether a store was begun here and never finished: the mark is the last thing its creation writes, so nothing
+    /// was ever acknowledged.
+    pub(crate) fn creation_was_cut_short(&self) -> bool {
+        self.found && self.marked().is_none()
     }
 
     /// Marks that everything up to `sequence` is durable.

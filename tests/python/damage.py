@@ -75,7 +75,7 @@ for line in sys.stdin:
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(healthy, copy)
     for file, *what in json.loads(line):
-        pass
+        damage(f"{copy}/{file}", *what)
     print(json.dumps(examine()), flush=True)
 """
 

@@ -71,3 +71,19 @@ class TestExit:
         with prestige.open(store_path) as store:
             assert store.get("key") == b"value"
             assert store.verify() == []
+
+    def test_what_is_still_open_is_closed_in_order(self, store_path: Path, run_script) -> None:
+        """Seen by the index: closing writes its checkpoint, and the log behind it is empty."""
+        script = """
+            import sys, prestige
+            store = prestige.open(sys.argv[1], dedup_mode=prestige.DedupMode.SEMANTIC)
+            store.put("key", "some text")
+            assert store.get_health()["index_log_entries"] == 1
+            sys.modules["held"] = (store, store.serve())
+        """
+        done = run_script(script, store_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+        with prestige.open(store_path) as store:
+            assert store.get_health()["index_log_entries"] == 0
+            assert store.get_health()["index_vectors"] == 1
+            assert store.verify() == []

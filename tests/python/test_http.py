@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -143,10 +144,16 @@ class TestErrors:
     def test_what_is_no_http_leaves_the_server_at_work(
         self, server: prestige.Server, request_bytes: bytes
     ) -> None:
-        with socket.create_connection((server.host, server.port), TIMEOUT_SECONDS) as connection:
+        answer = b""
+        # The server may hang up before it has read everything.
+        with (
+            socket.create_connection((server.host, server.port), TIMEOUT_SECONDS) as connection,
+            contextlib.suppress(ConnectionError, BrokenPipeError),
+        ):
             connection.sendall(request_bytes)
             connection.shutdown(socket.SHUT_WR)
-            assert b" 200 " not in connection.recv(4096)
+            answer = connection.recv(4096)
+        assert b" 200 " not in answer
         assert ask(f"{server.url}/livez").status == 200
 
 

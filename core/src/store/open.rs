@@ -31,7 +31,9 @@ impl Engine {
             _ => None,
         };
         let marked = owner.marked();
-        format::check_directory(path, marked.is_some())?;
+        if !owner.creation_was_cut_short() || path.join("CURRENT").is_file() {
+            format::check_directory(path, marked.is_some())?;
+        }
         let db = Db::open(path, &options).map_err(|error| format::opening(path, error))?;
         if marked.is_some_and(|sequence| db.sequence() < sequence) {
             return Err(format::lost_writes(path));
