@@ -481,7 +481,7 @@ class Store:
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
 
         """
-    def list_keys(self, prefix: _Key | None = None, limit: int | None = None) -> list[str]:
+    def list_keys(self, prefix: _Key | None = "", limit: int | None = None) -> list[str]:
         """List keys in byte order, the expired left out.
 
         Args:
