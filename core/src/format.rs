@@ -44,6 +44,7 @@ pub(crate) fn check_directory(path: &Path, existed: bool) -> Result<()> {
 
 /// Refuses a RocksDB database that is not a store, before any family is added to it.
 fn check_families(path: &Path, existed: bool) -> Result<()> {
+    crate::manifest::check(path)?;
     let found = Db::families(path).map_err(|error| opening(path, error))?;
     let foreign = found
         .iter()

@@ -23,7 +23,8 @@
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background thread
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
-//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB
+//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `owner`: what is checked
+//!   before RocksDB may touch a directory
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod clock;
@@ -37,6 +38,7 @@ mod format;
 mod health;
 mod lifetime;
 mod locks;
+mod manifest;
 mod mutation;
 mod normalize;
 mod object_ids;
