@@ -91,18 +91,24 @@ def _string(text: bytes) -> bytes:
     return bytes([len(text)]) + text
 
 
+COMPARATOR = b"\x01" + _string(b"leveldb.BytewiseComparator")
+
+
+def new_manifest(log_number: int) -> bytes:
+    """The first record of a database: comparator, log number (2), next file (3), sequence (4)."""
+    return COMPARATOR + bytes([2, log_number, 3, 10, 4, 0])
+
+
 def make_foreign_database(path: Path, family: str | None = None) -> None:
     """Makes a RocksDB database that holds one key, as another application would leave it behind.
 
     Without `family` the key is in the default column family, otherwise in one of that name.
     """
-    comparator = b"\x01" + _string(b"leveldb.BytewiseComparator")
-    # Tags of a version edit: 2 log number, 3 next file number, 4 last sequence.
-    edits = [comparator + b"\x02\x03\x03\x0a\x04\x00"]
+    edits = [new_manifest(log_number=3)]
     target = b""
     if family is not None:
         # 200 column family, 201 its name when it is added, 203 largest column family.
-        added = b"\xc8\x01\x01\xc9\x01" + _string(family.encode()) + comparator + b"\x02\x03"
+        added = b"\xc8\x01\x01\xc9\x01" + _string(family.encode()) + COMPARATOR + b"\x02\x03"
         edits += [added, b"\xcb\x01\x01"]
         target = b"\x01"
     # A write batch: sequence, count, then one put (1, or 5 and the family).

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rocksdb_files import log_file, new_manifest
 
 import prestige
 
@@ -183,6 +184,30 @@ class TestKill:
             child.wait()
         with prestige.open(store_path) as store:
             assert store.verify() == []
+
+    @pytest.mark.parametrize(
+        "files",
+        [
+            {},
+            {"MANIFEST-000001": b""},
+            {"MANIFEST-000001": log_file([new_manifest(0)])[:20]},
+            {"MANIFEST-000001": log_file([new_manifest(0)])},
+            {"MANIFEST-000001": log_file([new_manifest(0)]), "000001.dbtmp": b"MANIFEST-000001\n"},
+        ],
+        ids=["nothing", "empty MANIFEST", "torn MANIFEST", "MANIFEST", "CURRENT not renamed yet"],
+    )
+    def test_a_creation_cut_short_before_current_was_written(
+        self, store_path: Path, files: dict[str, bytes]
+    ) -> None:
+        """RocksDB writes IDENTITY, MANIFEST and CURRENT in this order; nothing is lost yet."""
+        store_path.mkdir()
+        for name, content in {"store.lock": b"", "LOCK": b"", "IDENTITY": b"id", **files}.items():
+            (store_path / name).write_bytes(content)
+        with prestige.open(store_path) as store:
+            store.put("key", "value")
+            assert store.verify() == []
+        with prestige.open(store_path) as store:
+            assert store.get("key") == b"value"
 
     def test_killed_while_creating(self, tmp_path: Path) -> None:
         """Whatever a creation left behind, the next one finishes it."""
