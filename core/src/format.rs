@@ -17,7 +17,9 @@ const MODE_RECORD: &[u8] = b"dedup_mode";
 /// Makes sure that a store can be opened or created in the directory `path`.
 ///
 /// `existed`: a store was created here before, so all of it must be found.
-pub(crate) fn check_directory(path: &Path, existed: bool) -> Result<()> {
+/// `unfinished`: the creation of a store was begun here; it may have left a MANIFEST, but RocksDB writes CURRENT before
+/// any table or log, so those are data even then.
+pub(crate) fn check_directory(path: &Path, existed: bool, unfinished: bool) -> Result<()> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| Error::io("read the store directory", path, &error))?;
     if path.join("CURRENT").is_file() {
@@ -28,11 +30,8 @@ pub(crate) fn check_directory(path: &Path, existed: bool) -> Result<()> {
         let entry = entry.map_err(|error| Error::io("read the store directory", path, &error))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if existed
-            || name.starts_with("MANIFEST-")
-            || name.ends_with(".sst")
-            || name.ends_with(".blob")
-        {
+        let data = name.ends_with(".sst") || name.ends_with(".blob") || is_log(&name);
+        if existed || data || (name.starts_with("MANIFEST-") && !unfinished) {
             return Err(Error::Corruption(format!(
                 "{} holds files of a store ({name}) but its CURRENT file is missing; restore the store from a backup",
                 path.display()
@@ -40,6 +39,13 @@ pub(crate) fn check_directory(path: &Path, existed: bool) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether RocksDB would take a file of this name for a log of its own, and delete it.
+fn is_log(name: &str) -> bool {
+    name.strip_suffix(".log").is_some_and(|number| {
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    })
 }
 
 /// Refuses a RocksDB database that is not a store, before any family is added to it.

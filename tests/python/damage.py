@@ -47,10 +47,15 @@ def damage(path, what, *where):
             file.write(bytes.fromhex(where[1]))
 
 def examine():
-    try:
-        store = prestige.open(copy)
-    except prestige.PrestigeError as error:
-        return {"refused": type(error).__name__, "message": str(error)}
+    # What was refused once must not be taken for a new store the next time.
+    for attempt in range(3):
+        try:
+            store = prestige.open(copy)
+            break
+        except prestige.PrestigeError as error:
+            refused = {"refused": type(error).__name__, "message": str(error)}
+    else:
+        return refused
     found = {"right": 0, "damaged": 0, "absent": 0, "wrong": 0}
     for i in range(keys):
         try:
@@ -130,7 +135,7 @@ def examine(healthy: Path, scratch: Path, *damages: list[Damage]) -> list[Outcom
 
 
 def is_refused(outcome: Outcome) -> bool:
-    """Not opened, for the right reason."""
+    """Not opened, not at a second try either, and for the right reason."""
     return outcome.get("refused") == "CorruptionError"
 
 

@@ -125,6 +125,14 @@ class TestManifestAndCurrent:
             (outcome,) = examine(closed, tmp_path, [[name, "delete"]])
             assert is_refused(outcome), (name, outcome)
 
+    @pytest.mark.parametrize("lock", [["delete"], ["truncate", 0], ["flip", 9, 4]])
+    def test_current_missing_and_no_mark(
+        self, closed: Path, tmp_path: Path, lock: list[object]
+    ) -> None:
+        """What a creation that was cut short leaves looks alike, but holds no data."""
+        (outcome,) = examine(closed, tmp_path, [["CURRENT", "delete"], ["store.lock", *lock]])
+        assert is_refused(outcome), outcome
+
     @pytest.mark.parametrize(
         "text", ["", "\n", "garbage", "MANIFEST-999999\n", "MANIFEST-", "\0" * 9]
     )

@@ -31,9 +31,7 @@ impl Engine {
             _ => None,
         };
         let marked = owner.marked();
-        if !owner.creation_was_cut_short() || path.join("CURRENT").is_file() {
-            format::check_directory(path, marked.is_some())?;
-        }
+        format::check_directory(path, marked.is_some(), owner.creation_was_cut_short())?;
         let db = Db::open(path, &options).map_err(|error| format::opening(path, error))?;
         if marked.is_some_and(|sequence| db.sequence() < sequence) {
             return Err(format::lost_writes(path));
