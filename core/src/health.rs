@@ -157,7 +157,12 @@ impl Engine {
         })
     }
 
-    fn first_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {
+    /// The earliest time that a time-ordered family lists.
+    pub(crate) fn first_time(
+        &self,
+        namespace: &Namespace,
+        family: &'static str,
+    ) -> Result<Option<u64>> {
         let mut first = None;
         let end = namespace_end(namespace.id);
         self.db.scan(

@@ -21,7 +21,7 @@
 //!
 //! - `store/`: the handle, and put, get, remove, list, open
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
-//! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background thread
+//! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `owner`: what is checked
 //!   before RocksDB may touch a directory

@@ -100,10 +100,7 @@ mod tests {
             refused += usize::from(matches!(check(directory.path()), Err(Error::Corruption(_))));
         }
         // A length that grows beyond the end looks like a record cut short; those are RocksDB's to judge.
-        assert!(
-            refused * 100 > healthy.len() * 8 * 98,
-            "{refused} of {}",
-            healthy.len() * 8
-        );
+        let flipped = (healthy.len() * 8).div_ceil(5);
+        assert!(refused * 100 > flipped * 98, "{refused} of {flipped}");
     }
 }

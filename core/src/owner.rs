@@ -32,8 +32,8 @@ pub(crate) struct Owner {
     file: File,
     /// The lock file was there before, so somebody has at least begun to make a store here.
     found: bool,
-    /// Sequence of the last mark. Held while one is written, so that marks only go forward.
-    marked: Mutex<u64>,
+    /// Sequence of the last mark in the file. Held while one is written, so that marks only go forward.
+    marked: Mutex<Option<u64>>,
 }
 
 impl Owner {
@@ -50,9 +50,9 @@ impl Owner {
         let file = file.map_err(|error| Error::io("open", &name, &error))?;
         match file.try_lock() {
             Ok(()) => Ok(Self {
-                file,
                 found,
-                marked: Mutex::new(0),
+                marked: Mutex::new(read_mark(&file)),
+                file,
             }),
             Err(TryLockError::WouldBlock) => Err(busy(path)),
             Err(TryLockError::Error(error)) => Err(Error::io("lock", &name, &error)),
@@ -61,17 +61,7 @@ impl Owner {
 
     /// The sequence of the last mark, if there is one.
     pub(crate) fn marked(&self) -> Option<u64> {
-        let mut mark = [0; 20];
-        let mut file = &self.file;
-        file.seek(SeekFrom::Start(0)).ok()?;
-        file.read_exact(&mut mark).ok()?;
-        let (body, checksum) = mark.split_last_chunk::<4>()?;
-        let (magic, sequence) = body.split_first_chunk::<8>()?;
-        let whole = magic == MAGIC && crc32c::crc32c(body) == u32::from_le_bytes(*checksum);
-        if !whole {
-            return None;
-        }
-        sequence.try_into().ok().map(u64::from_le_bytes)
+        *self.marked.lock()
     }
 
     /// Whether a store was begun here and never finished: the mark is the last thing its creation writes, so nothing
@@ -83,7 +73,7 @@ impl Owner {
     /// Marks that everything up to `sequence` is durable.
     pub(crate) fn mark(&self, path: &Path, sequence: u64) -> Result<()> {
         let mut marked = self.marked.lock();
-        if sequence <= *marked {
+        if marked.is_some_and(|marked| sequence <= marked) {
             return Ok(());
         }
         let mut mark = MAGIC.to_vec();
@@ -95,9 +85,21 @@ impl Owner {
             .and_then(|_| file.write_all(&mark))
             .and_then(|()| file.sync_data())
             .map_err(|error| Error::io("write", &path.join(NAME), &error))?;
-        *marked = sequence;
+        *marked = Some(sequence);
         Ok(())
     }
+}
+
+fn read_mark(mut file: &File) -> Option<u64> {
+    let mut mark = [0; 20];
+    file.read_exact(&mut mark).ok()?;
+    let (body, checksum) = mark.split_last_chunk::<4>()?;
+    let (magic, sequence) = body.split_first_chunk::<8>()?;
+    let whole = magic == MAGIC && crc32c::crc32c(body) == u32::from_le_bytes(*checksum);
+    if !whole {
+        return None;
+    }
+    sequence.try_into().ok().map(u64::from_le_bytes)
 }
 
 impl Drop for Owner {

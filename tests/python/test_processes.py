@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from together import run_all
 
 import prestige
 
@@ -61,14 +62,6 @@ class TestOneOwner:
         assert len(stores) == 1
         assert {type(error) for error in errors} == {prestige.BusyError}
         stores[0].close()
-
-
-def run_all(targets: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=target) for target in targets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {

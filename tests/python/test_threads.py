@@ -16,18 +16,11 @@ from pathlib import Path
 
 import pytest
 from rocksdb_files import log_file, new_manifest
+from together import run_all
 
 import prestige
 
 ROUNDS = 5
-
-
-def run_all(targets: list[Callable[[], None]]) -> None:
-    threads = [threading.Thread(target=target) for target in targets]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
 
 
 class TestThreads:

@@ -3,10 +3,9 @@
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::record::KeyRecord;
-use crate::schema::{ACCESS, numbered_key, split_number};
+use crate::schema::{ACCESS, numbered_key};
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
-use std::ops::ControlFlow;
 
 /// Wakes the background thread, and lets puts wait until it has made room.
 #[derive(Debug, Default)]
@@ -152,19 +151,7 @@ impl Engine {
     fn namespace_of_oldest_key(&self) -> Result<Option<&Namespace>> {
         let mut oldest = None;
         for namespace in self.namespaces() {
-            let mut head = None;
-            let end = crate::schema::namespace_end(namespace.id);
-            self.db.scan(
-                ACCESS,
-                &numbered_key(namespace.id, 0),
-                &end,
-                None,
-                |entry, _| {
-                    head = Some(split_number(ACCESS, entry)?.0);
-                    Ok(ControlFlow::Break(()))
-                },
-            )?;
-            if let Some(time_us) = head
+            if let Some(time_us) = self.first_time(namespace, ACCESS)?
                 && oldest.is_none_or(|(oldest_us, _)| time_us < oldest_us)
             {
                 oldest = Some((time_us, namespace));

@@ -56,14 +56,17 @@ pub(crate) struct LogState {
 pub(crate) type SemanticGuard<'a> = MutexGuard<'a, LogState>;
 
 impl Semantic {
-    /// Whether values like this one get an embedding: text that is not blank and that the model reads to its end, while
-    /// the index has room.
+    /// Whether this value can have an embedding: text that is not blank and that the model reads to its end. Counts the
+    /// tokens of all but short texts.
     pub(crate) fn embeds(&self, value: &[u8], options: &SemanticOptions) -> bool {
         value.len() as u64 <= options.max_text_bytes
             && std::str::from_utf8(value)
                 .is_ok_and(|text| !text.trim().is_empty() && self.embedder.fits(text))
-            && (options.max_index_entries == 0
-                || (self.index.len() as u64) < options.max_index_entries)
+    }
+
+    /// Whether the index takes another vector.
+    pub(crate) fn has_room(&self, options: &SemanticOptions) -> bool {
+        options.max_index_entries == 0 || (self.index.len() as u64) < options.max_index_entries
     }
 
     /// Adds the embeddings of `texts` to `vectors`. Called without any lock.

@@ -160,10 +160,9 @@ impl Store {
             time_us: now_us,
             key: key.to_vec(),
         }];
-        let removed =
-            engine.remove_keys(&engine.default_namespace, &wanted, gc, |record, now_us| {
-                !record.is_expired(now_us)
-            })?;
+        let removed = engine.remove_keys(&engine.default_namespace, &wanted, gc, |record, _| {
+            !record.is_expired(now_us)
+        })?;
         if removed.keys == 0 {
             Err(Error::not_found(key))
         } else {

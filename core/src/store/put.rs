@@ -80,12 +80,13 @@ impl Engine {
         let mut vectors = Vectors::default();
         let mut stripes = Vec::new();
         if let Some(stage) = &namespace.semantic {
-            let unknown = prepared
-                .iter()
-                .filter(|entry| stage.embeds(&entry.value, &self.options.semantic));
+            let semantic = &self.options.semantic;
             let mut wanted = HashSet::new();
-            for entry in unknown {
-                if self.object_of_digest(namespace, &entry.digest)?.is_none() {
+            for entry in prepared.iter().filter(|_| stage.has_room(semantic)) {
+                // The digest first: a value that is held already costs no look at its tokens either.
+                if self.object_of_digest(namespace, &entry.digest)?.is_none()
+                    && stage.embeds(&entry.value, semantic)
+                {
                     wanted.insert(entry.digest);
                 }
             }
@@ -220,11 +221,11 @@ impl Engine {
         for (entry, old) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
-                None => match namespace
-                    .semantic
-                    .as_ref()
-                    .filter(|s| s.embeds(&entry.value, &self.options.semantic))
-                {
+                None => match namespace.semantic.as_ref().filter(|stage| {
+                    let semantic = &self.options.semantic;
+                    let embedded = vectors.contains_key(&entry.digest);
+                    stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))
+                }) {
                     None => (
                         mutation.create_object(entry.digest, &entry.value, None)?,
                         Dedup::New,
