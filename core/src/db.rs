@@ -180,6 +180,18 @@ impl Db {
         Ok(())
     }
 
+    /// Deletes the files of every family but `system` that hold only keys from `start` on and before `end`, all of
+    /// which are deleted already.
+    pub(crate) fn delete_files(&self, start: &[u8], end: &[u8]) -> Result<()> {
+        for name in FAMILIES {
+            if name != schema::SYSTEM {
+                self.db
+                    .delete_file_in_range_cf(self.family(name)?, start, end)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Bytes of table and blob files of all families.
     pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
         let mut bytes = 0;

@@ -1,22 +1,26 @@
 //! What an open store is made of. [`crate::Store`] is the handle; the engine exists between open and close.
 
 use crate::counters::Counters;
-use crate::counters::Totals;
 use crate::db::Db;
 use crate::error::Result;
 use crate::lifetime::access::AccessBuffer;
 use crate::lifetime::evict::EvictionSignal;
 use crate::locks::Stripes;
+pub(crate) use crate::namespace::Namespace;
+use crate::namespace::Namespaces;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
-use crate::semantic::Semantic;
 use crate::{digest::Digest, error::Error};
+use prestige_embed::Embedder;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::Arc;
+
+/// The key stripes; each holds its share of the counters of every namespace.
+pub(crate) type KeyLocks = Stripes<HashMap<NamespaceId, Counters>>;
 
 /// An open store.
 pub(crate) struct Engine {
@@ -24,38 +28,25 @@ pub(crate) struct Engine {
     pub options: Options,
     pub mode: DedupMode,
     /// First in the lock order. Guards the records of the keys of its stripe, and the stripe's counters.
-    pub key_locks: Stripes<HashMap<NamespaceId, Counters>>,
+    pub key_locks: KeyLocks,
     /// Second in the lock order. Guards which object a digest names, and the refcount of that object.
     pub digest_locks: Stripes<()>,
     pub object_ids: ObjectIds,
     pub accesses: AccessBuffer,
     pub eviction: EvictionSignal,
-    pub default_namespace: Namespace,
+    pub namespaces: Namespaces,
+    /// Present in semantic mode.
+    pub embedder: Option<Arc<dyn Embedder>>,
     /// Dropped after everything that may still write to it.
     pub db: Db,
     /// Last: the directory is given up when RocksDB is closed.
     pub owner: Owner,
 }
 
-/// A hard partition of the store: its own keys, digests, vectors, counters and model.
-pub(crate) struct Namespace {
-    pub id: NamespaceId,
-    pub totals: Totals,
-    /// Present in semantic mode.
-    pub semantic: Option<Semantic>,
-    /// When `sweep` last finished, microseconds since the epoch; 0: not since the store was opened.
-    pub last_sweep_us: AtomicU64,
-}
-
 impl Engine {
-    /// Every namespace that is loaded.
-    pub(crate) fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
-        std::iter::once(&self.default_namespace)
-    }
-
     /// Bytes of the keys and of the unique values of all namespaces: what `max_store_bytes` bounds.
     pub(crate) fn total_bytes(&self) -> u64 {
-        self.namespaces().map(Namespace::total_bytes).sum()
+        self.namespaces.total_bytes()
     }
 
     /// Makes every write so far durable, and marks it as such.
@@ -102,12 +93,5 @@ impl Engine {
         let id = self.db.get(DIGESTS, &digest_key(namespace.id, digest))?;
         id.map(|encoded| decode_object_id(DIGESTS, &encoded))
             .transpose()
-    }
-}
-
-impl Namespace {
-    pub(crate) fn total_bytes(&self) -> u64 {
-        let totals = self.totals.get();
-        u64::try_from(totals.key_bytes.saturating_add(totals.object_bytes)).unwrap_or(0)
     }
 }

@@ -126,10 +126,9 @@ impl Engine {
         let unsigned = |figure: i64| u64::try_from(figure).unwrap_or(0);
         let now_us = self.now_us();
         let age = |time_us: u64| now_us.saturating_sub(time_us) / MICROS_PER_SECOND;
-        let (index_log_entries, index_vectors) = namespace
-            .semantic
-            .as_ref()
-            .map_or((0, 0), |semantic| semantic.log_and_index_len());
+        let semantic = namespace.semantic(self)?;
+        let (index_log_entries, index_vectors) =
+            semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
         let oldest = self.first_time(namespace, CREATED)?;
         let newest = self
@@ -150,10 +149,7 @@ impl Engine {
             last_sweep_age_seconds: (last_sweep_us != 0).then(|| age(last_sweep_us)),
             index_vectors,
             index_log_entries,
-            index_ok: namespace
-                .semantic
-                .as_ref()
-                .is_none_or(|semantic| !semantic.is_stale()),
+            index_ok: semantic.is_none_or(|semantic| !semantic.is_stale()),
         })
     }
 

@@ -40,6 +40,7 @@ mod lifetime;
 mod locks;
 mod manifest;
 mod mutation;
+mod namespace;
 mod normalize;
 mod object_ids;
 mod options;
@@ -55,6 +56,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{Error, Result};
 pub use health::{Figure, Health};
+pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;
 pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
 /// The embedding stage, for callers that make or bring an embedder.

@@ -1,7 +1,9 @@
 //! Lock stripes for keys and digests.
 //!
 //! Lock order of the whole store: **key stripes (ascending) → digest stripes (ascending) → semantic lock → index**.
-//! Whoever holds a lock takes none that stands before it, so no circle of waiting threads can form.
+//! Whoever holds a lock takes none that stands before it, so no circle of waiting threads can form. Before all of them
+//! stand, in this order, the locks that are held while a namespace's index is loaded and while its checkpoint is
+//! written; dropping a namespace takes both, and then every key stripe.
 //!
 //! Stripes are mutexes, not reader-writer locks: only writers take them (readers never lock), and a writer of a key
 //! or digest always changes it. `parking_lot` gives them a timed wait.

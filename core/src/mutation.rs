@@ -1,6 +1,7 @@
 //! One atomic change of a namespace: everything it writes goes into one `WriteBatch`.
 //!
-//! The caller holds the key stripes of every key and the digest stripes of every object it touches. Refcounts are
+//! The caller holds the key stripes of every key and the digest stripes of every object it touches, and has loaded the
+//! semantic stage of the namespace, if it has one, before it took them. Refcounts are
 //! counted in memory and written once in [`Mutation::commit`], so a batch of puts may release and reference one
 //! object many times. Only after the write has succeeded do the counters and the live index follow; a failed write
 //! changes nothing.
@@ -234,9 +235,11 @@ impl<'a> Mutation<'a> {
                 }
             }
         }
+        // A drop of the namespace holds every key stripe, so it comes wholly before this write or wholly after it.
+        self.namespace.check_exists()?;
         let counters = self.add_counters(keys)?;
         let batch = std::mem::take(&mut self.batch);
-        match &self.namespace.semantic {
+        match self.namespace.loaded_semantic() {
             Some(stage) if !index_changes.is_empty() => {
                 let guard = match semantic {
                     Some(guard) => guard,
@@ -249,7 +252,7 @@ impl<'a> Mutation<'a> {
         if let Some((slot, counters)) = keys.first_mut().zip(counters) {
             slot.1.insert(self.namespace.id, counters);
         }
-        self.namespace.totals.add(&self.change);
+        self.engine.namespaces.add(self.namespace, &self.change);
         Ok(removed)
     }
 

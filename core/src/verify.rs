@@ -19,9 +19,9 @@ use crate::error::Result;
 use crate::mutation::times;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
 use crate::schema::{
-    ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
-    VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number, system_key,
-    time_key, user_part,
+    ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
+    SYSTEM, VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number,
+    system_key, time_key, user_part,
 };
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -47,19 +47,21 @@ const LENGTH_TOLERANCE: f32 = 2e-3;
 
 impl Engine {
     pub(crate) fn verify(&self, namespace: &Namespace) -> Result<Vec<Violation>> {
-        let (snapshot, in_memory, index) = {
+        let semantic = namespace.semantic(self)?;
+        let (snapshot, in_memory, index, existing) = {
             // Every writer holds a key stripe while it writes and follows up in memory.
             let _writers_wait = self.key_locks.lock_all()?;
-            let index = namespace
-                .semantic
-                .as_ref()
-                .map(|semantic| semantic.index.ids());
-            (self.db.snapshot(), namespace.totals.get(), index)
+            namespace.check_exists()?;
+            let index = semantic.map(|semantic| semantic.index.ids());
+            let mut existing: Vec<_> = self.namespaces.all().iter().map(|one| one.id).collect();
+            existing.sort_unstable();
+            (self.db.snapshot(), namespace.totals.get(), index, existing)
         };
         let mut scan = Scan {
             engine: self,
             namespace,
             snapshot: &snapshot,
+            existing,
             found: Counters::default(),
             references: HashMap::new(),
             listed_times: HashMap::new(),
@@ -80,6 +82,8 @@ struct Scan<'a> {
     engine: &'a Engine,
     namespace: &'a Namespace,
     snapshot: &'a Snapshot<'a>,
+    /// Every namespace, ascending.
+    existing: Vec<NamespaceId>,
     found: Counters,
     /// Keys that point at each object.
     references: HashMap<u64, u64>,
@@ -220,7 +224,7 @@ impl Scan<'_> {
     }
 
     fn vector(&mut self, id: u64) -> Result<()> {
-        let Some(semantic) = &self.namespace.semantic else {
+        let Some(semantic) = self.namespace.loaded_semantic() else {
             self.violated(6, format!("object {id} has a vector in an exact store"));
             return Ok(());
         };
@@ -339,21 +343,24 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// The gaps between the namespaces that exist, and what comes after the last.
     fn namespaces(&mut self) -> Result<()> {
         let (engine, snapshot) = (self.engine, self.snapshot);
-        let after = engine
-            .namespaces()
-            .map(|namespace| namespace_end(namespace.id))
-            .max()
-            .unwrap_or_default();
+        let ids = std::mem::take(&mut self.existing);
         for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
             let mut strangers = 0_u64;
-            engine
-                .db
-                .scan(family, &after, &[0xff; 16], Some(snapshot), |_, _| {
+            let mut count = |start: &[u8], end: &[u8]| {
+                engine.db.scan(family, start, end, Some(snapshot), |_, _| {
                     strangers += 1;
                     Ok(ControlFlow::Continue(()))
-                })?;
+                })
+            };
+            let mut gap: Vec<u8> = Vec::new();
+            for id in &ids {
+                count(&gap, &id.prefix())?;
+                gap = namespace_end(*id);
+            }
+            count(&gap, &[0xff; 16])?;
             if strangers > 0 {
                 self.violated(
                     8,

@@ -98,8 +98,8 @@ fn run_evictions(engine: &Engine, stop: &Stop) {
 fn run_housekeeping(engine: &Engine, stop: &Stop) {
     while !stop.wait() {
         report("write access times", engine.fold_accesses());
-        for namespace in engine.namespaces() {
-            if let Some(semantic) = &namespace.semantic
+        for namespace in engine.namespaces.all() {
+            if let Some(semantic) = namespace.loaded_semantic()
                 && semantic.checkpoint_is_due(&engine.options.semantic)
             {
                 report(

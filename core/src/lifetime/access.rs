@@ -42,14 +42,14 @@ impl Engine {
         let mut result = Ok(());
         let mut notes: Vec<_> = self.accesses.take().into_iter().collect();
         notes.sort_unstable();
-        for namespace in self.namespaces() {
+        for namespace in self.namespaces.all() {
             let own: Vec<_> = notes
                 .iter()
                 .filter(|((id, _), _)| *id == namespace.id)
                 .map(|((_, key), time_us)| (key.as_slice(), *time_us))
                 .collect();
             for batch in own.chunks(REMOVE_BATCH) {
-                if let Err(error) = self.refresh_access_times(namespace, batch) {
+                if let Err(error) = self.refresh_access_times(&namespace, batch) {
                     batch
                         .iter()
                         .for_each(|(key, time_us)| self.accesses.note(namespace.id, key, *time_us));

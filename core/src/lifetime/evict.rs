@@ -6,6 +6,7 @@ use crate::record::KeyRecord;
 use crate::schema::{ACCESS, numbered_key};
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
+use std::sync::Arc;
 
 /// Wakes the background thread, and lets puts wait until it has made room.
 #[derive(Debug, Default)]
@@ -90,8 +91,8 @@ impl Engine {
             return Ok(0);
         }
         self.fold_accesses_or_log();
-        for namespace in self.namespaces() {
-            self.remove_dead(namespace)?;
+        for namespace in self.namespaces.all() {
+            self.remove_dead(&namespace)?;
         }
         loop {
             let excess = self.total_bytes().saturating_sub(target);
@@ -101,7 +102,7 @@ impl Engine {
             let Some(namespace) = self.namespace_of_oldest_key()? else {
                 break;
             };
-            match self.evict_round(namespace, excess, Spare::Newest)? {
+            match self.evict_round(&namespace, excess, Spare::Newest)? {
                 Some(round) => evicted += round,
                 None => break,
             }
@@ -148,11 +149,13 @@ impl Engine {
         self.remove_orphans(namespace).map(drop)
     }
 
-    fn namespace_of_oldest_key(&self) -> Result<Option<&Namespace>> {
+    fn namespace_of_oldest_key(&self) -> Result<Option<Arc<Namespace>>> {
         let mut oldest = None;
-        for namespace in self.namespaces() {
-            if let Some(time_us) = self.first_time(namespace, ACCESS)?
-                && oldest.is_none_or(|(oldest_us, _)| time_us < oldest_us)
+        for namespace in self.namespaces.all() {
+            if let Some(time_us) = self.first_time(&namespace, ACCESS)?
+                && oldest
+                    .as_ref()
+                    .is_none_or(|(oldest_us, _)| time_us < *oldest_us)
             {
                 oldest = Some((time_us, namespace));
             }

@@ -62,6 +62,7 @@ impl Engine {
     }
 
     fn remove_orphan_batch(&self, namespace: &Namespace, ids: &[u64]) -> Result<u64> {
+        namespace.semantic(self)?;
         // No key is involved: any one key stripe serves for the counters.
         let mut keys = self.key_locks.lock(vec![0])?;
         let digest_of = |id: &u64| -> Result<Option<ObjectMeta>> {

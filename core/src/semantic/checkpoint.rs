@@ -139,6 +139,11 @@ fn record(db: &Db, namespace: NamespaceId, record: &CheckpointRecord) -> Result<
     db.write_synced(batch)
 }
 
+/// Removes the index files of a namespace that was dropped.
+pub(crate) fn remove_index_files(path: &Path, namespace: NamespaceId) {
+    remove_others(&folder(path), namespace, "");
+}
+
 /// Removes index files of the namespace other than the recorded one. What cannot be removed now is next time.
 fn remove_others(folder: &Path, namespace: NamespaceId, keep: &str) {
     let prefix = format!("{:08x}-", namespace.0);

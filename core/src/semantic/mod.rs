@@ -8,6 +8,8 @@ mod decide;
 mod model;
 mod recover;
 
+pub(crate) use checkpoint::remove_index_files;
+
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
@@ -144,6 +146,16 @@ impl Semantic {
     /// Whether the live index follows every write.
     pub(crate) fn is_stale(&self) -> bool {
         self.stale.load(Ordering::Acquire)
+    }
+
+    /// No checkpoint is written while the guard lives.
+    pub(crate) fn hold_checkpoints(&self) -> MutexGuard<'_, ()> {
+        self.checkpointing.lock()
+    }
+
+    /// The namespace is gone: no checkpoint is to be written any more.
+    pub(crate) fn retire(&self) {
+        self.stale.store(true, Ordering::Release);
     }
 
     /// Length of the vectors.

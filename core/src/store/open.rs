@@ -1,22 +1,17 @@
 //! Opening a store.
 
-use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
-use crate::engine::{Engine, Namespace};
+use crate::engine::{Engine, KeyLocks};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::lifetime::access::AccessBuffer;
 use crate::lifetime::evict::EvictionSignal;
 use crate::locks::Stripes;
+use crate::namespace::Namespaces;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
-use crate::schema::{NamespaceId, SYSTEM};
-use crate::semantic::Semantic;
-use std::collections::HashMap;
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 impl Engine {
@@ -38,21 +33,15 @@ impl Engine {
         }
         let mode = format::check(&db, path, options.dedup_mode)?;
         let timeout = Duration::from_millis(options.lock_timeout_ms);
-        let id = NamespaceId::DEFAULT;
-        let key_locks: Stripes<HashMap<NamespaceId, Counters>> = Stripes::new(timeout);
-        let totals = load_counters(&db, id, &key_locks)?;
-        let semantic = match (mode, &options.embedder) {
-            (DedupMode::Exact, _) => None,
-            (DedupMode::Semantic, Some(embedder)) => {
-                let embedder = early.map_or_else(|| embedder(), Ok)?;
-                Some(Semantic::open(&db, path, id, embedder, &options)?)
-            }
-            (DedupMode::Semantic, None) => {
-                return Err(Error::InvalidArgument(
-                    "a semantic store needs a model: set Options::embedder".to_owned(),
-                ));
-            }
-        };
+        let key_locks: KeyLocks = Stripes::new(timeout);
+        let namespaces = Namespaces::load(&db, &key_locks)?;
+        let embedder = Self::embedder_for(mode, early, &options)?;
+        if let Some(embedder) = &embedder {
+            // At once, so that a model that is not the store's is refused here and not at the first put.
+            namespaces
+                .default
+                .load_semantic(&db, path, embedder, &options)?;
+        }
         let engine = Self {
             path: path.to_path_buf(),
             mode,
@@ -61,12 +50,8 @@ impl Engine {
             object_ids: ObjectIds::load(&db)?,
             accesses: AccessBuffer::default(),
             eviction: EvictionSignal::default(),
-            default_namespace: Namespace {
-                id,
-                totals,
-                semantic,
-                last_sweep_us: AtomicU64::new(0),
-            },
+            namespaces,
+            embedder,
             options,
             db,
             owner,
@@ -76,31 +61,4 @@ impl Engine {
         }
         Ok(engine)
     }
-}
-
-/// Reads the counters of every stripe into its lock, and their sum.
-fn load_counters(
-    db: &Db,
-    namespace: NamespaceId,
-    stripes: &Stripes<HashMap<NamespaceId, Counters>>,
-) -> Result<Totals> {
-    let totals = Totals::default();
-    let prefix = counters_prefix(namespace);
-    let mut end = prefix.clone();
-    end.push(0xff);
-    let mut guards = stripes.lock_all()?;
-    db.scan(SYSTEM, &prefix, &end, None, |key, encoded| {
-        let counters = Counters::decode(encoded)?;
-        let stripe = key.last().copied().map(usize::from);
-        let Some((_, guard)) = stripe.and_then(|stripe| guards.get_mut(stripe)) else {
-            return Err(Error::Corruption(format!(
-                "a counter record names the lock stripe {stripe:?}"
-            )));
-        };
-        guard.insert(namespace, counters);
-        totals.add(&counters);
-        Ok(ControlFlow::Continue(()))
-    })?;
-    drop(guards);
-    Ok(totals)
 }

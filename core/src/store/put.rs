@@ -79,7 +79,7 @@ impl Engine {
         let prepared = self.prepare(entries)?;
         let mut vectors = Vectors::default();
         let mut stripes = Vec::new();
-        if let Some(stage) = &namespace.semantic {
+        if let Some(stage) = namespace.semantic(self)? {
             let semantic = &self.options.semantic;
             let mut wanted = HashSet::new();
             for entry in prepared.iter().filter(|_| stage.has_room(semantic)) {
@@ -172,7 +172,7 @@ impl Engine {
         wanted: &HashSet<Digest>,
         vectors: &mut Vectors,
     ) -> Result<()> {
-        let Some(stage) = &namespace.semantic else {
+        let Some(stage) = namespace.loaded_semantic() else {
             return Ok(());
         };
         let mut texts: HashMap<Digest, &str> = HashMap::new();
@@ -221,7 +221,7 @@ impl Engine {
         for (entry, old) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
-                None => match namespace.semantic.as_ref().filter(|stage| {
+                None => match namespace.loaded_semantic().filter(|stage| {
                     let semantic = &self.options.semantic;
                     let embedded = vectors.contains_key(&entry.digest);
                     stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))

@@ -21,6 +21,7 @@ impl Engine {
         delete_orphans: bool,
         condition: impl Fn(&KeyRecord, u64) -> bool,
     ) -> Result<Removed> {
+        namespace.semantic(self)?;
         let stripes = keys
             .iter()
             .map(|listed| key_stripe(&user_key(namespace.id, &listed.key)))

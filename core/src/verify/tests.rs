@@ -40,14 +40,14 @@ fn semantic_store() -> (TempDir, Engine) {
     }
     put(&engine, b"copy", b"text number 7 says 217", None);
     put(&engine, b"binary", b"\xff\xfe", None);
-    assert_eq!(engine.verify(&engine.default_namespace).unwrap(), []);
+    assert_eq!(engine.verify(&engine.namespaces.default).unwrap(), []);
     (directory, engine)
 }
 
 fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
     engine
         .put_many(
-            &engine.default_namespace,
+            &engine.namespaces.default,
             &[Entry {
                 key,
                 value,
@@ -64,7 +64,7 @@ fn broken_by(change: impl FnOnce(&Engine, &mut WriteBatch)) -> Vec<u8> {
     change(&engine, &mut batch);
     engine.db.write(batch).unwrap();
     let mut invariants: Vec<u8> = engine
-        .verify(&engine.default_namespace)
+        .verify(&engine.namespaces.default)
         .unwrap()
         .iter()
         .map(|violation| violation.invariant)
@@ -76,7 +76,7 @@ fn broken_by(change: impl FnOnce(&Engine, &mut WriteBatch)) -> Vec<u8> {
 
 fn record_of(engine: &Engine, key: &[u8]) -> KeyRecord {
     engine
-        .key_record(&engine.default_namespace, key)
+        .key_record(&engine.namespaces.default, key)
         .unwrap()
         .unwrap()
 }
@@ -85,7 +85,7 @@ fn meta_of(engine: &Engine, key: &[u8]) -> (u64, ObjectMeta) {
     let id = record_of(engine, key).object_id;
     (
         id,
-        engine.object_meta(&engine.default_namespace, id).unwrap(),
+        engine.object_meta(&engine.namespaces.default, id).unwrap(),
     )
 }
 
@@ -246,9 +246,9 @@ fn invariant_6_vectors_objects_and_index_agree() {
     assert_eq!(other_dimension, [6]);
     let ghost = broken_by(|engine, _| {
         engine
-            .default_namespace
-            .semantic
-            .as_ref()
+            .namespaces
+            .default
+            .loaded_semantic()
             .unwrap()
             .index
             .add(1 << 40, &unit(1))
@@ -259,9 +259,9 @@ fn invariant_6_vectors_objects_and_index_agree() {
         let id = record_of(engine, b"key3").object_id;
         assert!(
             engine
-                .default_namespace
-                .semantic
-                .as_ref()
+                .namespaces
+                .default
+                .loaded_semantic()
                 .unwrap()
                 .index
                 .remove(id)

@@ -1,0 +1,331 @@
+//! Namespaces: hard partitions of a store, and the registry of those that exist.
+//!
+//! A namespace is a number in front of every key of every family. Numbers are never used twice, so whatever a dropped
+//! namespace leaves in a file until compaction can never be seen through another one.
+//!
+//! ```text
+//! system   "namespace/" ‖ name          namespace:4
+//!          "next_namespace"             first number never handed out:4
+//! ```
+
+use crate::counters::{Counters, Totals, counters_prefix};
+use crate::db::Db;
+use crate::engine::Engine;
+use crate::error::{Error, Result};
+use crate::options::{DedupMode, Options};
+use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
+use crate::semantic::Semantic;
+use parking_lot::{Mutex, RwLock};
+use prestige_embed::Embedder;
+use rocksdb::WriteBatch;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// Longest name of a namespace, in bytes of UTF-8.
+pub const MAX_NAMESPACE_BYTES: usize = 255;
+
+const NAMES: &[u8] = b"namespace/";
+/// The first name after all that begin with [`NAMES`]: `/` is followed by `0`.
+const NAMES_END: &[u8] = b"namespace0";
+const NEXT: &[u8] = b"next_namespace";
+
+/// A hard partition of the store: its own keys, digests, vectors, counters and model.
+pub(crate) struct Namespace {
+    pub id: NamespaceId,
+    pub name: String,
+    pub totals: Totals,
+    /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
+    semantic: OnceLock<Semantic>,
+    /// Held while the semantic stage is loaded, and while the namespace is dropped. Guards no data of its own.
+    loading: Mutex<()>,
+    /// Set once, with every key stripe held: no write comes after it.
+    dropped: AtomicBool,
+    /// When `sweep` last finished, microseconds since the epoch; 0: not since the store was opened.
+    pub last_sweep_us: AtomicU64,
+}
+
+impl Namespace {
+    pub(crate) fn new(id: NamespaceId, name: String) -> Self {
+        Self {
+            id,
+            name,
+            totals: Totals::default(),
+            semantic: OnceLock::new(),
+            loading: Mutex::new(()),
+            dropped: AtomicBool::new(false),
+            last_sweep_us: AtomicU64::new(0),
+        }
+    }
+
+    /// Bytes of the keys and of the unique values.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        let totals = self.totals.get();
+        u64::try_from(totals.key_bytes.saturating_add(totals.object_bytes)).unwrap_or(0)
+    }
+
+    /// Refuses whatever would work on a namespace that is gone.
+    pub(crate) fn check_exists(&self) -> Result<()> {
+        if self.dropped.load(Ordering::Acquire) {
+            return Err(Self::dropped(&self.name));
+        }
+        Ok(())
+    }
+
+    /// What a view of a namespace that is gone is told.
+    pub(crate) fn dropped(name: &str) -> Error {
+        Error::InvalidArgument(format!(
+            "the namespace {name:?} was dropped; take it anew from the store to begin an empty one"
+        ))
+    }
+
+    /// The semantic stage; `None` in exact mode. The first call in semantic mode loads the index.
+    pub(crate) fn semantic(&self, engine: &Engine) -> Result<Option<&Semantic>> {
+        let Some(embedder) = &engine.embedder else {
+            return Ok(None);
+        };
+        if let Some(loaded) = self.semantic.get() {
+            return Ok(Some(loaded));
+        }
+        self.load_semantic(&engine.db, &engine.path, embedder, &engine.options)
+            .map(Some)
+    }
+
+    pub(crate) fn load_semantic(
+        &self,
+        db: &Db,
+        path: &Path,
+        embedder: &Arc<dyn Embedder>,
+        options: &Options,
+    ) -> Result<&Semantic> {
+        let _one_at_a_time = self.loading.lock();
+        if let Some(loaded) = self.semantic.get() {
+            return Ok(loaded);
+        }
+        self.check_exists()?;
+        let stage = Semantic::open(db, path, self.id, Arc::clone(embedder), options)?;
+        Ok(self.semantic.get_or_init(|| stage))
+    }
+
+    /// The semantic stage if it has been needed so far.
+    pub(crate) fn loaded_semantic(&self) -> Option<&Semantic> {
+        self.semantic.get()
+    }
+}
+
+/// Every namespace of the store.
+pub(crate) struct Namespaces {
+    pub default: Arc<Namespace>,
+    /// The others by name. Written when one is made or dropped, read by everything that spans namespaces.
+    named: RwLock<BTreeMap<String, Arc<Namespace>>>,
+    /// Bytes of the keys and of the unique values of all of them.
+    bytes: AtomicI64,
+}
+
+impl Namespaces {
+    /// Reads names and counters of all namespaces.
+    pub(crate) fn load(db: &Db, engine_locks: &crate::engine::KeyLocks) -> Result<Self> {
+        let mut named = BTreeMap::new();
+        db.scan(SYSTEM, NAMES, NAMES_END, None, |key, id| {
+            let name = key.get(NAMES.len()..).unwrap_or_default();
+            let name = std::str::from_utf8(name).map_err(|_| damaged_name(name))?;
+            let namespace = Namespace::new(decode_id(id)?, name.to_owned());
+            named.insert(name.to_owned(), Arc::new(namespace));
+            Ok(ControlFlow::Continue(()))
+        })?;
+        let namespaces = Self {
+            default: Arc::new(Namespace::new(NamespaceId::DEFAULT, String::new())),
+            named: RwLock::new(named),
+            bytes: AtomicI64::new(0),
+        };
+        for namespace in namespaces.all() {
+            load_counters(db, &namespace, engine_locks)?;
+            namespaces.count_bytes(&namespace.totals.get(), 1);
+        }
+        Ok(namespaces)
+    }
+
+    /// All of them, the default one first.
+    pub(crate) fn all(&self) -> Vec<Arc<Namespace>> {
+        let named = self.named.read();
+        std::iter::once(&self.default)
+            .chain(named.values())
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// Bytes of the keys and of the unique values of all of them.
+    pub(crate) fn total_bytes(&self) -> u64 {
+        u64::try_from(self.bytes.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
+    /// Lets the figures follow a change that was written.
+    pub(crate) fn add(&self, namespace: &Namespace, change: &Counters) {
+        namespace.totals.add(change);
+        self.count_bytes(change, 1);
+    }
+
+    fn count_bytes(&self, change: &Counters, sign: i64) {
+        let bytes = change.key_bytes.wrapping_add(change.object_bytes);
+        self.bytes
+            .fetch_add(bytes.wrapping_mul(sign), Ordering::Relaxed);
+    }
+}
+
+impl Engine {
+    /// Names of all namespaces but the default one, sorted.
+    pub(crate) fn namespace_names(&self) -> Vec<String> {
+        self.namespaces.named.read().keys().cloned().collect()
+    }
+
+    /// The namespace of this name, made if it does not exist. The empty name is the default namespace's.
+    pub(crate) fn namespace(&self, name: &str) -> Result<Arc<Namespace>> {
+        if name.is_empty() {
+            return Ok(Arc::clone(&self.namespaces.default));
+        }
+        if let Some(namespace) = self.namespaces.named.read().get(name) {
+            return Ok(Arc::clone(namespace));
+        }
+        if name.len() > MAX_NAMESPACE_BYTES {
+            return Err(Error::InvalidArgument(format!(
+                "the name of a namespace has at most {MAX_NAMESPACE_BYTES} bytes, this one has {}",
+                name.len()
+            )));
+        }
+        let mut named = self.namespaces.named.write();
+        if let Some(namespace) = named.get(name) {
+            return Ok(Arc::clone(namespace));
+        }
+        let id = match self.db.get(SYSTEM, NEXT)? {
+            Some(encoded) => decode_id(&encoded)?,
+            None => NamespaceId(1),
+        };
+        // The last number is never handed out, so that every namespace has an end.
+        let next = id
+            .0
+            .checked_add(1)
+            .ok_or_else(|| Error::InvalidArgument("no namespace numbers are left".to_owned()))?;
+        let mut batch = WriteBatch::default();
+        let system = self.db.family(SYSTEM)?;
+        batch.put_cf(system, name_key(name), id.prefix());
+        batch.put_cf(system, NEXT, NamespaceId(next).prefix());
+        self.db.write(batch)?;
+        let namespace = Arc::new(Namespace::new(id, name.to_owned()));
+        named.insert(name.to_owned(), Arc::clone(&namespace));
+        Ok(namespace)
+    }
+
+    /// Removes a namespace and all it holds, in one write: a range deletion a family, whatever their sizes.
+    pub(crate) fn drop_namespace(&self, name: &str) -> Result<()> {
+        if name.is_empty() {
+            return Err(Error::InvalidArgument(
+                "the default namespace cannot be dropped; drop one by its name".to_owned(),
+            ));
+        }
+        let namespace = self.namespaces.named.read().get(name).map(Arc::clone);
+        let unknown = || Error::NotFound(format!("namespace {name:?}"));
+        let namespace = namespace.ok_or_else(unknown)?;
+        // In this order everywhere: loading, checkpoint, key stripes.
+        let _no_loading = namespace.loading.lock();
+        let semantic = namespace.loaded_semantic();
+        let _no_checkpoint = semantic.map(Semantic::hold_checkpoints);
+        let mut stripes = self.key_locks.lock_all()?;
+        namespace.check_exists().map_err(|_| unknown())?;
+        self.db.write(self.removal_of(&namespace)?)?;
+        namespace.dropped.store(true, Ordering::Release);
+        for (_, counters) in &mut stripes {
+            counters.remove(&namespace.id);
+        }
+        self.namespaces.named.write().remove(name);
+        self.namespaces.count_bytes(&namespace.totals.get(), -1);
+        drop(stripes);
+        if let Some(semantic) = semantic {
+            semantic.retire();
+        }
+        crate::semantic::remove_index_files(&self.path, namespace.id);
+        // Frees what lies in files of its own at once; the rest goes with the next compactions.
+        self.db
+            .delete_files(&namespace.id.prefix(), &namespace_end(namespace.id))
+    }
+
+    fn removal_of(&self, namespace: &Namespace) -> Result<WriteBatch> {
+        let mut batch = WriteBatch::default();
+        let id = namespace.id;
+        for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
+            let (start, end) = (id.prefix().to_vec(), namespace_end(id));
+            batch.delete_range_cf(self.db.family(family)?, start, end);
+        }
+        let system = self.db.family(SYSTEM)?;
+        let counters = counters_prefix(id);
+        let mut after = counters.clone();
+        after.push(0xff);
+        batch.delete_range_cf(system, counters, after);
+        batch.delete_cf(system, system_key("model", id));
+        batch.delete_cf(system, system_key("checkpoint", id));
+        batch.delete_cf(system, name_key(&namespace.name));
+        Ok(batch)
+    }
+
+    /// The embedder that a store of this mode works with.
+    pub(crate) fn embedder_for(
+        mode: DedupMode,
+        early: Option<Arc<dyn Embedder>>,
+        options: &Options,
+    ) -> Result<Option<Arc<dyn Embedder>>> {
+        match (mode, early, &options.embedder) {
+            (DedupMode::Exact, ..) => Ok(None),
+            (DedupMode::Semantic, Some(embedder), _) => Ok(Some(embedder)),
+            (DedupMode::Semantic, None, Some(make)) => make().map(Some),
+            (DedupMode::Semantic, None, None) => Err(Error::InvalidArgument(
+                "a semantic store needs a model: set Options::embedder".to_owned(),
+            )),
+        }
+    }
+}
+
+fn name_key(name: &str) -> Vec<u8> {
+    [NAMES, name.as_bytes()].concat()
+}
+
+fn decode_id(encoded: &[u8]) -> Result<NamespaceId> {
+    let bytes = encoded
+        .try_into()
+        .map_err(|_| Error::record(SYSTEM, 4, encoded.len()))?;
+    Ok(NamespaceId(u32::from_be_bytes(bytes)))
+}
+
+fn damaged_name(name: &[u8]) -> Error {
+    Error::Corruption(format!(
+        "the name of a namespace should be UTF-8 and is {}; restore the store from a backup",
+        name.escape_ascii()
+    ))
+}
+
+/// Reads the counters of every stripe into its lock, and their sum.
+fn load_counters(
+    db: &Db,
+    namespace: &Namespace,
+    stripes: &crate::locks::Stripes<HashMap<NamespaceId, Counters>>,
+) -> Result<()> {
+    let prefix = counters_prefix(namespace.id);
+    let mut end = prefix.clone();
+    end.push(0xff);
+    let mut guards = stripes.lock_all()?;
+    db.scan(SYSTEM, &prefix, &end, None, |key, encoded| {
+        let counters = Counters::decode(encoded)?;
+        let stripe = key.last().copied().map(usize::from);
+        let Some((_, guard)) = stripe.and_then(|stripe| guards.get_mut(stripe)) else {
+            return Err(Error::Corruption(format!(
+                "a counter record names the lock stripe {stripe:?}"
+            )));
+        };
+        guard.insert(namespace.id, counters);
+        namespace.totals.add(&counters);
+        Ok(ControlFlow::Continue(()))
+    })
+}
+
+#[cfg(test)]
+mod tests;
