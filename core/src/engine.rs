@@ -1,5 +1,6 @@
 //! What an open store is made of. [`crate::Store`] is the handle; the engine exists between open and close.
 
+use crate::cache::ReadCache;
 use crate::counters::Counters;
 use crate::db::Db;
 use crate::error::Result;
@@ -13,6 +14,7 @@ use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
+use crate::snapshot::Snapshots;
 use crate::{digest::Digest, error::Error};
 use prestige_embed::Embedder;
 use std::collections::HashMap;
@@ -33,12 +35,16 @@ pub(crate) struct Engine {
     pub digest_locks: Stripes<()>,
     pub object_ids: ObjectIds,
     pub accesses: AccessBuffer,
+    /// Hot keys and values; `None`: off.
+    pub cache: Option<ReadCache>,
     pub eviction: EvictionSignal,
     pub namespaces: Namespaces,
     /// Present in semantic mode.
     pub embedder: Option<Arc<dyn Embedder>>,
-    /// Dropped after everything that may still write to it.
-    pub db: Db,
+    /// Snapshots of running scans.
+    pub snapshots: Snapshots,
+    /// Dropped after everything that may still write to it. Shared with the snapshots only.
+    pub db: Arc<Db>,
     /// Last: the directory is given up when RocksDB is closed.
     pub owner: Owner,
 }

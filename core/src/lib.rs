@@ -27,6 +27,7 @@
 //!   before RocksDB may touch a directory
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
+mod cache;
 mod clock;
 mod counters;
 mod db;
@@ -48,6 +49,7 @@ mod owner;
 mod record;
 mod schema;
 mod semantic;
+mod snapshot;
 mod store;
 mod verify;
 mod worker;
@@ -61,5 +63,7 @@ pub use normalize::NormalizationMode;
 pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
-pub use store::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Store};
+pub use store::{
+    Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Scan, Store, Value,
+};
 pub use verify::Violation;

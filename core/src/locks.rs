@@ -9,6 +9,7 @@
 //! or digest always changes it. `parking_lot` gives them a timed wait.
 
 use crate::error::{Error, Result};
+use crate::schema::NamespaceId;
 use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -78,11 +79,13 @@ impl<T: Default> Stripes<T> {
     }
 }
 
-/// Stripe of a key: FNV-1a over its bytes, with the last step of MurmurHash3 to mix what differs only at the end. The
-/// stripe is no part of any file but the counters', which are a sum.
-pub(crate) fn key_stripe(namespaced_key: &[u8]) -> usize {
-    let hash = namespaced_key
+/// Stripe of a key: FNV-1a over its namespace and bytes, with the last step of MurmurHash3 to mix what differs only at
+/// the end. The stripe is no part of any file but the counters', which are a sum.
+pub(crate) fn key_stripe(namespace: NamespaceId, key: &[u8]) -> usize {
+    let hash = namespace
+        .prefix()
         .iter()
+        .chain(key)
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, &byte| {
             (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
         });
@@ -125,7 +128,10 @@ mod tests {
         let mut hits = [0_u32; STRIPES];
         for i in 0..64_000 {
             *hits
-                .get_mut(key_stripe(format!("\0\0\0\0key_{i}").as_bytes()))
+                .get_mut(key_stripe(
+                    NamespaceId::DEFAULT,
+                    format!("key_{i}").as_bytes(),
+                ))
                 .unwrap() += 1;
         }
         assert!(

@@ -31,6 +31,8 @@ pub(crate) struct Mutation<'a> {
     change: Counters,
     /// Objects this change touches, by id.
     objects: HashMap<u64, TouchedObject>,
+    /// Keys this change writes: what is cached of them is out of date.
+    keys: Vec<&'a [u8]>,
     /// Digests of objects created by this change.
     created: HashMap<Digest, u64>,
 }
@@ -58,6 +60,7 @@ impl<'a> Mutation<'a> {
             batch: WriteBatch::default(),
             change: Counters::default(),
             objects: HashMap::new(),
+            keys: Vec::new(),
             created: HashMap::new(),
         }
     }
@@ -123,7 +126,7 @@ impl<'a> Mutation<'a> {
     /// Writes the record of a key that points at `record.object_id`; `old` is what it replaces.
     pub(crate) fn put_key(
         &mut self,
-        key: &[u8],
+        key: &'a [u8],
         old: Option<&KeyRecord>,
         record: &KeyRecord,
     ) -> Result<()> {
@@ -144,6 +147,7 @@ impl<'a> Mutation<'a> {
                 self.change.key_bytes += signed(key.len() as u64);
             }
         }
+        self.keys.push(key);
         let db = &self.engine.db;
         self.batch.put_cf(
             db.family(KEYS)?,
@@ -161,7 +165,8 @@ impl<'a> Mutation<'a> {
     }
 
     /// Removes a key and its reference.
-    pub(crate) fn remove_key(&mut self, key: &[u8], old: &KeyRecord) -> Result<()> {
+    pub(crate) fn remove_key(&mut self, key: &'a [u8], old: &KeyRecord) -> Result<()> {
+        self.keys.push(key);
         self.remove_times(key, old)?;
         let size = self.count_reference(old.object_id, -1)?;
         self.change.logical_bytes -= size;
@@ -219,11 +224,12 @@ impl<'a> Mutation<'a> {
             keys: u64::try_from(-self.change.keys).unwrap_or(0),
             objects: 0,
         };
-        let mut index_changes = Vec::new();
+        let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
         let objects = std::mem::take(&mut self.objects);
         for (id, object) in objects {
             if object.meta.refcount == 0 && delete_orphans {
                 removed.objects += 1;
+                deleted.push(id);
                 self.delete_object(id, &object)?;
                 if object.meta.has_vector {
                     index_changes.push((LogEntry::Remove(id), Vec::new()));
@@ -248,6 +254,12 @@ impl<'a> Mutation<'a> {
                 stage.commit(self.engine, self.namespace.id, guard, batch, index_changes)?;
             }
             _ => self.engine.db.write(batch)?,
+        }
+        if let Some(cache) = &self.engine.cache {
+            self.keys
+                .iter()
+                .for_each(|key| cache.forget_record(self.namespace.id, key));
+            deleted.iter().for_each(|id| cache.forget_value(*id));
         }
         if let Some((slot, counters)) = keys.first_mut().zip(counters) {
             slot.1.insert(self.namespace.id, counters);

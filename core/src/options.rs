@@ -52,6 +52,8 @@ pub struct Options {
     pub enable_gc: bool,
     /// RocksDB block cache, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
+    /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 64 MiB.
+    pub value_cache_bytes: u64,
     /// RocksDB write buffers of the whole store, in bytes. Default 64 MiB.
     pub write_buffer_bytes: u64,
     /// Bits of the bloom filter a key, 0: no filter. Default 10 (about 1 % false positives).
@@ -111,6 +113,7 @@ impl Default for Options {
             lru_update_interval_seconds: 3600,
             enable_gc: true,
             block_cache_bytes: 64 << 20,
+            value_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             bloom_bits_per_key: 10,
             enable_statistics: false,
@@ -185,6 +188,7 @@ impl Options {
         )?;
         // RocksDB takes sizes as signed 64-bit numbers.
         at_most("block_cache_bytes", self.block_cache_bytes, 1 << 50)?;
+        at_most("value_cache_bytes", self.value_cache_bytes, 1 << 50)?;
         at_most("write_buffer_bytes", self.write_buffer_bytes, 1 << 40)
     }
 }

@@ -5,7 +5,7 @@ use crate::error::Result;
 use crate::locks::key_stripe;
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
-use crate::schema::{NamespaceId, user_key};
+use crate::schema::NamespaceId;
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -70,7 +70,7 @@ impl Engine {
     fn refresh_access_times(&self, namespace: &Namespace, accesses: &[(&[u8], u64)]) -> Result<()> {
         let stripes = accesses
             .iter()
-            .map(|(key, _)| key_stripe(&user_key(namespace.id, key)))
+            .map(|(key, _)| key_stripe(namespace.id, key))
             .collect();
         let mut guards = self.key_locks.lock(stripes)?;
         let mut mutation = Mutation::new(self, namespace);

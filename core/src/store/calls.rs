@@ -50,7 +50,26 @@ impl Store {
     /// As [`Store::get`].
     pub fn get_with<R>(&self, key: &[u8], read: impl FnOnce(&[u8]) -> R) -> Result<Option<R>> {
         let engine = self.engine()?;
-        engine.get_with(&*self.namespace_of(&engine)?, key, read)
+        let value = engine.get(&*self.namespace_of(&engine)?, key)?;
+        Ok(value.map(|value| read(&value)))
+    }
+
+    /// Whether each of `keys` exists and has not expired, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn contains_many(&self, keys: &[&[u8]]) -> Result<Vec<bool>> {
+        let engine = self.engine()?;
+        engine.contains_many(&*self.namespace_of(&engine)?, keys)
+    }
+
+    /// Removes `keys`, in bounded writes. Returns the number that existed and had not expired.
+    ///
+    /// # Errors
+    /// As [`Store::put`]; writes finished before the error stay.
+    pub fn delete_many(&self, keys: &[&[u8]]) -> Result<u64> {
+        let engine = self.engine()?;
+        engine.delete_many(&*self.namespace_of(&engine)?, keys)
     }
 
     /// Whether `key` exists and has not expired.

@@ -1,42 +1,150 @@
-//! Reading values. Reads take no lock and never write in the caller's path.
+//! Reading values. Reads take no lock of the store and never write in the caller's path.
 
+use super::{EngineGuard, Store};
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
+use rocksdb::DBPinnableSlice;
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-impl Engine {
-    /// Calls `read` with the value of `key`, still in RocksDB's memory; `None` if the key is absent or expired.
-    pub(crate) fn get_with<R>(
-        &self,
-        namespace: &Namespace,
-        key: &[u8],
-        read: impl FnOnce(&[u8]) -> R,
-    ) -> Result<Option<R>> {
-        let Some(mut record) = self.live_record(namespace, key)? else {
+/// The bytes of a value where the store holds them.
+pub struct Value<'a>(Place<'a>);
+
+enum Place<'a> {
+    Cached(Arc<[u8]>),
+    Pinned(DBPinnableSlice<'a>),
+}
+
+impl Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match &self.0 {
+            Place::Cached(value) => value,
+            Place::Pinned(value) => value,
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "Value({} bytes)", self.len())
+    }
+}
+
+/// The store kept open for some reads, whose values may be used where they lie as long as this lives. Closing the
+/// store waits for it.
+pub struct Reader<'a> {
+    engine: EngineGuard<'a>,
+    namespace: Arc<Namespace>,
+}
+
+impl Store {
+    /// Keeps the store open for some reads. `None`: the store is being closed, so that only waiting would tell.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Forked`], and [`Error::InvalidArgument`] if the namespace was dropped.
+    pub fn try_reader(&self) -> Result<Option<Reader<'_>>> {
+        let Some(engine) = self.try_engine()? else {
             return Ok(None);
         };
-        loop {
-            if let Some(value) = self
-                .db
-                .get(OBJECTS, &numbered_key(namespace.id, record.object_id))?
-            {
-                self.note_access(namespace, key, &record);
-                return Ok(Some(read(&value)));
-            }
-            // Between the two reads another thread may have replaced the value and deleted its object. Ids are never
-            // used twice, so the same id again means that the object is really missing.
-            let Some(again) = self.live_record(namespace, key)? else {
-                return Ok(None);
-            };
-            if again.object_id == record.object_id {
-                return Err(Error::Corruption(format!(
-                    "a key points at object {}, which does not exist; run verify() for the extent of the damage",
-                    record.object_id
-                )));
-            }
-            record = again;
+        let namespace = self.namespace_of(&engine)?;
+        Ok(Some(Reader { engine, namespace }))
+    }
+}
+
+impl Reader<'_> {
+    /// The value of `key` if it can be had without a look at the disk; `None` says nothing about the key.
+    #[must_use]
+    pub fn get_cached(&self, key: &[u8]) -> Option<Value<'_>> {
+        self.engine.cached(&self.namespace, key)
+    }
+
+    /// The value of `key`; `None` if the key is absent or has expired.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.engine.get(&self.namespace, key)
+    }
+
+    /// The values of `keys`, in their order.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Value<'_>>>> {
+        self.engine.get_many(&self.namespace, keys)
+    }
+}
+
+impl fmt::Debug for Reader<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Reader")
+            .field("path", &self.engine.path)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// The value of `key` from memory alone.
+    fn cached(&self, namespace: &Namespace, key: &[u8]) -> Option<Value<'_>> {
+        let cache = self.cache.as_ref()?;
+        let record = cache.record(namespace.id, key)?;
+        if self.is_expired(&record) {
+            return None;
         }
+        let value = cache.value(record.object_id)?;
+        self.note_access(namespace, key, &record);
+        Some(Value(Place::Cached(value)))
+    }
+
+    /// The value of `key`; `None` if the key is absent or expired.
+    pub(crate) fn get(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Value<'_>>> {
+        if let Some(value) = self.cached(namespace, key) {
+            return Ok(Some(value));
+        }
+        let mut missing = None;
+        // Between the reads of record and object another thread may replace the value and delete its object. Ids are
+        // never used twice, so the same id again means that the object is really missing.
+        while let Some(record) = self.live_record(namespace, key)? {
+            if missing == Some(record.object_id) {
+                return Err(missing_object(record.object_id));
+            }
+            if let Some(value) = self.object(namespace, record.object_id)? {
+                self.note_access(namespace, key, &record);
+                return Ok(Some(value));
+            }
+            missing = Some(record.object_id);
+        }
+        Ok(None)
+    }
+
+    /// The bytes of an object.
+    fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
+        if let Some(value) = self.cached_object(id) {
+            return Ok(Some(value));
+        }
+        let found = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
+        Ok(found.map(|pinned| self.keep(id, pinned)))
+    }
+
+    /// The bytes of an object from memory alone.
+    pub(crate) fn cached_object(&self, id: u64) -> Option<Value<'_>> {
+        let value = self.cache.as_ref()?.value(id)?;
+        Some(Value(Place::Cached(value)))
+    }
+
+    /// Puts an object's bytes into the cache if they fit.
+    pub(crate) fn keep<'a>(&self, id: u64, pinned: DBPinnableSlice<'a>) -> Value<'a> {
+        let kept = self
+            .cache
+            .as_ref()
+            .and_then(|cache| cache.keep_value(id, &pinned));
+        Value(kept.map_or(Place::Pinned(pinned), Place::Cached))
     }
 
     /// The record of a key that exists and has not expired.
@@ -45,11 +153,28 @@ impl Engine {
         namespace: &Namespace,
         key: &[u8],
     ) -> Result<Option<KeyRecord>> {
-        let record = self.key_record(namespace, key)?;
-        Ok(record.filter(|record| record.expires_us == 0 || !record.is_expired(self.now_us())))
+        let record = match &self.cache {
+            None => self.key_record(namespace, key)?,
+            Some(cache) => match cache.record(namespace.id, key) {
+                Some(record) => Some(record),
+                None => {
+                    let version = cache.version(namespace.id, key);
+                    let record = self.key_record(namespace, key)?;
+                    if let Some(record) = record {
+                        cache.keep_record(namespace.id, key, record, version);
+                    }
+                    record
+                }
+            },
+        };
+        Ok(record.filter(|record| !self.is_expired(record)))
     }
 
-    fn note_access(&self, namespace: &Namespace, key: &[u8], record: &KeyRecord) {
+    pub(crate) fn is_expired(&self, record: &KeyRecord) -> bool {
+        record.expires_us != 0 && record.is_expired(self.now_us())
+    }
+
+    pub(crate) fn note_access(&self, namespace: &Namespace, key: &[u8], record: &KeyRecord) {
         if !self.options.track_access_time {
             return;
         }
@@ -63,3 +188,12 @@ impl Engine {
         }
     }
 }
+
+pub(crate) fn missing_object(id: u64) -> Error {
+    Error::Corruption(format!(
+        "a key points at object {id}, which does not exist; run verify() for the extent of the damage"
+    ))
+}
+
+#[cfg(test)]
+mod tests;

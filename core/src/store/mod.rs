@@ -1,13 +1,17 @@
 //! The handle that applications hold.
 
+mod batch;
 mod calls;
 mod get;
 mod list;
 mod open;
 mod put;
 pub(crate) mod remove;
+mod scan;
 
+pub use get::{Reader, Value};
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
+pub use scan::{Range, Scan};
 
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -177,7 +181,27 @@ impl Store {
         self.shared.mode
     }
 
+    /// The engine, if it can be had without waiting for a closer.
+    fn try_engine(&self) -> Result<Option<EngineGuard<'_>>> {
+        self.check_usable()?;
+        let open = self.shared.open.try_read_recursive();
+        Ok(open.and_then(|open| {
+            RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
+                .ok()
+        }))
+    }
+
     fn engine(&self) -> Result<EngineGuard<'_>> {
+        self.check_usable()?;
+        let shared = &self.shared;
+        // Recursive: a call inside a callback of another must not wait for a closer that waits for the first.
+        RwLockReadGuard::try_map(shared.open.read_recursive(), |open| {
+            open.as_ref().map(|open| open.engine.as_ref())
+        })
+        .map_err(|_| Error::Closed(shared.path.clone()))
+    }
+
+    fn check_usable(&self) -> Result<()> {
         let shared = &self.shared;
         if shared.is_forked() {
             return Err(Error::Forked {
@@ -189,11 +213,7 @@ impl Store {
         if self.is_closed() {
             return Err(Error::Closed(shared.path.clone()));
         }
-        // Recursive: a call inside a callback of another must not wait for a closer that waits for the first.
-        RwLockReadGuard::try_map(shared.open.read_recursive(), |open| {
-            open.as_ref().map(|open| open.engine.as_ref())
-        })
-        .map_err(|_| Error::Closed(shared.path.clone()))
+        Ok(())
     }
 
     /// The namespace of this handle.

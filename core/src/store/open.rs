@@ -1,5 +1,6 @@
 //! Opening a store.
 
+use crate::cache::ReadCache;
 use crate::db::Db;
 use crate::engine::{Engine, KeyLocks};
 use crate::error::{Error, Result};
@@ -11,7 +12,9 @@ use crate::namespace::Namespaces;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
+use crate::snapshot::Snapshots;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl Engine {
@@ -49,11 +52,13 @@ impl Engine {
             digest_locks: Stripes::new(timeout),
             object_ids: ObjectIds::load(&db)?,
             accesses: AccessBuffer::default(),
+            cache: ReadCache::new(options.value_cache_bytes),
             eviction: EvictionSignal::default(),
             namespaces,
             embedder,
             options,
-            db,
+            snapshots: Snapshots::default(),
+            db: Arc::new(db),
             owner,
         };
         if marked.is_none() {

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::locks::{STRIPES, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
-use crate::schema::user_key;
 use crate::semantic::{SemanticGuard, Vectors};
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -196,7 +195,7 @@ impl Engine {
     ) -> Result<Attempt> {
         let key_stripes = prepared
             .iter()
-            .map(|entry| key_stripe(&user_key(namespace.id, entry.key)))
+            .map(|entry| key_stripe(namespace.id, entry.key))
             .collect();
         let mut keys = self.key_locks.lock(key_stripes)?;
         let mut olds = Vec::with_capacity(prepared.len());

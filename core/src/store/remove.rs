@@ -6,7 +6,6 @@ use crate::lifetime::Listed;
 use crate::locks::{digest_stripe, key_stripe};
 use crate::mutation::{Mutation, Removed};
 use crate::record::KeyRecord;
-use crate::schema::user_key;
 
 /// Most keys removed in one write: bounds how long the locks of a batch are held.
 pub(crate) const REMOVE_BATCH: usize = 256;
@@ -24,7 +23,7 @@ impl Engine {
         namespace.semantic(self)?;
         let stripes = keys
             .iter()
-            .map(|listed| key_stripe(&user_key(namespace.id, &listed.key)))
+            .map(|listed| key_stripe(namespace.id, &listed.key))
             .collect();
         let mut key_guards = self.key_locks.lock(stripes)?;
         let mut doomed = Vec::with_capacity(keys.len());

@@ -1,0 +1,214 @@
+//! Hot keys and values in memory, within a bound of bytes.
+//!
+//! Two caches: key records by key, and value bytes by object id. An object never changes and its id is never used
+//! again, so an entry of the second is never out of date, and a value that many keys share is held once. A record
+//! changes with every put of its key, so the first follows the writers, stripe by stripe: see [`ReadCache::version`].
+//!
+//! `quick_cache` evicts by a variant of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
+//! 2023): what is read once, as by a scan, does not displace what is read often.
+
+use crate::locks::{STRIPES, key_stripe};
+use crate::record::KeyRecord;
+use crate::schema::NamespaceId;
+use parking_lot::Mutex;
+use quick_cache::sync::Cache;
+use quick_cache::{Equivalent, Weighter};
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// Share of the bytes that key records may take.
+const RECORDS_SHARE: u64 = 4;
+/// Bytes an entry takes besides its key or value: the slot of the table, the allocation, the record.
+const ENTRY_BYTES: u64 = 96;
+/// A value that takes more than this share of the cache is not kept.
+const LARGEST_SHARE: u64 = 64;
+
+/// The caches of a store.
+pub(crate) struct ReadCache {
+    records: Cache<OwnedKey, KeyRecord, WeighRecord>,
+    values: Cache<u64, Arc<[u8]>, WeighValue>,
+    /// Writes so far, by key stripe. A mutex, not an atomic: a reader's "unchanged, so insert" must be one step.
+    versions: [Mutex<u64>; STRIPES],
+    largest_value: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct OwnedKey {
+    namespace: NamespaceId,
+    key: Box<[u8]>,
+}
+
+/// As [`OwnedKey`], to look up without an allocation.
+#[derive(Clone, Copy)]
+struct KeyRef<'a> {
+    namespace: NamespaceId,
+    key: &'a [u8],
+}
+
+impl Hash for OwnedKey {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let (namespace, key) = (self.namespace, &self.key);
+        KeyRef { namespace, key }.hash(state);
+    }
+}
+
+impl Hash for KeyRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.namespace.hash(state);
+        self.key.hash(state);
+    }
+}
+
+impl Equivalent<OwnedKey> for KeyRef<'_> {
+    fn equivalent(&self, owned: &OwnedKey) -> bool {
+        self.namespace == owned.namespace && *self.key == *owned.key
+    }
+}
+
+#[derive(Clone)]
+struct WeighRecord;
+
+impl Weighter<OwnedKey, KeyRecord> for WeighRecord {
+    fn weight(&self, owned: &OwnedKey, _: &KeyRecord) -> u64 {
+        ENTRY_BYTES + owned.key.len() as u64
+    }
+}
+
+#[derive(Clone)]
+struct WeighValue;
+
+impl Weighter<u64, Arc<[u8]>> for WeighValue {
+    fn weight(&self, _: &u64, value: &Arc<[u8]>) -> u64 {
+        ENTRY_BYTES + value.len() as u64
+    }
+}
+
+impl ReadCache {
+    /// Caches that take at most `bytes`; `None` for 0.
+    pub(crate) fn new(bytes: u64) -> Option<Self> {
+        let (records, values) = (bytes / RECORDS_SHARE, bytes - bytes / RECORDS_SHARE);
+        let entries = |bytes: u64, typical: u64| usize::try_from(bytes / typical).unwrap_or(0);
+        (bytes > 0).then(|| Self {
+            records: Cache::with_weighter(entries(records, ENTRY_BYTES + 32), records, WeighRecord),
+            values: Cache::with_weighter(entries(values, ENTRY_BYTES + 1024), values, WeighValue),
+            versions: std::array::from_fn(|_| Mutex::new(0)),
+            largest_value: values / LARGEST_SHARE,
+        })
+    }
+
+    pub(crate) fn record(&self, namespace: NamespaceId, key: &[u8]) -> Option<KeyRecord> {
+        self.records.get(&KeyRef { namespace, key })
+    }
+
+    pub(crate) fn value(&self, object_id: u64) -> Option<Arc<[u8]>> {
+        self.values.get(&object_id)
+    }
+
+    /// Keeps the bytes of an object and returns them; `None` if they are too many to be kept.
+    pub(crate) fn keep_value(&self, object_id: u64, value: &[u8]) -> Option<Arc<[u8]>> {
+        if value.len() as u64 > self.largest_value {
+            return None;
+        }
+        let value: Arc<[u8]> = value.into();
+        self.values.insert(object_id, Arc::clone(&value));
+        Some(value)
+    }
+
+    /// To be asked before a record is read from RocksDB, and given to [`Self::keep_record`] with what was read.
+    pub(crate) fn version(&self, namespace: NamespaceId, key: &[u8]) -> u64 {
+        self.stripe(namespace, key).map_or(0, |slot| *slot.lock())
+    }
+
+    /// Keeps a record, unless a key of its stripe was written since `version`: it may be older than that write.
+    pub(crate) fn keep_record(
+        &self,
+        namespace: NamespaceId,
+        key: &[u8],
+        record: KeyRecord,
+        version: u64,
+    ) {
+        let Some(current) = self.stripe(namespace, key).map(Mutex::lock) else {
+            return;
+        };
+        if *current == version {
+            let key = key.into();
+            self.records.insert(OwnedKey { namespace, key }, record);
+        }
+    }
+
+    /// To be called after the key was written and before the write is acknowledged.
+    pub(crate) fn forget_record(&self, namespace: NamespaceId, key: &[u8]) {
+        if let Some(mut version) = self.stripe(namespace, key).map(Mutex::lock) {
+            *version = version.wrapping_add(1);
+            self.records.remove(&KeyRef { namespace, key });
+        }
+    }
+
+    /// To be called when an object is deleted, so that its bytes do not take the place of others.
+    pub(crate) fn forget_value(&self, object_id: u64) {
+        self.values.remove(&object_id);
+    }
+
+    fn stripe(&self, namespace: NamespaceId, key: &[u8]) -> Option<&Mutex<u64>> {
+        self.versions.get(key_stripe(namespace, key))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    const NS: NamespaceId = NamespaceId::DEFAULT;
+
+    fn record(object_id: u64) -> KeyRecord {
+        KeyRecord {
+            object_id,
+            created_us: 1,
+            expires_us: 0,
+            accessed_us: 1,
+        }
+    }
+
+    #[test]
+    fn a_record_read_before_a_write_is_not_kept_after_it() {
+        let cache = ReadCache::new(1 << 20).unwrap();
+        let before = cache.version(NS, b"key");
+        cache.keep_record(NS, b"key", record(1), before);
+        assert_eq!(cache.record(NS, b"key").unwrap().object_id, 1);
+        cache.forget_record(NS, b"key");
+        cache.keep_record(NS, b"key", record(1), before);
+        assert!(cache.record(NS, b"key").is_none());
+        assert!(cache.record(NamespaceId(1), b"key").is_none());
+    }
+
+    #[test]
+    fn bytes_stay_within_the_bound_and_large_values_out() {
+        let cache = ReadCache::new(1 << 20).unwrap();
+        for id in 0..10_000 {
+            cache.keep_value(id, &[7; 1000]);
+        }
+        assert!(cache.values.weight() <= 3 << 18);
+        assert!(cache.values.len() > 500);
+        assert!(cache.keep_value(1, &[0; 1 << 14]).is_none());
+        assert!(ReadCache::new(0).is_none());
+    }
+
+    #[test]
+    fn a_scan_does_not_displace_what_is_read_often() {
+        let cache = ReadCache::new(1 << 20).unwrap();
+        let hot = 0..200;
+        for _ in 0..3 {
+            for id in hot.clone() {
+                if cache.value(id).is_none() {
+                    cache.keep_value(id, &[1; 1000]);
+                }
+            }
+        }
+        for id in 1000..20_000 {
+            cache.keep_value(id, &[2; 1000]);
+        }
+        let left = hot.filter(|id| cache.value(*id).is_some()).count();
+        assert!(left > 150, "{left} of 200");
+    }
+}

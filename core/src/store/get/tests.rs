@@ -1,0 +1,67 @@
+#![allow(clippy::unwrap_used)]
+
+use crate::{Options, Store};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+#[test]
+fn what_is_cached_follows_every_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
+    let options = Options {
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let view = store.namespace("other").unwrap();
+    view.put(b"key", b"of another namespace", None).unwrap();
+    store.put(b"key", b"first", None).unwrap();
+    let cached = |store: &Store| {
+        let reader = store.try_reader().unwrap().unwrap();
+        reader.get_cached(b"key").map(|value| value.to_vec())
+    };
+    assert_eq!(cached(&store), None);
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"first");
+    assert_eq!(cached(&store).unwrap(), b"first");
+    assert_eq!(cached(&view), None);
+    store.put(b"key", b"second", Some(10)).unwrap();
+    assert_eq!(cached(&store), None);
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"second");
+    assert_eq!(cached(&store).unwrap(), b"second");
+    clock.advance_seconds(10);
+    assert_eq!(cached(&store), None);
+    assert!(store.get(b"key").unwrap().is_none());
+    store.put(b"key", b"third", None).unwrap();
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"third");
+    store.delete(b"key").unwrap();
+    assert_eq!(cached(&store), None);
+    assert!(store.get(b"key").unwrap().is_none());
+}
+
+/// Readers never see a value older than one they, or an acknowledged put before them, have seen.
+#[test]
+fn values_never_go_back_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Options::default()).unwrap();
+    store.put(b"key", &0_u32.to_be_bytes(), None).unwrap();
+    let done = AtomicBool::new(false);
+    let latest = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let acknowledged = latest.load(Ordering::Acquire);
+                    let value = store.get(b"key").unwrap().unwrap();
+                    let seen = u32::from_be_bytes(value.try_into().unwrap());
+                    assert!(seen >= acknowledged, "{seen} after {acknowledged}");
+                }
+            });
+        }
+        for number in 1..4000_u32 {
+            store.put(b"key", &number.to_be_bytes(), None).unwrap();
+            latest.store(number, Ordering::Release);
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(store.verify().unwrap(), []);
+}
