@@ -87,7 +87,16 @@ where
     F: Send + FnOnce() -> Result<T, Error>,
     T: Send,
 {
-    match py.detach(|| catch_unwind(AssertUnwindSafe(work))) {
+    outcome(py.detach(|| catch_unwind(AssertUnwindSafe(work))))
+}
+
+/// As [`blocking`], with the GIL: for what takes less time than giving it up.
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T, Error>) -> PyStoreResult<T> {
+    outcome(catch_unwind(AssertUnwindSafe(work)))
+}
+
+fn outcome<T>(ended: std::thread::Result<Result<T, Error>>) -> PyStoreResult<T> {
+    match ended {
         Ok(result) => Ok(result?),
         Err(panic) => Err(exception(
             "PrestigeError",

@@ -1,53 +1,189 @@
-//! Iteration over the keys of a store, a page at a time.
+//! Iteration over a store: a page at a time, over a snapshot.
 
-use crate::convert::key_to_python;
+use crate::convert::{Key, key_to_python};
 use crate::error::{PyStoreResult, blocking};
+use crate::numbers::Natural;
 use crate::registry::OpenStore;
+use crate::store::Store;
+use prestige_core::{Range, Scan};
 use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyTuple};
 use std::sync::Arc;
 
-/// Keys fetched at once.
-const PAGE: usize = 1024;
-
-/// Iterator over the keys of a store, in byte order.
-///
-/// Keys put or deleted meanwhile may or may not appear.
-#[pyclass(module = "prestige")]
-pub(crate) struct KeyIterator {
-    open: Arc<OpenStore>,
-    page: std::vec::IntoIter<Vec<u8>>,
-    last: Option<Vec<u8>>,
-    done: bool,
+/// What an iterator gives.
+#[derive(Clone, Copy, PartialEq)]
+enum Gives {
+    Keys,
+    Values,
+    Items,
 }
 
-impl KeyIterator {
-    pub(crate) fn new(open: Arc<OpenStore>) -> Self {
-        Self {
-            open,
-            page: Vec::new().into_iter(),
-            last: None,
-            done: false,
-        }
-    }
+/// Iterator over a store, in byte order of the keys.
+///
+/// It sees the store as it was when the iterator was made, whatever is put and deleted meanwhile. It
+/// holds no locks; until it is exhausted or deleted, what was removed since takes space on disk.
+#[pyclass(module = "prestige")]
+pub(crate) struct StoreIterator {
+    /// Given back with the end of the iteration.
+    scan: Option<Scan>,
+    gives: Gives,
+    page: std::vec::IntoIter<(Vec<u8>, Vec<u8>)>,
+    /// Keeps the store open as the handle does.
+    _open: Arc<OpenStore>,
 }
 
 #[pymethods]
-impl KeyIterator {
+impl StoreIterator {
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
 
     fn __next__<'py>(&mut self, py: Python<'py>) -> PyStoreResult<Option<Bound<'py, PyAny>>> {
-        if self.page.len() == 0 && !self.done {
-            let (store, last) = (&self.open.store, self.last.as_deref());
-            let page = blocking(py, || store.list_keys(b"", last, PAGE))?;
-            self.done = page.len() < PAGE;
-            self.last = page.last().cloned();
+        if self.page.len() == 0 {
+            let (Some(scan), gives) = (&mut self.scan, self.gives) else {
+                return Ok(None);
+            };
+            let page = blocking(py, || next_page(scan, gives))?;
+            if page.is_empty() {
+                self.scan = None;
+            }
             self.page = page.into_iter();
         }
-        self.page
-            .next()
-            .map(|key| Ok(key_to_python(py, &key)?))
-            .transpose()
+        let Some((key, value)) = self.page.next() else {
+            return Ok(None);
+        };
+        Ok(Some(match self.gives {
+            Gives::Keys => key_to_python(py, &key)?,
+            Gives::Values => PyBytes::new(py, &value).into_any(),
+            Gives::Items => {
+                let value = PyBytes::new(py, &value).into_any();
+                PyTuple::new(py, [key_to_python(py, &key)?, value])?.into_any()
+            }
+        }))
+    }
+}
+
+fn next_page(scan: &mut Scan, gives: Gives) -> prestige_core::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    if gives == Gives::Keys {
+        let keys = scan.next_keys()?.into_iter();
+        return Ok(keys.map(|key| (key, Vec::new())).collect());
+    }
+    let mut page = Vec::new();
+    scan.next_items(|key, value| page.push((key.to_vec(), value.to_vec())))?;
+    Ok(page)
+}
+
+impl Store {
+    fn iterate(
+        &self,
+        py: Python<'_>,
+        gives: Gives,
+        prefix: Option<Key<'_>>,
+        start: Option<Key<'_>>,
+        limit: Option<Natural>,
+    ) -> PyStoreResult<StoreIterator> {
+        let range = Range {
+            prefix: prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?,
+            start: start.as_ref().map(Key::as_bytes).transpose()?,
+            limit: limit.map(|limit| limit.0),
+        };
+        let scan = blocking(py, || self.handle().scan(range))?;
+        Ok(StoreIterator {
+            scan: Some(scan),
+            gives,
+            page: Vec::new().into_iter(),
+            _open: self.keep_open(),
+        })
+    }
+}
+
+#[pymethods]
+impl Store {
+    /// Iterate over the keys, in byte order, as they are now.
+    ///
+    /// Args:
+    ///     prefix: Only keys that begin with it; None or ``""``: all.
+    ///     start: Only keys from this one on; None: all.
+    ///     limit: At most so many, from 0; None: no limit.
+    ///
+    /// Returns:
+    ///     An iterator that reads a page at a time, over a snapshot, and holds no locks.
+    #[pyo3(signature = (prefix = None, start = None, limit = None),
+           text_signature = "($self, prefix='', start=None, limit=None)")]
+    fn keys(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Key<'_>>,
+        start: Option<Key<'_>>,
+        limit: Option<Natural>,
+    ) -> PyStoreResult<StoreIterator> {
+        self.iterate(py, Gives::Keys, prefix, start, limit)
+    }
+
+    /// Iterate over the values, in byte order of their keys, as they are now.
+    ///
+    /// Args:
+    ///     prefix: Only of keys that begin with it; None or ``""``: of all.
+    ///     start: Only of keys from this one on; None: of all.
+    ///     limit: At most so many, from 0; None: no limit.
+    ///
+    /// Returns:
+    ///     An iterator that reads a page at a time, over a snapshot, and holds no locks.
+    #[pyo3(signature = (prefix = None, start = None, limit = None),
+           text_signature = "($self, prefix='', start=None, limit=None)")]
+    fn values(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Key<'_>>,
+        start: Option<Key<'_>>,
+        limit: Option<Natural>,
+    ) -> PyStoreResult<StoreIterator> {
+        self.iterate(py, Gives::Values, prefix, start, limit)
+    }
+
+    /// Iterate over pairs of key and value, in byte order of the keys, as they are now.
+    ///
+    /// Args:
+    ///     prefix: Only keys that begin with it; None or ``""``: all.
+    ///     start: Only keys from this one on; None: all.
+    ///     limit: At most so many, from 0; None: no limit.
+    ///
+    /// Returns:
+    ///     An iterator that reads a page at a time, over a snapshot, and holds no locks.
+    #[pyo3(signature = (prefix = None, start = None, limit = None),
+           text_signature = "($self, prefix='', start=None, limit=None)")]
+    fn items(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Key<'_>>,
+        start: Option<Key<'_>>,
+        limit: Option<Natural>,
+    ) -> PyStoreResult<StoreIterator> {
+        self.iterate(py, Gives::Items, prefix, start, limit)
+    }
+
+    /// Iterate over pairs of key and value: another name of ``items``.
+    ///
+    /// Args:
+    ///     prefix: Only keys that begin with it; None or ``""``: all.
+    ///     start: Only keys from this one on; None: all.
+    ///     limit: At most so many, from 0; None: no limit.
+    ///
+    /// Returns:
+    ///     An iterator that reads a page at a time, over a snapshot, and holds no locks.
+    #[pyo3(signature = (prefix = None, start = None, limit = None),
+           text_signature = "($self, prefix='', start=None, limit=None)")]
+    fn scan(
+        &self,
+        py: Python<'_>,
+        prefix: Option<Key<'_>>,
+        start: Option<Key<'_>>,
+        limit: Option<Natural>,
+    ) -> PyStoreResult<StoreIterator> {
+        self.iterate(py, Gives::Items, prefix, start, limit)
+    }
+
+    fn __iter__(&self, py: Python<'_>) -> PyStoreResult<StoreIterator> {
+        self.iterate(py, Gives::Keys, None, None, None)
     }
 }

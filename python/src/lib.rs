@@ -3,11 +3,13 @@
 //! Logic lives in those crates. Here values are converted, the GIL is released around work, and errors become the
 //! exceptions of `prestige.exceptions`.
 
+mod batch;
 mod convert;
 mod enums;
 mod error;
 mod iterate;
 mod model;
+mod namespace;
 mod numbers;
 mod options;
 mod registry;
@@ -27,6 +29,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<options::Options>()?;
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
-    module.add_class::<iterate::KeyIterator>()?;
+    module.add_class::<iterate::StoreIterator>()?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

@@ -12,12 +12,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 33] = [
+const NAMES: [&str; 34] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
     "max_store_bytes",
     "block_cache_bytes",
+    "value_cache_bytes",
     "write_buffer_bytes",
     "enable_statistics",
     "bloom_bits_per_key",
@@ -84,6 +85,11 @@ pub(crate) struct Options {
     /// Default 64 MiB.
     #[pyo3(get, set)]
     block_cache_bytes: Natural,
+    /// Cache of hot keys and values in front of RocksDB, 0 to 2**50; 0: none. Checked on opening.
+    ///
+    /// Default 64 MiB.
+    #[pyo3(get, set)]
+    value_cache_bytes: Natural,
     /// RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.
     ///
     /// Default 64 MiB.
@@ -238,6 +244,7 @@ impl Options {
             default_ttl_seconds: Natural(defaults.default_ttl_seconds),
             max_store_bytes: Natural(defaults.max_store_bytes),
             block_cache_bytes: Natural(defaults.block_cache_bytes),
+            value_cache_bytes: Natural(defaults.value_cache_bytes),
             write_buffer_bytes: Natural(defaults.write_buffer_bytes),
             enable_statistics: defaults.enable_statistics,
             bloom_bits_per_key: Natural(u64::from(defaults.bloom_bits_per_key)),
@@ -284,6 +291,7 @@ impl Options {
             lru_update_interval_seconds: self.lru_update_interval_seconds.0,
             enable_gc: self.enable_gc,
             block_cache_bytes: self.block_cache_bytes.0,
+            value_cache_bytes: self.value_cache_bytes.0,
             write_buffer_bytes: self.write_buffer_bytes.0,
             bloom_bits_per_key: bits
                 .map_err(|_| invalid("bloom_bits_per_key must be at most 64".to_owned()))?,

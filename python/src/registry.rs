@@ -29,12 +29,17 @@ impl OpenStore {
         open
     }
 
-    /// Starts a server that ends with the store.
-    pub(crate) fn serve(&self, host: &str, port: u16) -> Result<Server, Error> {
+    /// Starts a server over a handle of the store; it ends with the store.
+    pub(crate) fn serve(
+        &self,
+        served: &Arc<Store>,
+        host: &str,
+        port: u16,
+    ) -> Result<Server, Error> {
         // A closed store has nothing to serve.
-        self.store.total_bytes()?;
+        served.total_bytes()?;
         let server = Arc::new(prestige_http::Server::start(
-            Arc::clone(&self.store),
+            Arc::clone(served),
             host,
             port,
         )?);

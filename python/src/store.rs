@@ -1,14 +1,13 @@
 //! The dict-like `Store`.
 
-use crate::convert::{Argument, Key, Value, key_to_python};
+use crate::convert::{self, Argument, Key, key_to_python};
 use crate::enums::DedupMode;
-use crate::error::{PyStoreResult, blocking, invalid};
-use crate::iterate::KeyIterator;
+use crate::error::{PyStoreResult, blocking, caught, invalid};
 use crate::numbers::Natural;
 use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::server::Server;
-use prestige_core::{Error, Figure};
+use prestige_core::{Error, Figure, Value};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -36,6 +35,8 @@ use std::sync::Arc;
 #[pyclass(module = "prestige", frozen)]
 pub(crate) struct Store {
     open: Arc<OpenStore>,
+    /// The namespace that this handle works on; `None`: the store itself.
+    view: Option<Arc<prestige_core::Store>>,
 }
 
 impl Store {
@@ -48,11 +49,25 @@ impl Store {
         let store = blocking(py, || prestige_core::Store::open(path, options))?;
         Ok(Self {
             open: OpenStore::new(store),
+            view: None,
         })
     }
 
-    fn store(&self) -> &prestige_core::Store {
-        &self.open.store
+    /// A handle of one namespace of the same store.
+    pub(crate) fn view(&self, view: prestige_core::Store) -> Self {
+        Self {
+            open: Arc::clone(&self.open),
+            view: Some(Arc::new(view)),
+        }
+    }
+
+    pub(crate) fn handle(&self) -> &Arc<prestige_core::Store> {
+        self.view.as_ref().unwrap_or(&self.open.store)
+    }
+
+    /// What keeps the store open as long as this handle does.
+    pub(crate) fn keep_open(&self) -> Arc<OpenStore> {
+        Arc::clone(&self.open)
     }
 
     fn value<'py>(
@@ -60,13 +75,14 @@ impl Store {
         py: Python<'py>,
         key: &[u8],
     ) -> PyStoreResult<Option<Bound<'py, PyBytes>>> {
-        // The one copy that makes the Python object is taken from RocksDB's memory.
-        let value = blocking(py, || {
-            self.store().get_with(key, |value| {
-                Python::attach(|py| PyBytes::new(py, value).unbind())
-            })
-        })?;
-        Ok(value.map(|value| value.into_bound(py)))
+        // The one copy that makes the Python object is taken from where the store holds the value.
+        let copied = |value: Value<'_>| PyBytes::new(py, &value);
+        let reader = self.handle().reader()?;
+        // Memory is looked at with the GIL held: that takes less time than giving it up.
+        if let Some(value) = caught(|| Ok(reader.get_cached(key)))? {
+            return Ok(Some(copied(value)));
+        }
+        Ok(blocking(py, || reader.get(key))?.map(copied))
     }
 }
 
@@ -126,12 +142,12 @@ impl Store {
         &self,
         py: Python<'_>,
         key: Key<'_>,
-        value: Value<'_>,
+        value: convert::Value<'_>,
         ttl_seconds: Option<Natural>,
     ) -> PyStoreResult<()> {
         let (key, value) = (key.as_bytes()?, value.as_bytes()?);
         let ttl_seconds = ttl_seconds.map(|seconds| seconds.0);
-        blocking(py, || self.store().put(key, value, ttl_seconds)).map(drop)
+        blocking(py, || self.handle().put(key, value, ttl_seconds)).map(drop)
     }
 
     /// Return the value of a key.
@@ -175,7 +191,7 @@ impl Store {
     ///     TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
     fn delete(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<()> {
         let key = key.as_bytes()?;
-        blocking(py, || self.store().delete(key))
+        blocking(py, || self.handle().delete(key))
     }
 
     /// List keys in byte order, the expired left out.
@@ -198,7 +214,7 @@ impl Store {
         let limit = limit.map_or(usize::MAX, |limit| {
             usize::try_from(limit.0).unwrap_or(usize::MAX)
         });
-        let keys = blocking(py, || self.store().list_keys(prefix, None, limit))?;
+        let keys = blocking(py, || self.handle().list_keys(prefix, None, limit))?;
         let list = PyList::empty(py);
         for key in keys {
             list.append(key_to_python(py, &key)?)?;
@@ -216,12 +232,12 @@ impl Store {
     ///     The number of keys.
     #[pyo3(signature = (approximate = true))]
     fn count_keys(&self, py: Python<'_>, approximate: bool) -> PyStoreResult<u64> {
-        blocking(py, || self.store().count_keys(approximate))
+        blocking(py, || self.handle().count_keys(approximate))
     }
 
     /// Return the number of distinct values, those that wait for ``sweep()`` included.
     fn count_unique_values(&self, py: Python<'_>) -> PyStoreResult<u64> {
-        blocking(py, || self.store().count_unique_values())
+        blocking(py, || self.handle().count_unique_values())
     }
 
     /// Remove expired keys, and values that no key points at.
@@ -232,7 +248,7 @@ impl Store {
     /// Raises:
     ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
     fn sweep(&self, py: Python<'_>) -> PyStoreResult<u64> {
-        blocking(py, || self.store().sweep())
+        blocking(py, || self.handle().sweep())
     }
 
     /// Remove expired keys, and on request old and idle ones.
@@ -256,7 +272,7 @@ impl Store {
         max_idle_seconds: Natural,
     ) -> PyStoreResult<u64> {
         blocking(py, || {
-            self.store().prune(max_age_seconds.0, max_idle_seconds.0)
+            self.handle().prune(max_age_seconds.0, max_idle_seconds.0)
         })
     }
 
@@ -273,7 +289,7 @@ impl Store {
     /// Raises:
     ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
     fn evict_lru(&self, py: Python<'_>, target_bytes: Natural) -> PyStoreResult<u64> {
-        blocking(py, || self.store().evict_lru(target_bytes.0))
+        blocking(py, || self.handle().evict_lru(target_bytes.0))
     }
 
     /// Return figures of the store.
@@ -283,7 +299,7 @@ impl Store {
     /// Returns:
     ///     A dictionary with the keys of ``prestige.HealthStats``.
     fn get_health<'py>(&self, py: Python<'py>) -> PyStoreResult<Bound<'py, PyDict>> {
-        let health = blocking(py, || self.store().health())?;
+        let health = blocking(py, || self.handle().health())?;
         let figures = PyDict::new(py);
         for (name, figure) in health.figures() {
             match figure {
@@ -304,7 +320,7 @@ impl Store {
     /// Returns:
     ///     A sentence for each violation; an empty list when all is well.
     fn verify(&self, py: Python<'_>) -> PyStoreResult<Vec<String>> {
-        let violations = blocking(py, || self.store().verify())?;
+        let violations = blocking(py, || self.handle().verify())?;
         Ok(violations.iter().map(ToString::to_string).collect())
     }
 
@@ -312,12 +328,12 @@ impl Store {
     ///
     /// From then on a store that has lost some of it is refused by ``open``.
     fn flush(&self, py: Python<'_>) -> PyStoreResult<()> {
-        blocking(py, || self.store().flush())
+        blocking(py, || self.handle().flush())
     }
 
     /// Rewrite the files of the store, so that removed data takes no space on disk.
     fn compact(&self, py: Python<'_>) -> PyStoreResult<()> {
-        blocking(py, || self.store().compact())
+        blocking(py, || self.handle().compact())
     }
 
     /// Return the id of the value a key points at.
@@ -332,7 +348,7 @@ impl Store {
     ///     NotFoundError: The key does not exist or has expired.
     fn get_object_id(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<u64> {
         let bytes = key.as_bytes()?;
-        let id = blocking(py, || self.store().object_id(bytes))?;
+        let id = blocking(py, || self.handle().object_id(bytes))?;
         id.ok_or_else(|| Error::not_found(bytes).into())
     }
 
@@ -356,7 +372,7 @@ impl Store {
     fn serve(&self, py: Python<'_>, host: &str, port: i64) -> PyStoreResult<Server> {
         let port = u16::try_from(port)
             .map_err(|_| invalid(format!("port must be from 0 to 65535, not {port}")))?;
-        blocking(py, || self.open.serve(host, port))
+        blocking(py, || self.open.serve(self.handle(), host, port))
     }
 
     /// Close the store.
@@ -364,43 +380,51 @@ impl Store {
     /// Stops its servers, waits for running operations, writes what is pending and releases the
     /// directory.
     ///
-    /// A second call does nothing.
+    /// A second call does nothing. Of a view of a namespace it ends the view alone.
     ///
     /// Raises:
     ///     IOError: The last writes failed. The store is closed all the same.
     fn close(&self, py: Python<'_>) -> PyStoreResult<()> {
-        blocking(py, || self.open.close())
+        blocking(py, || match &self.view {
+            Some(view) => view.close(),
+            None => self.open.close(),
+        })
     }
 
     /// Directory of the store, as it was given.
     #[getter]
     fn path(&self) -> &OsStr {
-        self.store().path().as_os_str()
+        self.handle().path().as_os_str()
     }
 
     /// Whether the store is closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.store().is_closed()
+        self.handle().is_closed()
     }
 
     /// Bytes of all keys and distinct values, uncompressed: what ``max_store_bytes`` bounds.
     #[getter]
     fn total_bytes(&self, py: Python<'_>) -> PyStoreResult<u64> {
-        blocking(py, || self.store().total_bytes())
+        blocking(py, || self.handle().total_bytes())
     }
 
     /// How values are deduplicated; fixed when the store was created.
     #[getter]
     fn dedup_mode(&self) -> DedupMode {
-        self.store().dedup_mode().into()
+        self.handle().dedup_mode().into()
     }
 
     fn __getitem__<'py>(&self, py: Python<'py>, key: Key<'py>) -> PyStoreResult<Bound<'py, PyAny>> {
         self.get(py, key, Argument::Absent, false)
     }
 
-    fn __setitem__(&self, py: Python<'_>, key: Key<'_>, value: Value<'_>) -> PyStoreResult<()> {
+    fn __setitem__(
+        &self,
+        py: Python<'_>,
+        key: Key<'_>,
+        value: convert::Value<'_>,
+    ) -> PyStoreResult<()> {
         self.put(py, key, value, None)
     }
 
@@ -410,7 +434,7 @@ impl Store {
 
     fn __contains__(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<bool> {
         let key = key.as_bytes()?;
-        blocking(py, || self.store().contains(key))
+        blocking(py, || self.handle().contains(key))
     }
 
     fn __len__(&self, py: Python<'_>) -> PyStoreResult<usize> {
@@ -422,15 +446,9 @@ impl Store {
         true
     }
 
-    fn __iter__(&self, py: Python<'_>) -> PyStoreResult<KeyIterator> {
-        // A closed store is refused here, not at the first key.
-        self.count_keys(py, true)?;
-        Ok(KeyIterator::new(Arc::clone(&self.open)))
-    }
-
     fn __enter__(slf: Py<Self>, py: Python<'_>) -> PyStoreResult<Py<Self>> {
         // Entering a closed store is a mistake that should not wait for the first operation.
-        blocking(py, || slf.get().store().total_bytes())?;
+        blocking(py, || slf.get().handle().total_bytes())?;
         Ok(slf)
     }
 
@@ -448,6 +466,12 @@ impl Store {
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
         let path = self.path().into_bound_py_any(py)?.repr()?;
         let closed = if self.closed() { "True" } else { "False" };
-        Ok(format!("<prestige.Store path={path} closed={closed}>"))
+        let namespace = match self.handle().namespace_name() {
+            "" => String::new(),
+            name => format!(" namespace={}", name.into_bound_py_any(py)?.repr()?),
+        };
+        Ok(format!(
+            "<prestige.Store path={path}{namespace} closed={closed}>"
+        ))
     }
 }

@@ -43,16 +43,14 @@ pub struct Reader<'a> {
 }
 
 impl Store {
-    /// Keeps the store open for some reads. `None`: the store is being closed, so that only waiting would tell.
+    /// Keeps the store open for some reads. Never waits.
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::Forked`], and [`Error::InvalidArgument`] if the namespace was dropped.
-    pub fn try_reader(&self) -> Result<Option<Reader<'_>>> {
-        let Some(engine) = self.try_engine()? else {
-            return Ok(None);
-        };
+    pub fn reader(&self) -> Result<Reader<'_>> {
+        let engine = self.engine()?;
         let namespace = self.namespace_of(&engine)?;
-        Ok(Some(Reader { engine, namespace }))
+        Ok(Reader { engine, namespace })
     }
 }
 

@@ -181,24 +181,16 @@ impl Store {
         self.shared.mode
     }
 
-    /// The engine, if it can be had without waiting for a closer.
-    fn try_engine(&self) -> Result<Option<EngineGuard<'_>>> {
-        self.check_usable()?;
-        let open = self.shared.open.try_read_recursive();
-        Ok(open.and_then(|open| {
-            RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
-                .ok()
-        }))
-    }
-
     fn engine(&self) -> Result<EngineGuard<'_>> {
         self.check_usable()?;
         let shared = &self.shared;
-        // Recursive: a call inside a callback of another must not wait for a closer that waits for the first.
-        RwLockReadGuard::try_map(shared.open.read_recursive(), |open| {
-            open.as_ref().map(|open| open.engine.as_ref())
+        // Never waits: who holds the lock alone is closing the store.
+        let open = shared.open.try_read_recursive();
+        open.and_then(|open| {
+            RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
+                .ok()
         })
-        .map_err(|_| Error::Closed(shared.path.clone()))
+        .ok_or_else(|| Error::Closed(shared.path.clone()))
     }
 
     fn check_usable(&self) -> Result<()> {

@@ -17,7 +17,7 @@ fn what_is_cached_follows_every_write() {
     view.put(b"key", b"of another namespace", None).unwrap();
     store.put(b"key", b"first", None).unwrap();
     let cached = |store: &Store| {
-        let reader = store.try_reader().unwrap().unwrap();
+        let reader = store.reader().unwrap();
         reader.get_cached(b"key").map(|value| value.to_vec())
     };
     assert_eq!(cached(&store), None);
