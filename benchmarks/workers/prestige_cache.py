@@ -1,0 +1,33 @@
+"""Prestige."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import prestige
+from workers.adapter import OwnAdapter
+
+DISTRIBUTION = "prestige-cache"
+
+
+class Prestige(OwnAdapter):
+    """`prestige.Store`."""
+
+    def __init__(self, folder: Path) -> None:
+        options = prestige.Options()
+        store = prestige.open(folder, options)
+        self.put = store.put
+        self.get = store.get
+        if hasattr(store, "put_many"):
+            self.put_many = store.put_many
+            self.get_many = store.get_many
+        self.sweep = store.sweep
+        self.compact = store.compact
+        self.close = store.close
+        self.value_cache_bytes = getattr(options, "value_cache_bytes", 0)
+        self.cached_bytes = (
+            options.block_cache_bytes + options.write_buffer_bytes + self.value_cache_bytes
+        )
+
+
+open_store = Prestige
