@@ -4,6 +4,7 @@
 #   make test    every test, Rust and Python
 #   make check   formatting, lints, types
 #   make wheel   the installable package, in dist/
+#   make bench   speed and size beside other stores
 #
 # The first use of any of them sets everything up: a virtual environment in .venv, libclang, the ONNX Runtime library,
 # the model, the extension module. It needs no root; it needs cargo, a C++ compiler and Python 3.10 or later. What takes
@@ -76,6 +77,14 @@ check: $(EXTENSION) ## Check formatting, lints and types
 wheel: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice ## Build the installable package into dist/
 	@cd python && $(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out $(CURDIR)/dist
 	@ls -l dist/*.whl
+
+.PHONY: bench
+bench: $(EXTENSION) ## Measure beside other stores, into docs/: half an hour, 12 GB of free disk
+	@$(BIN)/python benchmarks/bench.py
+
+.PHONY: bench-quick
+bench-quick: $(EXTENSION) ## The same with small stores: under three minutes, changes nothing
+	@$(BIN)/python benchmarks/bench.py --quick
 
 # The extension module, installed into the virtual environment so that Python edits take effect at once.
 $(EXTENSION): $(VENV)/.packages $(BUNDLED)/model.onnx $(RUST) python/pyproject.toml | rocksdb-notice

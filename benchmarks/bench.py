@@ -8,7 +8,7 @@
 
 In each round every job runs in a process of its own with a fresh store, first one side, then the
 other; the next round begins with the other side. Both sides of a round get the same keys and
-values, and a ratio compares the two sides of one round. The table shows medians.
+values, and a ratio compares the two sides of one round. The table shows medians. Linux only.
 """
 
 from __future__ import annotations
@@ -37,6 +37,8 @@ DOCS = HERE.parent / "docs"
 NAMES = [experiment.name for experiment in measures.experiments()]
 
 OWN_STORE = "prestige"
+LEAST_KEYS = 100
+"""Fewer would leave the hot set, a twentieth, or the distinct values, a tenth, nearly empty."""
 
 
 class WorkerError(Exception):
@@ -143,7 +145,8 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--keys",
         type=positive,
-        help=f"where the measure names no other number; default {measures.KEYS:,}",
+        help=f"at least {LEAST_KEYS}, where a measure names no other number; default"
+        f" {measures.KEYS:,}",
     )
     parser.add_argument(
         "--store-dir",
@@ -158,7 +161,14 @@ def arguments() -> argparse.Namespace:
         " documented, else benchmarks in the cache folder",
     )
     parser.add_argument("--no-peers", action="store_true", help="install and run only Prestige")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.keys is not None and options.keys < LEAST_KEYS:
+        parser.error(f"--keys is {options.keys}, expected at least {LEAST_KEYS}")
+    if not options.store_dir.is_dir():
+        parser.error(f"{options.store_dir} is not a directory: make it, or name another")
+    # The workers have another current directory.
+    options.store_dir = options.store_dir.resolve()
+    return options
 
 
 def positive(text: str) -> int:
@@ -172,7 +182,6 @@ def positive(text: str) -> int:
 def main() -> int:
     """Measure, print and write; 1 if a worker failed."""
     options = arguments()
-    partial = any((options.quick, options.only, options.rounds, options.keys, options.no_peers))
     keys = options.keys or (measures.QUICK_KEYS if options.quick else measures.KEYS)
     rounds = options.rounds or (measures.QUICK_ROUNDS if options.quick else measures.ROUNDS)
     chosen = [
@@ -183,16 +192,15 @@ def main() -> int:
     ]
     if not chosen:
         sys.exit("nothing to measure: --quick leaves out the experiments that --only names")
-    if not options.store_dir.is_dir():
-        sys.exit(f"{options.store_dir} is not a directory: make it, or name another --store-dir")
     require_disk(chosen, options.store_dir)
-    output = options.output or (peers.cache_folder() / "benchmarks" if partial else DOCS)
     peer_python = None
     if not options.no_peers:
         try:
             peer_python = peers.interpreter()
         except peers.PeersMissingError as error:
             print(error, file=sys.stderr)
+    partial = any((options.quick, options.only, options.rounds, options.keys, not peer_python))
+    output = options.output or (peers.cache_folder() / "benchmarks" if partial else DOCS)
     bench = Bench(rounds, options.store_dir, peer_python)
     table = [row for experiment in chosen for row in bench.rows(experiment)]
     contents = {

@@ -47,8 +47,8 @@ def markdown(contents: dict[str, Any], table: Sequence[report.Row]) -> str:
     return f"""\
 # Benchmark
 
-What `make bench` wrote: {settings["rounds"]} rounds, {settings["keys"]:,} keys where no other \
-number is named,
+What `benchmarks/bench.py` measured: {settings["rounds"]} rounds, {settings["keys"]:,} keys where \
+no other number is named,
 {host["processor"]}, {host["cores"]} cores, {host["memory_gb"]} GB, {host["system"]}, \
 Python {host["python"]};
 {", ".join(sorted(contents["versions"].values()))}.
