@@ -75,7 +75,7 @@ def figure(rows: list[dict[str, Any]], settings: dict[str, Any]) -> Figure:
     for place, row in zip(places, rows, strict=True):
         axes.annotate(
             f"{row['ratio_median']:.2f}",
-            (max(row["ratios"]), place),
+            (max(1, *row["ratios"]), place),
             xytext=(5, 0),
             textcoords="offset points",
             va="center",

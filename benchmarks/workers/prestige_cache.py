@@ -18,15 +18,14 @@ class Prestige(OwnAdapter):
         store = prestige.open(folder, options)
         self.put = store.put
         self.get = store.get
-        if hasattr(store, "put_many"):
-            self.put_many = store.put_many
-            self.get_many = store.get_many
+        self.put_many = store.put_many
+        self.get_many = store.get_many
         self.sweep = store.sweep
         self.compact = store.compact
         self.close = store.close
-        self.value_cache_bytes = getattr(options, "value_cache_bytes", 0)
+        self.value_cache_bytes = options.value_cache_bytes
         self.cached_bytes = (
-            options.block_cache_bytes + options.write_buffer_bytes + self.value_cache_bytes
+            options.block_cache_bytes + options.write_buffer_bytes + options.value_cache_bytes
         )
 
 
