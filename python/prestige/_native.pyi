@@ -170,7 +170,7 @@ class SemanticModel:
         A text's vector does not depend on the other texts of the call, nor on the thread.
 
         Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
-        beginning is read.
+        beginning is read. Ctrl-C ends a long call within about a second.
 
         Args:
             texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.

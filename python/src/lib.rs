@@ -4,6 +4,7 @@
 //! exceptions of `prestige.exceptions`.
 
 mod convert;
+mod embed;
 mod enums;
 mod error;
 mod iterate;

@@ -1,6 +1,7 @@
 //! The model of a semantic store: which files, how they are used, and the loaded model itself.
 
 use crate::convert::{text_list, text_of};
+use crate::embed::embed_in_parts;
 use crate::error::{PyStoreResult, blocking, invalid};
 use crate::numbers::Natural;
 use numpy::{IntoPyArray as _, PyArray2, PyArrayMethods as _};
@@ -165,7 +166,7 @@ impl SemanticModel {
     /// A text's vector does not depend on the other texts of the call, nor on the thread.
     ///
     /// Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
-    /// beginning is read.
+    /// beginning is read. Ctrl-C ends a long call within about a second.
     ///
     /// Args:
     ///     texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
@@ -189,9 +190,10 @@ impl SemanticModel {
         let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let loader = self.loader(py)?;
-        let embeddings = blocking(py, || Ok(loader.load()?.embed(&borrowed)?))?;
-        let shape = [embeddings.len(), embeddings.dimension()];
-        Ok(embeddings.into_vec().into_pyarray(py).reshape(shape)?)
+        let model = blocking(py, || loader.load())?;
+        let vectors = embed_in_parts(py, &*model, &borrowed)?;
+        let shape = [borrowed.len(), model.dimension()];
+        Ok(vectors.into_pyarray(py).reshape(shape)?)
     }
 
     /// Length of the vectors. Loads the model. Raises ``ModelError`` if that fails.
