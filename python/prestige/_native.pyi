@@ -388,6 +388,9 @@ class Store:
     types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
     """
 
+    def __new__(cls, *_arguments: object, **_options: object) -> Store:
+        """Raise ``TypeError``: ``prestige.open`` makes stores."""
+
     @property
     def path(self) -> str:
         """Directory of the store, as it was given."""
