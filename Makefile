@@ -35,6 +35,9 @@ RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' 2>
 EXTENSION := $(VENV)/.extension
 
 .PHONY: help
+# $(call quietly,COMMAND,LOG): what the command prints goes into the log, and to the terminal only if it fails.
+quietly = ( $(1) ) >$(2) 2>&1 || { code=$$?; cat $(2) >&2; exit $$code; }
+
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -74,13 +77,14 @@ check: $(EXTENSION) ## Check formatting, lints and types
 
 .PHONY: wheel
 wheel: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice ## Build the installable package into dist/
-	@cd python && $(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out $(CURDIR)/dist
+	@echo "== Building the wheel (output: $(VENV)/wheel.log)"
+	@$(call quietly,cd python && $(BIN)/maturin build --release --interpreter $(BIN)/python --out $(CURDIR)/dist,$(CURDIR)/$(VENV)/wheel.log)
 	@ls -l dist/*.whl
 
 # The extension module, installed into the virtual environment so that Python edits take effect at once.
 $(EXTENSION): $(VENV)/.packages $(BUNDLED)/model.onnx $(RUST) python/pyproject.toml | rocksdb-notice
-	@echo "== Building the extension module"
-	@source $(BIN)/activate && cd python && maturin develop --release --quiet
+	@echo "== Building the extension module (output: $(VENV)/extension.log)"
+	@$(call quietly,source $(BIN)/activate && cd python && maturin develop --release,$(CURDIR)/$(VENV)/extension.log)
 	@touch $@
 
 .PHONY: rocksdb-notice
