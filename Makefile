@@ -4,6 +4,7 @@
 #   make test    every test, Rust and Python
 #   make check   formatting, lints, types
 #   make wheel   the installable package, in dist/
+#   make licences   the list of what is linked, after Cargo.lock has changed
 #
 # The first use of any of them sets everything up: a virtual environment in .venv, libclang, the ONNX Runtime library,
 # the model, the extension module. It needs no root; it needs cargo, a C++ compiler and Python 3.10 or later. What takes
@@ -34,10 +35,10 @@ RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' 2>
         $(wildcard */Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
 EXTENSION := $(VENV)/.extension
 
-.PHONY: help
 # $(call quietly,COMMAND,LOG): what the command prints goes into the log, and to the terminal only if it fails.
 quietly = ( $(1) ) >$(2) 2>&1 || { code=$$?; cat $(2) >&2; exit $$code; }
 
+.PHONY: help
 help: ## Show the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -74,6 +75,12 @@ check: $(EXTENSION) ## Check formatting, lints and types
 	@$(BIN)/ruff format --config python/pyproject.toml --check python models benchmarks examples tests
 	@$(BIN)/mypy --config-file python/pyproject.toml python/prestige examples
 	@cd python && $(BIN)/python -m mypy.stubtest prestige --mypy-config-file pyproject.toml
+	@echo "== Licences"
+	@$(BIN)/python python/licences.py --check
+
+.PHONY: licences
+licences: $(VENV)/.packages ## List what is linked, in python/THIRD-PARTY-LICENSES
+	@$(BIN)/python python/licences.py
 
 .PHONY: wheel
 wheel: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice ## Build the installable package into dist/
