@@ -5,6 +5,7 @@
 #   make check   formatting, lints, types
 #   make wheel   the installable package, in dist/
 #   make bench   speed and size beside other stores
+#   make licences   the list of what is linked, after Cargo.lock has changed
 #
 # The first use of any of them sets everything up: a virtual environment in .venv, libclang, the ONNX Runtime library,
 # the model, the extension module. It needs no root; it needs cargo, a C++ compiler and Python 3.10 or later. What takes
@@ -34,6 +35,9 @@ BUNDLED := python/prestige/models/all-MiniLM-L6-v2
 RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' 2>/dev/null) \
         $(wildcard */Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
 EXTENSION := $(VENV)/.extension
+
+# $(call quietly,COMMAND,LOG): what the command prints goes into the log, and to the terminal only if it fails.
+quietly = ( $(1) ) >$(2) 2>&1 || { code=$$?; cat $(2) >&2; exit $$code; }
 
 .PHONY: help
 help: ## Show the commands
@@ -72,10 +76,17 @@ check: $(EXTENSION) ## Check formatting, lints and types
 	@$(BIN)/ruff format --config python/pyproject.toml --check python models benchmarks examples tests
 	@$(BIN)/mypy --config-file python/pyproject.toml python/prestige examples
 	@cd python && $(BIN)/python -m mypy.stubtest prestige --mypy-config-file pyproject.toml
+	@echo "== Licences"
+	@$(BIN)/python python/licences.py --check
+
+.PHONY: licences
+licences: $(VENV)/.packages ## List what is linked, in python/THIRD-PARTY-LICENSES
+	@$(BIN)/python python/licences.py
 
 .PHONY: wheel
 wheel: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice ## Build the installable package into dist/
-	@cd python && $(BIN)/maturin build --release --quiet --interpreter $(BIN)/python --out $(CURDIR)/dist
+	@echo "== Building the wheel (output: $(VENV)/wheel.log)"
+	@$(call quietly,cd python && $(BIN)/maturin build --release --interpreter $(BIN)/python --out $(CURDIR)/dist,$(CURDIR)/$(VENV)/wheel.log)
 	@ls -l dist/*.whl
 
 .PHONY: bench
@@ -88,8 +99,8 @@ bench-quick: $(EXTENSION) ## The same with small stores: under three minutes, ch
 
 # The extension module, installed into the virtual environment so that Python edits take effect at once.
 $(EXTENSION): $(VENV)/.packages $(BUNDLED)/model.onnx $(RUST) python/pyproject.toml | rocksdb-notice
-	@echo "== Building the extension module"
-	@source $(BIN)/activate && cd python && maturin develop --release --quiet
+	@echo "== Building the extension module (output: $(VENV)/extension.log)"
+	@$(call quietly,source $(BIN)/activate && cd python && maturin develop --release,$(CURDIR)/$(VENV)/extension.log)
 	@touch $@
 
 .PHONY: rocksdb-notice

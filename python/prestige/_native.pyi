@@ -170,7 +170,7 @@ class SemanticModel:
         A text's vector does not depend on the other texts of the call, nor on the thread.
 
         Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
-        beginning is read.
+        beginning is read. Ctrl-C ends a long call within about a second.
 
         Args:
             texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
@@ -387,6 +387,9 @@ class Store:
     ``CorruptionError`` if the files cannot be read or written, ``TypeError`` for arguments of wrong
     types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
     """
+
+    def __new__(cls, *_arguments: object, **_options: object) -> Store:
+        """Raise ``TypeError``: ``prestige.open`` makes stores."""
 
     @property
     def path(self) -> str:

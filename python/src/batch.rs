@@ -2,7 +2,7 @@
 
 use crate::convert::{Key, Value};
 use crate::error::{PyStoreResult, blocking};
-use crate::numbers::Natural;
+use crate::numbers::Integer;
 use crate::store::Store;
 use prestige_core::Entry;
 use pyo3::exceptions::PyTypeError;
@@ -48,11 +48,12 @@ impl Store {
         &self,
         py: Python<'_>,
         entries: &Bound<'_, PyAny>,
-        ttl_seconds: Option<Natural>,
+        ttl_seconds: Option<Integer<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
         let mut entries = entries_of(entries)?;
-        let ttl_seconds = ttl_seconds.map(|seconds| seconds.0);
+        let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
+        let ttl_seconds = ttl_seconds.transpose()?;
         let mut stored = 0;
         loop {
             let page = gather(&mut entries, ttl_seconds, stored)?;
@@ -200,7 +201,7 @@ fn entry_of<'py>(
         return Err(form());
     }
     let ttl_seconds = match parts.get_item(2) {
-        Ok(own) if !own.is_none() => Some(own.extract::<Natural>()?.0),
+        Ok(own) if !own.is_none() => Some(own.extract::<Integer<'_>>()?.natural("ttl_seconds")?),
         _ => ttl_seconds,
     };
     Ok(Gathered {

@@ -1,9 +1,11 @@
 //! Keys and values from Python and back.
 
+use crate::error::invalid;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 /// A key: `str` (UTF-8; lone surrogates stand for bytes, as in file names) or `bytes`.
 pub(crate) struct Key<'py>(Text<'py>);
@@ -90,6 +92,30 @@ impl<'py> FromPyObject<'_, 'py> for Value<'py> {
     }
 }
 
+/// The directory of a store: `str` or path-like, and not empty.
+pub(crate) fn directory(object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
+    let path: PathBuf = object.extract().map_err(|error: PyErr| {
+        // An exception of a `__fspath__` method is the caller's own.
+        if !error.is_instance_of::<PyTypeError>(object.py()) {
+            return error;
+        }
+        let hint = match object.cast::<PyBytes>() {
+            Ok(_) => "; os.fsdecode(path) turns bytes into str",
+            Err(_) => "",
+        };
+        PyTypeError::new_err(format!(
+            "path must be str or os.PathLike, not {}{hint}",
+            type_name(object)
+        ))
+    })?;
+    if path.as_os_str().is_empty() {
+        return Err(invalid(
+            "path must not be empty: name a directory, \".\" for the current one".to_owned(),
+        ));
+    }
+    Ok(path)
+}
+
 fn type_name(object: &Bound<'_, PyAny>) -> String {
     object
         .get_type()
@@ -128,7 +154,13 @@ pub(crate) fn text_list<'py>(object: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'
         )));
     }
     let mut texts = Vec::new();
-    for text in object.try_iter()? {
+    let iterator = object.try_iter().map_err(|_| {
+        PyTypeError::new_err(format!(
+            "texts must be a list of str, not {}",
+            type_name(object)
+        ))
+    })?;
+    for text in iterator {
         let text = text?;
         let string = text.cast_into::<PyString>();
         texts.push(string.map_err(|error| {

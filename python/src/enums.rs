@@ -1,6 +1,8 @@
 //! The enumerations of the options.
 
+use crate::numbers::shown;
 use prestige_core as core;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 
 /// Which values share one object.
@@ -9,7 +11,7 @@ use pyo3::prelude::*;
 ///     EXACT: Values of identical bytes, after normalisation, by SHA-256.
 ///     SEMANTIC: Also texts whose embeddings have a cosine similarity of at least
 ///         ``semantic_threshold``.
-#[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
+#[pyclass(module = "prestige", eq, hash, frozen)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
 pub(crate) enum DedupMode {
@@ -32,7 +34,7 @@ pub(crate) enum DedupMode {
 ///     UNICODE: NFKC, full case folding and ``WHITESPACE``: one form for all variants of width and
 ///         case.
 ///     ASCII: Another name of ``FULL``.
-#[pyclass(module = "prestige", eq, hash, frozen, from_py_object)]
+#[pyclass(module = "prestige", eq, hash, frozen)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[expect(clippy::upper_case_acronyms, reason = "names as Python writes them")]
 pub(crate) enum NormalizationMode {
@@ -46,6 +48,34 @@ pub(crate) enum NormalizationMode {
     FULL,
     /// NFKC, case folding and white space.
     UNICODE,
+}
+
+impl FromPyObject<'_, '_> for DedupMode {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.cast::<Self>() {
+            Ok(mode) => Ok(*mode.get()),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "must be prestige.DedupMode.EXACT or prestige.DedupMode.SEMANTIC, not {}",
+                shown(&object)
+            ))),
+        }
+    }
+}
+
+impl FromPyObject<'_, '_> for NormalizationMode {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.cast::<Self>() {
+            Ok(mode) => Ok(*mode.get()),
+            Err(_) => Err(PyTypeError::new_err(format!(
+                "must be prestige.NormalizationMode.NONE, LOWERCASE, WHITESPACE, FULL, UNICODE or ASCII, not {}",
+                shown(&object)
+            ))),
+        }
+    }
 }
 
 #[pymethods]

@@ -2,7 +2,7 @@
 
 use crate::convert::{Key, key_to_python};
 use crate::error::{PyStoreResult, blocking};
-use crate::numbers::Natural;
+use crate::numbers::Integer;
 use crate::registry::OpenStore;
 use crate::store::Store;
 use prestige_core::{Range, Scan};
@@ -80,12 +80,12 @@ impl Store {
         gives: Gives,
         prefix: Option<Key<'_>>,
         start: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
         let range = Range {
             prefix: prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?,
             start: start.as_ref().map(Key::as_bytes).transpose()?,
-            limit: limit.map(|limit| limit.0),
+            limit: limit.map(|limit| limit.natural("limit")).transpose()?,
         };
         let scan = blocking(py, || self.handle().scan(range))?;
         Ok(StoreIterator {
@@ -115,7 +115,7 @@ impl Store {
         py: Python<'_>,
         prefix: Option<Key<'_>>,
         start: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
         self.iterate(py, Gives::Keys, prefix, start, limit)
     }
@@ -136,7 +136,7 @@ impl Store {
         py: Python<'_>,
         prefix: Option<Key<'_>>,
         start: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
         self.iterate(py, Gives::Values, prefix, start, limit)
     }
@@ -157,7 +157,7 @@ impl Store {
         py: Python<'_>,
         prefix: Option<Key<'_>>,
         start: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
         self.iterate(py, Gives::Items, prefix, start, limit)
     }
@@ -178,7 +178,7 @@ impl Store {
         py: Python<'_>,
         prefix: Option<Key<'_>>,
         start: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
         self.iterate(py, Gives::Items, prefix, start, limit)
     }

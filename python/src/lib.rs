@@ -5,6 +5,7 @@
 
 mod batch;
 mod convert;
+mod embed;
 mod enums;
 mod error;
 mod iterate;

@@ -1,8 +1,9 @@
 //! The model of a semantic store: which files, how they are used, and the loaded model itself.
 
 use crate::convert::{text_list, text_of};
+use crate::embed::embed_in_parts;
 use crate::error::{PyStoreResult, blocking, invalid};
-use crate::numbers::Natural;
+use crate::numbers::Integer;
 use numpy::{IntoPyArray as _, PyArray2, PyArrayMethods as _};
 use parking_lot::Mutex;
 use prestige_core::Error;
@@ -62,23 +63,23 @@ static LOADED: Mutex<Vec<(Source, Weak<OnnxEmbedder>)>> = Mutex::new(Vec::new())
 impl SemanticModel {
     #[new]
     #[pyo3(signature = (model_path = None, *, tokenizer_path = None, pooling = None, prefix = None, max_tokens = None,
-                        num_threads = Natural(0)),
+                        num_threads = Integer::Default(0)),
         text_signature = "(model_path=None, *, tokenizer_path=None, pooling=None, prefix=None, max_tokens=None, num_threads=0)")]
     fn new(
         model_path: Option<PathBuf>,
         tokenizer_path: Option<PathBuf>,
         pooling: Option<&str>,
         prefix: Option<String>,
-        max_tokens: Option<Natural>,
-        num_threads: Natural,
+        max_tokens: Option<Integer<'_>>,
+        num_threads: Integer<'_>,
     ) -> PyResult<Self> {
         let settings = Settings {
             model_path,
             tokenizer_path,
             pooling: pooling.map(parse_pooling).transpose()?,
             prefix,
-            max_tokens: max_tokens.map(|tokens| tokens.0),
-            num_threads: num_threads.0,
+            max_tokens: token_count(max_tokens)?,
+            num_threads: num_threads.natural("num_threads")?,
         };
         Ok(Self {
             settings,
@@ -131,8 +132,9 @@ impl SemanticModel {
     }
 
     #[setter]
-    fn set_max_tokens(&mut self, tokens: Option<Natural>) {
-        self.settings.max_tokens = tokens.map(|tokens| tokens.0);
+    fn set_max_tokens(&mut self, tokens: Option<Integer<'_>>) -> PyResult<()> {
+        self.settings.max_tokens = token_count(tokens)?;
+        Ok(())
     }
 
     /// Threads that compute one batch; 0: one for each core. Default 0.
@@ -142,8 +144,9 @@ impl SemanticModel {
     }
 
     #[setter]
-    fn set_num_threads(&mut self, threads: Natural) {
-        self.settings.num_threads = threads.0;
+    fn set_num_threads(&mut self, threads: Integer<'_>) -> PyResult<()> {
+        self.settings.num_threads = threads.natural("num_threads")?;
+        Ok(())
     }
 
     /// ``"mean"`` or ``"cls"``, in any case; None: as the files beside the model say, else mean.
@@ -165,7 +168,7 @@ impl SemanticModel {
     /// A text's vector does not depend on the other texts of the call, nor on the thread.
     ///
     /// Concurrent calls share batches. Of a text with more than ``max_tokens`` tokens only the
-    /// beginning is read.
+    /// beginning is read. Ctrl-C ends a long call within about a second.
     ///
     /// Args:
     ///     texts: A list or other iterable of ``str``; a single ``str`` is refused. May be empty.
@@ -189,9 +192,10 @@ impl SemanticModel {
         let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let loader = self.loader(py)?;
-        let embeddings = blocking(py, || Ok(loader.load()?.embed(&borrowed)?))?;
-        let shape = [embeddings.len(), embeddings.dimension()];
-        Ok(embeddings.into_vec().into_pyarray(py).reshape(shape)?)
+        let model = blocking(py, || loader.load())?;
+        let vectors = embed_in_parts(py, &*model, &borrowed)?;
+        let shape = [borrowed.len(), model.dimension()];
+        Ok(vectors.into_pyarray(py).reshape(shape)?)
     }
 
     /// Length of the vectors. Loads the model. Raises ``ModelError`` if that fails.
@@ -331,6 +335,12 @@ impl Loader {
         spec.threads = usize::try_from(self.settings.num_threads).unwrap_or(usize::MAX);
         Ok(spec)
     }
+}
+
+fn token_count(tokens: Option<Integer<'_>>) -> PyResult<Option<u64>> {
+    tokens
+        .map(|tokens| tokens.natural("max_tokens"))
+        .transpose()
 }
 
 fn parse_pooling(name: &str) -> PyResult<Pooling> {

@@ -3,9 +3,9 @@
 use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
 use crate::model::SemanticModel;
-use crate::numbers::{Factor, Natural, Ratio};
+use crate::numbers::{Factor, Natural, Ratio, named, shown};
 use prestige_core as core;
-use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::path::PathBuf;
@@ -224,6 +224,18 @@ impl Options {
         self.dedup_mode = mode;
     }
 
+    /// Sets an attribute as its descriptor does, with the name in front of what is wrong with the value.
+    fn __setattr__(slf: &Bound<'_, Self>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
+        if !NAMES.contains(&name) {
+            return Err(PyAttributeError::new_err(unknown(slf.py(), name)?));
+        }
+        let attribute = slf.get_type().getattr(name)?;
+        match attribute.call_method1("__set__", (slf, value)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(named(slf.py(), name, error)),
+        }
+    }
+
     fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
         let shown = NAMES
             .iter()
@@ -328,11 +340,18 @@ impl Options {
     /// A copy of `options`, or the defaults, with `changes` on top.
     pub(crate) fn with_changes<'py>(
         py: Python<'py>,
-        options: Option<&Bound<'py, Self>>,
+        options: Option<&Bound<'py, PyAny>>,
         changes: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Self>> {
         let made = Bound::new(py, Self::defaults())?;
         if let Some(options) = options {
+            let options = options.cast::<Self>().map_err(|_| {
+                PyTypeError::new_err(format!(
+                    "options must be a prestige.Options, not {}; single options are keywords: \
+                     prestige.open(path, default_ttl_seconds=3600)",
+                    shown(options)
+                ))
+            })?;
             for name in NAMES {
                 made.setattr(name, options.getattr(name)?)?;
             }
@@ -349,23 +368,23 @@ fn apply(options: &Bound<'_, Options>, changes: Option<&Bound<'_, PyDict>>) -> P
     for (name, value) in changes.into_iter().flatten() {
         let name: String = name.extract()?;
         if !NAMES.contains(&name.as_str()) {
-            return Err(PyValueError::new_err(format!("Unknown option: {name}")));
+            return Err(PyValueError::new_err(unknown(options.py(), &name)?));
         }
-        options
-            .setattr(name.as_str(), value)
-            .map_err(|error| name_option(options.py(), &name, error))?;
+        options.setattr(name.as_str(), value)?;
     }
     Ok(())
 }
 
-/// Puts the name of the option in front of what is wrong with its value.
-fn name_option(py: Python<'_>, name: &str, error: PyErr) -> PyErr {
-    let message = format!("{name}: {}", error.value(py));
-    if error.is_instance_of::<PyTypeError>(py) {
-        PyTypeError::new_err(message)
-    } else {
-        invalid(message)
-    }
+/// What to say of a name that is no option, with the option it is nearest to.
+fn unknown(py: Python<'_>, name: &str) -> PyResult<String> {
+    let near: Vec<String> = py
+        .import("difflib")?
+        .call_method1("get_close_matches", (name, NAMES, 1))?
+        .extract()?;
+    Ok(match near.first() {
+        Some(near) => format!("Unknown option: {name}. Did you mean {near}?"),
+        None => format!("Unknown option: {name}"),
+    })
 }
 
 fn size(number: Natural) -> usize {

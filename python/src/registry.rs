@@ -72,7 +72,9 @@ impl Drop for OpenStore {
     }
 }
 
-/// Closes every store that is still open. Registered with `atexit`.
+/// Close every store of the process that is still open, servers first.
+///
+/// Runs at interpreter exit.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
     py.detach(|| {

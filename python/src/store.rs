@@ -1,9 +1,9 @@
 //! The dict-like `Store`.
 
-use crate::convert::{self, Argument, Key, key_to_python};
+use crate::convert::{self, Argument, Key, directory, key_to_python};
 use crate::enums::DedupMode;
-use crate::error::{PyStoreResult, blocking, caught, invalid};
-use crate::numbers::Natural;
+use crate::error::{PyStoreResult, blocking, caught};
+use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::server::Server;
@@ -11,7 +11,7 @@ use prestige_core::{Error, Figure, Value};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyType};
+use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,6 +88,17 @@ impl Store {
 
 #[pymethods]
 impl Store {
+    #[new]
+    #[pyo3(signature = (*_arguments, **_options))]
+    fn new(
+        _arguments: &Bound<'_, PyTuple>,
+        _options: Option<&Bound<'_, PyDict>>,
+    ) -> PyResult<Self> {
+        Err(PyTypeError::new_err(
+            "a Store is made by opening a directory: prestige.open(path)",
+        ))
+    }
+
     /// Open the store in a directory, or create it.
     ///
     /// Args:
@@ -111,10 +122,11 @@ impl Store {
     fn open_class<'py>(
         _class: &Bound<'py, PyType>,
         py: Python<'py>,
-        path: PathBuf,
-        options: Option<&Bound<'py, Options>>,
+        path: &Bound<'py, PyAny>,
+        options: Option<&Bound<'py, PyAny>>,
         changes: Option<&Bound<'py, PyDict>>,
     ) -> PyStoreResult<Self> {
+        let path = directory(path)?;
         let options = Options::with_changes(py, options, changes)?;
         Self::open_with(py, path, &options)
     }
@@ -143,10 +155,11 @@ impl Store {
         py: Python<'_>,
         key: Key<'_>,
         value: convert::Value<'_>,
-        ttl_seconds: Option<Natural>,
+        ttl_seconds: Option<Integer<'_>>,
     ) -> PyStoreResult<()> {
         let (key, value) = (key.as_bytes()?, value.as_bytes()?);
-        let ttl_seconds = ttl_seconds.map(|seconds| seconds.0);
+        let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
+        let ttl_seconds = ttl_seconds.transpose()?;
         blocking(py, || self.handle().put(key, value, ttl_seconds)).map(drop)
     }
 
@@ -208,12 +221,11 @@ impl Store {
         &self,
         py: Python<'py>,
         prefix: Option<Key<'_>>,
-        limit: Option<Natural>,
+        limit: Option<Integer<'_>>,
     ) -> PyStoreResult<Bound<'py, PyList>> {
         let prefix = prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?;
-        let limit = limit.map_or(usize::MAX, |limit| {
-            usize::try_from(limit.0).unwrap_or(usize::MAX)
-        });
+        let limit = limit.map_or(Ok(u64::MAX), |limit| limit.natural("limit"))?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let keys = blocking(py, || self.handle().list_keys(prefix, None, limit))?;
         let list = PyList::empty(py);
         for key in keys {
@@ -263,17 +275,17 @@ impl Store {
     ///
     /// Raises:
     ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
-    #[pyo3(signature = (max_age_seconds = Natural(0), max_idle_seconds = Natural(0)),
+    #[pyo3(signature = (max_age_seconds = Integer::Default(0), max_idle_seconds = Integer::Default(0)),
            text_signature = "($self, max_age_seconds=0, max_idle_seconds=0)")]
     fn prune(
         &self,
         py: Python<'_>,
-        max_age_seconds: Natural,
-        max_idle_seconds: Natural,
+        max_age_seconds: Integer<'_>,
+        max_idle_seconds: Integer<'_>,
     ) -> PyStoreResult<u64> {
-        blocking(py, || {
-            self.handle().prune(max_age_seconds.0, max_idle_seconds.0)
-        })
+        let max_age = max_age_seconds.natural("max_age_seconds")?;
+        let max_idle = max_idle_seconds.natural("max_idle_seconds")?;
+        blocking(py, || self.handle().prune(max_age, max_idle))
     }
 
     /// Evict least recently used keys until ``total_bytes`` is at most ``target_bytes``.
@@ -288,8 +300,9 @@ impl Store {
     ///
     /// Raises:
     ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
-    fn evict_lru(&self, py: Python<'_>, target_bytes: Natural) -> PyStoreResult<u64> {
-        blocking(py, || self.handle().evict_lru(target_bytes.0))
+    fn evict_lru(&self, py: Python<'_>, target_bytes: Integer<'_>) -> PyStoreResult<u64> {
+        let target_bytes = target_bytes.natural("target_bytes")?;
+        blocking(py, || self.handle().evict_lru(target_bytes))
     }
 
     /// Return figures of the store.
@@ -368,10 +381,10 @@ impl Store {
     /// Raises:
     ///     InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.
     ///     IOError: The address cannot be listened on.
-    #[pyo3(signature = (host = "127.0.0.1", port = 0))]
-    fn serve(&self, py: Python<'_>, host: &str, port: i64) -> PyStoreResult<Server> {
-        let port = u16::try_from(port)
-            .map_err(|_| invalid(format!("port must be from 0 to 65535, not {port}")))?;
+    #[pyo3(signature = (host = "127.0.0.1", port = Integer::Default(0)),
+           text_signature = "($self, host='127.0.0.1', port=0)")]
+    fn serve(&self, py: Python<'_>, host: &str, port: Integer<'_>) -> PyStoreResult<Server> {
+        let port = port.port("port")?;
         blocking(py, || self.open.serve(self.handle(), host, port))
     }
 

@@ -16,7 +16,8 @@ import prestige
 from prestige import cli
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DESCRIPTION = ROOT / "python" / "DESCRIPTION.md"
+PAGES = [ROOT / "README.md", DESCRIPTION, *sorted((ROOT / "docs").glob("*.md"))]
 BINDINGS = ROOT / "docs" / "python-bindings.md"
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -129,6 +130,15 @@ def test_links_lead_somewhere(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert broken == []
+
+
+def test_the_page_of_the_package_stands_alone() -> None:
+    """It is read where there is no checkout: no file to link to, no Makefile, nothing to build."""
+    text = DESCRIPTION.read_text(encoding="utf-8")
+    assert [link for link in LINK.findall(prose(DESCRIPTION)) if "://" not in link] == []
+    assert not re.search(r"\bmake |`make\b|\./python|docs/|examples/", text)
+    project = (ROOT / "python" / "pyproject.toml").read_text(encoding="utf-8")
+    assert 'readme = "DESCRIPTION.md"' in project
 
 
 def test_the_options_table_is_complete_and_has_the_defaults() -> None:

@@ -20,8 +20,15 @@ use std::time::Duration;
 impl Engine {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         options.validate()?;
-        std::fs::create_dir_all(path)
-            .map_err(|error| Error::io("create the store directory", path, &error))?;
+        std::fs::create_dir_all(path).map_err(|error| {
+            if path.exists() && !path.is_dir() {
+                return Error::Io(format!(
+                    "{} is a file, and a store is a directory: give another path",
+                    path.display()
+                ));
+            }
+            Error::io("create the store directory", path, &error)
+        })?;
         let owner = Owner::of(path)?;
         // First, so that a model that is missing does not leave a store behind that wants it.
         let early = match (options.dedup_mode, &options.embedder) {
