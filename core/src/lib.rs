@@ -38,6 +38,7 @@ mod format;
 mod health;
 mod lifetime;
 mod locks;
+mod log_file;
 mod manifest;
 mod mutation;
 mod normalize;
@@ -49,6 +50,7 @@ mod schema;
 mod semantic;
 mod store;
 mod verify;
+mod wal;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
