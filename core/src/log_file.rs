@@ -17,8 +17,9 @@
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::io::Read;
+use std::ops::Range;
+use std::path::Path;
 
 const BLOCK: usize = 32_768;
 const HEADER: usize = 7;
@@ -37,7 +38,7 @@ const SKIPPABLE: u8 = 128;
 const RECYCLED_PREDECESSOR: u8 = 131;
 
 /// How far a log goes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extent {
     /// Length of the file, in bytes.
     pub size: u64,
@@ -45,7 +46,12 @@ pub(crate) struct Extent {
     pub sound: u64,
     /// Whether it holds data, be it a part of a record.
     pub has_data: bool,
+    /// Of a write-ahead log: sequence number of its first write, and the one after its last write.
+    pub sequences: Option<Range<u64>>,
 }
+
+/// Sequence number and count of the operations of a write, at the beginning of its record, little-endian.
+const WRITE_HEADER: usize = 12;
 
 /// Reads the log `path`, block by block, and refuses it if it is damaged.
 ///
@@ -53,70 +59,86 @@ pub(crate) struct Extent {
 /// no whole record is found behind it, and if it looks like the beginning of a record or like a part that the kernel
 /// never wrote.
 pub(crate) fn check(path: &Path) -> Result<Extent> {
-    let mut log = Log::open(path)?;
-    let mut sound = 0;
-    let mut has_data = false;
+    let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
+    check_content(file, path)
+}
+
+fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
+    let mut log = Log {
+        path,
+        file,
+        start: 0,
+        block: Vec::new(),
+    };
+    let mut extent = Extent::default();
     let mut parted = false;
+    let mut beginning = Vec::with_capacity(WRITE_HEADER);
     while log.advance()? {
         let mut at = 0;
         while at < log.block.len() && BLOCK - at >= HEADER {
             let Some(record) = record_at(&log.block, at) else {
                 log.require_cut_short(at, parted)?;
-                return Ok(Extent {
-                    size: log.end(),
-                    sound,
-                    has_data,
-                });
+                extent.size = log.end();
+                return Ok(extent);
             };
             if !may_follow(record.kind, parted) {
                 return Err(log.damaged_at(at));
             }
-            at += record.length;
-            parted = matches!(record.kind, FIRST | MIDDLE);
-            has_data |= record.kind < SKIPPABLE;
             if !parted {
-                sound = log.start + at as u64;
+                beginning.clear();
+            }
+            let missing = WRITE_HEADER - beginning.len();
+            beginning.extend(record.payload.iter().take(missing));
+            at += HEADER + record.payload.len();
+            parted = matches!(record.kind, FIRST | MIDDLE);
+            extent.has_data |= record.kind < SKIPPABLE;
+            if !parted {
+                extent.sound = log.start + at as u64;
+                if record.kind < SKIPPABLE {
+                    extent.add_write(&beginning);
+                }
             }
         }
+        extent.size = log.end();
         if !parted && log.block.len() == BLOCK {
-            sound = log.end();
+            extent.sound = extent.size;
         }
     }
-    Ok(Extent {
-        size: log.end(),
-        sound,
-        has_data,
-    })
+    Ok(extent)
+}
+
+impl Extent {
+    fn add_write(&mut self, beginning: &[u8]) {
+        let Some((sequence, count)) = beginning.split_first_chunk() else {
+            return;
+        };
+        let Ok(count) = count.try_into().map(u32::from_le_bytes) else {
+            return;
+        };
+        let sequence = u64::from_le_bytes(*sequence);
+        let first = self.sequences.as_ref().map_or(sequence, |it| it.start);
+        self.sequences = Some(first..sequence.saturating_add(count.into()));
+    }
 }
 
 /// A log file, of which one block is in memory.
-struct Log {
-    path: PathBuf,
-    file: File,
+struct Log<'a, R> {
+    path: &'a Path,
+    file: R,
     /// Offset of the block in the file.
     start: u64,
     /// Shorter than [`BLOCK`] at the end of the file only.
     block: Vec<u8>,
 }
 
-impl Log {
-    fn open(path: &Path) -> Result<Self> {
-        let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-        Ok(Self {
-            path: path.to_path_buf(),
-            file,
-            start: 0,
-            block: Vec::with_capacity(BLOCK),
-        })
-    }
-
+impl<R: Read> Log<'_, R> {
     /// Reads the next block. At the end of the file it returns false and keeps the one before.
     fn advance(&mut self) -> Result<bool> {
         let mut next = Vec::with_capacity(BLOCK);
-        let read = (&self.file)
+        let read = (&mut self.file)
             .take(BLOCK as u64)
             .read_to_end(&mut next)
-            .map_err(|error| Error::io("read", &self.path, &error))?;
+            .map_err(|error| Error::io("read", self.path, &error))?;
         if read == 0 {
             return Ok(false);
         }
@@ -220,21 +242,21 @@ impl Header {
 }
 
 /// A whole physical record.
-struct Record {
+struct Record<'a> {
     kind: u8,
-    /// With its header, in bytes.
-    length: usize,
+    payload: &'a [u8],
 }
 
 /// The whole record at `at` of `block`, if there is one.
-fn record_at(block: &[u8], at: usize) -> Option<Record> {
+fn record_at(block: &[u8], at: usize) -> Option<Record<'_>> {
     let (header, rest) = block.get(at..)?.split_first_chunk()?;
     let header = Header::decode(header);
     // The checksum last: it is what costs.
-    let whole = header.is_known() && header.fits(rest.get(..header.length)?);
+    let payload = rest.get(..header.length)?;
+    let whole = header.is_known() && header.fits(payload);
     whole.then_some(Record {
         kind: header.kind,
-        length: HEADER + header.length,
+        payload,
     })
 }
 
@@ -252,3 +274,6 @@ fn holds_data(block: &[u8], at: usize) -> bool {
 fn may_follow(kind: u8, parted: bool) -> bool {
     matches!(kind, MIDDLE | LAST) == parted
 }
+
+#[cfg(test)]
+mod tests;

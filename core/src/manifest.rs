@@ -41,7 +41,7 @@ mod tests {
         let current = std::fs::read_to_string(directory.path().join("CURRENT")).unwrap();
         let manifest = directory.path().join(current.trim_end());
         let healthy = std::fs::read(&manifest).unwrap();
-        for bit in (0..healthy.len() * 8).step_by(5) {
+        for bit in (0..healthy.len() * 8).step_by(37) {
             let mut bytes = healthy.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
             std::fs::write(&manifest, &bytes).unwrap();

@@ -19,8 +19,16 @@ pub(crate) struct TornTail {
 /// Refuses the logs in the directory `path` if one is damaged. Returns those that have a torn tail; changes nothing.
 pub(crate) fn check(path: &Path) -> Result<Vec<TornTail>> {
     let mut torn: Vec<TornTail> = Vec::new();
+    let mut next = None;
     for log in logs(path)? {
         let extent = log_file::check(&log)?;
+        if let Some(sequences) = &extent.sequences {
+            // Writes are numbered through, over all logs.
+            if next.is_some_and(|next| sequences.start > next) {
+                return Err(missing_before(&log));
+            }
+            next = Some(sequences.end);
+        }
         // A log is begun when the one before is complete, so a torn tail is followed by nothing.
         if let (Some(tail), true) = (torn.first(), extent.has_data) {
             return Err(tail.is_not_the_end(&log));
@@ -58,6 +66,14 @@ fn logs(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(logs.into_iter().map(|(_, log)| log).collect())
 }
 
+fn missing_before(log: &Path) -> Error {
+    Error::Corruption(format!(
+        "{} does not continue the log before it: writes between them are missing, perhaps a whole log; restore the \
+         store from a backup",
+        log.display()
+    ))
+}
+
 impl TornTail {
     /// Cuts the tail off, for good: the bytes are gone when this returns.
     pub(crate) fn cut(&self) -> Result<()> {
@@ -87,3 +103,6 @@ impl TornTail {
         ))
     }
 }
+
+#[cfg(test)]
+mod tests;
