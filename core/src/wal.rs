@@ -3,6 +3,10 @@
 //!
 //! RocksDB's reader never ends on some damage, and takes some for the end of a log: whole records behind it would be
 //! dropped without a word. So it only gets logs that end with a whole record.
+//!
+//! A missing log shows as a gap in the numbers of the writes. RocksDB's `track_and_verify_wals` would also know the
+//! oldest one, but refuses healthy stores: after a failed write (a full disk) the next log records a size of its
+//! predecessor that includes what could not be written.
 
 use crate::error::{Error, Result};
 use crate::log_file::{self, Extent};

@@ -157,6 +157,6 @@ def test_one_of_several_logs_missing(several_logs: Path, tmp_path: Path) -> None
     logs = sorted(log.name for log in several_logs.glob("*.log"))
     assert len(logs) > 2
     if several_logs.name == "killed":
-        # Nothing on disk says whether the kernel had written the youngest one.
+        # Nothing on disk says whether there was a youngest one.
         logs.pop()
     all_honest(several_logs, tmp_path, [[name, "delete"] for name in logs])
