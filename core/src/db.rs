@@ -215,9 +215,9 @@ fn database_options(options: &Options) -> rocksdb::Options {
     database.create_if_missing(true);
     database.create_missing_column_families(true);
     database.set_paranoid_checks(true);
-    // A record torn at the end of the log was never acknowledged and is dropped; damage anywhere before it is an
-    // error instead of a silent loss of everything after it.
-    database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // The logs were checked, and torn tails cut off, before RocksDB opens them (`wal.rs`); whatever it finds wrong after
+    // that is an error, not a reason to drop something.
+    database.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
     database.set_db_write_buffer_size(usize_of(options.write_buffer_bytes));
     // The log is kept until the slowest family has flushed; this bounds it.
     database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(4));

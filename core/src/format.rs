@@ -4,6 +4,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::options::DedupMode;
 use crate::schema::{FAMILIES, KEYS, OBJECTS, SYSTEM};
+use crate::{manifest, wal};
 use rocksdb::WriteBatch;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,7 +31,7 @@ pub(crate) fn check_directory(path: &Path, existed: bool, unfinished: bool) -> R
         let entry = entry.map_err(|error| Error::io("read the store directory", path, &error))?;
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        let data = name.ends_with(".sst") || name.ends_with(".blob") || is_log(&name);
+        let data = name.ends_with(".sst") || name.ends_with(".blob") || wal::is_log(&name);
         if existed || data || (name.starts_with("MANIFEST-") && !unfinished) {
             return Err(Error::Corruption(format!(
                 "{} holds files of a store ({name}) but its CURRENT file is missing; restore the store from a backup",
@@ -41,16 +42,9 @@ pub(crate) fn check_directory(path: &Path, existed: bool, unfinished: bool) -> R
     Ok(())
 }
 
-/// Whether RocksDB would take a file of this name for a log of its own, and delete it.
-fn is_log(name: &str) -> bool {
-    name.strip_suffix(".log").is_some_and(|number| {
-        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
-    })
-}
-
 /// Refuses a RocksDB database that is not a store, before any family is added to it.
 fn check_families(path: &Path, existed: bool) -> Result<()> {
-    crate::manifest::check(path)?;
+    manifest::check(path)?;
     let found = Db::families(path).map_err(|error| opening(path, error))?;
     let foreign = found
         .iter()
@@ -58,9 +52,17 @@ fn check_families(path: &Path, existed: bool) -> Result<()> {
     if foreign.is_none() && existed && found.len() <= FAMILIES.len() {
         return Err(lost_writes(path));
     }
-    // A crash while the store was created may have left it with some of its families and without data.
-    if foreign.is_none() && (found.len() > 1 || Db::default_family_is_empty(path)?) {
-        return Ok(());
+    if foreign.is_none() {
+        match wal::check(path) {
+            // All checks are done: from here on this is a store, and may be changed.
+            Ok(torn) if found.len() > 1 => return torn.iter().try_for_each(wal::TornTail::cut),
+            // A crash while the store was created may have left it without families, and then without data.
+            Ok(torn) if torn.is_empty() && Db::default_family_is_empty(path)? => return Ok(()),
+            // Without families, logs that a store would not have written are not damaged but another database's.
+            Ok(_) => {}
+            Err(Error::Corruption(_)) if found.len() == 1 => {}
+            Err(error) => return Err(error),
+        }
     }
     let foreign = foreign.map_or("default", String::as_str);
     Err(Error::InvalidArgument(format!(

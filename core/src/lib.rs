@@ -23,8 +23,8 @@
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
-//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `owner`: what is checked
-//!   before RocksDB may touch a directory
+//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `wal`, `log_file`, `owner`:
+//!   what is checked before RocksDB may touch a directory
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod cache;
@@ -39,6 +39,7 @@ mod format;
 mod health;
 mod lifetime;
 mod locks;
+mod log_file;
 mod manifest;
 mod mutation;
 mod namespace;
@@ -52,6 +53,7 @@ mod semantic;
 mod snapshot;
 mod store;
 mod verify;
+mod wal;
 mod worker;
 
 pub use clock::{Clock, ManualClock, SystemClock};
