@@ -8,6 +8,7 @@ use rocksdb::{
     CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
     ReadOptions, WriteBatch, WriteOptions,
 };
+use rocksdb::checkpoint::Checkpoint;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -25,20 +26,31 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
-        let descriptors = FAMILIES
-            .iter()
-            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)));
-        let db = DB::open_cf_descriptors(&database, path, descriptors)?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options))?;
+        Ok(Self::of(db, options))
+    }
+
+    /// Opens the database at `path` as it is now, without its lock and without changing a file.
+    pub(crate) fn open_read_only(path: &Path, options: &Options) -> Result<Self> {
+        let mut database = database_options(options);
+        database.create_if_missing(false);
+        database.create_missing_column_families(false);
+        // Every table is opened now and kept open: whoever owns the store may delete its file later.
+        database.set_max_open_files(-1);
+        let db = DB::open_cf_descriptors_read_only(&database, path, descriptors(options), false)?;
+        Ok(Self::of(db, options))
+    }
+
+    fn of(db: DB, options: &Options) -> Self {
         let mut write_options = WriteOptions::default();
         write_options.set_sync(options.sync_writes);
         let mut sync_options = WriteOptions::default();
         sync_options.set_sync(true);
-        Ok(Self {
+        Self {
             db,
             write_options,
             sync_options,
-        })
+        }
     }
 
     /// Names of the column families in `path`, without opening the database.
@@ -155,6 +167,11 @@ impl Db {
         Ok(self.db.flush_wal(true)?)
     }
 
+    /// Makes a copy of the database in the new directory `path`, with every write so far.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<()> {
+        Ok(Checkpoint::new(&self.db)?.create_checkpoint(path)?)
+    }
+
     /// Sequence number of the last write.
     pub(crate) fn sequence(&self) -> u64 {
         self.db.latest_sequence_number()
@@ -196,6 +213,14 @@ impl Db {
         }
         Ok(bytes)
     }
+}
+
+fn descriptors(options: &Options) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
+    FAMILIES
+        .iter()
+        .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)))
+        .collect()
 }
 
 fn database_options(options: &Options) -> rocksdb::Options {

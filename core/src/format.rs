@@ -72,6 +72,20 @@ fn check_families(path: &Path, existed: bool) -> Result<()> {
 
 /// Checks the version record and returns the mode the store was created with; a new store gets both records.
 pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<DedupMode> {
+    if let Some(mode) = existing(db, path, wanted)? {
+        return Ok(mode);
+    }
+    let mode = wanted.unwrap_or(DedupMode::Exact);
+    create(db, mode)?;
+    Ok(mode)
+}
+
+/// As [`check`], without creating anything: `None` for a database without records.
+pub(crate) fn existing(
+    db: &Db,
+    path: &Path,
+    wanted: Option<DedupMode>,
+) -> Result<Option<DedupMode>> {
     let Some(version) = db.get(SYSTEM, VERSION_RECORD)? else {
         if !is_empty(db)? {
             return Err(Error::Corruption(format!(
@@ -79,16 +93,22 @@ pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<D
                 path.display()
             )));
         }
-        let mode = wanted.unwrap_or(DedupMode::Exact);
-        create(db, mode)?;
-        return Ok(mode);
+        return Ok(None);
     };
     let version = version.as_ref().try_into().map(u32::from_be_bytes);
     let version = version.map_err(|_| Error::record(SYSTEM, 4, 0))?;
-    if version != VERSION {
+    if version > VERSION {
         return Err(Error::InvalidArgument(format!(
             "the store at {} has format version {version} and this release reads version {VERSION}; open it with a \
              newer release",
+            path.display()
+        )));
+    }
+    // Upgrades belong here: each rewrites the records of one version into those of the next, in batches that can be
+    // repeated after a crash, and writes the version record last. The first version has none before it.
+    if version < VERSION {
+        return Err(Error::Corruption(format!(
+            "the store at {} has format version {version}, which no release has written; restore it from a backup",
             path.display()
         )));
     }
@@ -103,7 +123,7 @@ pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<D
              unset, or copy its keys and values into a new store",
             path.display()
         ))),
-        _ => Ok(mode),
+        _ => Ok(Some(mode)),
     }
 }
 

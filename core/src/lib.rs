@@ -25,8 +25,10 @@
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `owner`: what is checked
 //!   before RocksDB may touch a directory
+//! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
+mod backup;
 mod clock;
 mod counters;
 mod db;
@@ -47,10 +49,12 @@ mod owner;
 mod record;
 mod schema;
 mod semantic;
+mod staging;
 mod store;
 mod verify;
 mod worker;
 
+pub use backup::restore;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{Error, Result};
@@ -59,5 +63,5 @@ pub use normalize::NormalizationMode;
 pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
-pub use store::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Store};
+pub use store::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Record, Store};
 pub use verify::Violation;

@@ -8,6 +8,8 @@ mod decide;
 mod model;
 mod recover;
 
+pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
+
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};

@@ -46,7 +46,7 @@ impl Engine {
 
 /// The first byte string after every one that begins with `prefix`, kept within its namespace; `None` where only the
 /// end of the namespace will do.
-fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn successor(prefix: &[u8]) -> Option<Vec<u8>> {
     let last = prefix
         .iter()
         .rposition(|&byte| byte != 0xff)

@@ -1,11 +1,16 @@
 //! The handle that applications hold.
 
+mod export;
 mod get;
+mod jsonl;
 mod list;
 mod open;
 mod put;
+mod read_only;
 pub(crate) mod remove;
+mod safety;
 
+pub use export::Record;
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
 
 use crate::digest::Digest;
@@ -27,7 +32,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// An open store: a directory that keeps one copy of every distinct value.
 ///
 /// `Send + Sync`, used through `&self` by any number of threads. One process owns the directory at a time. Every
-/// method returns [`Error::Closed`] after [`Store::close`], and [`Error::Forked`] in a forked child.
+/// method returns [`Error::Closed`] after [`Store::close`], and [`Error::Forked`] in a forked child; those that change
+/// something return [`Error::ReadOnly`] if the store was opened with [`Options::read_only`].
 ///
 /// Dropping a store closes it.
 pub struct Store {
@@ -45,12 +51,16 @@ pub struct Store {
 
 /// What exists between open and close. Dropped in this order: the background threads end before their engine.
 struct Open {
-    _workers: Workers,
+    /// None of a store that was opened read-only.
+    _workers: Option<Workers>,
     engine: Arc<Engine>,
 }
 
 impl Store {
     /// Opens the store in the directory `path`, or creates it.
+    ///
+    /// With [`Options::read_only`] nothing is created or changed: [`Error::Io`] if there is no store. It may have an
+    /// owner. Of a semantic store keys and values are read, and no model is needed.
     ///
     /// # Errors
     /// [`Error::Busy`] if the store is open already, [`Error::Io`] if the directory cannot be read and written,
@@ -69,7 +79,11 @@ impl Store {
         fork::watch_exit();
         let mode = engine.mode;
         let open = Open {
-            _workers: Workers::start(Arc::clone(&engine))?,
+            _workers: if engine.options.read_only {
+                None
+            } else {
+                Some(Workers::start(Arc::clone(&engine))?)
+            },
             engine,
         };
         Ok(Self {
@@ -106,7 +120,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; then nothing of the batch is stored.
     pub fn put_many(&self, entries: &[Entry<'_>]) -> Result<Vec<PutOutcome>> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.put_many(&engine.default_namespace, entries)
     }
 
@@ -154,7 +168,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] if the key is absent or has expired; otherwise as [`Store::put`].
     pub fn delete(&self, key: &[u8]) -> Result<()> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         let (now_us, gc) = (engine.now_us(), engine.options.enable_gc);
         let wanted = [Listed {
             time_us: now_us,
@@ -225,7 +239,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; batches finished before the error stay removed.
     pub fn sweep(&self) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.sweep(&engine.default_namespace)
     }
 
@@ -235,7 +249,7 @@ impl Store {
     /// # Errors
     /// As [`Store::sweep`].
     pub fn prune(&self, max_age_seconds: u64, max_idle_seconds: u64) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.prune(&engine.default_namespace, max_age_seconds, max_idle_seconds)
     }
 
@@ -245,7 +259,7 @@ impl Store {
     /// # Errors
     /// As [`Store::sweep`].
     pub fn evict_lru(&self, target_bytes: u64) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.evict_lru(&engine.default_namespace, target_bytes)
     }
 
@@ -254,7 +268,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] if the disk refuses.
     pub fn flush(&self) -> Result<()> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.checkpoint_indexes()?;
         engine.sync()?;
         engine.db.flush()
@@ -263,9 +277,9 @@ impl Store {
     /// Rewrites the files of the store so that removed data takes no space.
     ///
     /// # Errors
-    /// Only [`Error::Closed`] and [`Error::Forked`].
+    /// Only [`Error::Closed`], [`Error::Forked`] and [`Error::ReadOnly`].
     pub fn compact(&self) -> Result<()> {
-        self.engine()?.db.compact()
+        self.writer()?.db.compact()
     }
 
     /// Checks every invariant of the store against a full scan and lists what does not hold; empty when all is well.
@@ -297,6 +311,9 @@ impl Store {
             engine,
         } = ManuallyDrop::into_inner(open);
         drop(workers);
+        if engine.options.read_only {
+            return Ok(());
+        }
         let ended = engine
             .fold_accesses()
             .and(engine.checkpoint_indexes())

@@ -13,6 +13,7 @@ use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
 use crate::schema::{NamespaceId, SYSTEM};
 use crate::semantic::Semantic;
+use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -22,6 +23,9 @@ use std::time::Duration;
 impl Engine {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         options.validate()?;
+        if options.read_only {
+            return Self::open_read_only(path, options);
+        }
         std::fs::create_dir_all(path)
             .map_err(|error| Error::io("create the store directory", path, &error))?;
         let owner = Owner::of(path)?;
@@ -37,10 +41,7 @@ impl Engine {
             return Err(format::lost_writes(path));
         }
         let mode = format::check(&db, path, options.dedup_mode)?;
-        let timeout = Duration::from_millis(options.lock_timeout_ms);
         let id = NamespaceId::DEFAULT;
-        let key_locks: Stripes<HashMap<NamespaceId, Counters>> = Stripes::new(timeout);
-        let totals = load_counters(&db, id, &key_locks)?;
         let semantic = match (mode, &options.embedder) {
             (DedupMode::Exact, _) => None,
             (DedupMode::Semantic, Some(embedder)) => {
@@ -53,7 +54,27 @@ impl Engine {
                 ));
             }
         };
-        let engine = Self {
+        let engine = Self::assemble(path, options, db, mode, semantic, Some(owner))?;
+        if marked.is_none() {
+            engine.sync()?;
+        }
+        Ok(engine)
+    }
+
+    /// The engine over an open database.
+    pub(super) fn assemble(
+        path: &Path,
+        options: Options,
+        db: Db,
+        mode: DedupMode,
+        semantic: Option<Semantic>,
+        owner: Option<Owner>,
+    ) -> Result<Self> {
+        let timeout = Duration::from_millis(options.lock_timeout_ms);
+        let id = NamespaceId::DEFAULT;
+        let key_locks: Stripes<HashMap<NamespaceId, Counters>> = Stripes::new(timeout);
+        let totals = load_counters(&db, id, &key_locks)?;
+        Ok(Self {
             path: path.to_path_buf(),
             mode,
             key_locks,
@@ -67,14 +88,11 @@ impl Engine {
                 semantic,
                 last_sweep_us: AtomicU64::new(0),
             },
+            index_files: RwLock::new(()),
             options,
             db,
             owner,
-        };
-        if marked.is_none() {
-            engine.sync()?;
-        }
-        Ok(engine)
+        })
     }
 }
 
