@@ -3,12 +3,12 @@
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::schema::{self, FAMILIES};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
     CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
     ReadOptions, WriteBatch, WriteOptions,
 };
-use rocksdb::checkpoint::Checkpoint;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -195,6 +195,16 @@ impl Db {
             );
         }
         Ok(())
+    }
+
+    /// A counter of RocksDB's statistics, which `enable_statistics` turns on.
+    #[cfg(test)]
+    pub(crate) fn statistic(&self, name: &str) -> u64 {
+        let all = self.db.property_value(c"rocksdb.options-statistics");
+        let all = all.ok().flatten().unwrap_or_default();
+        let line = all.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Bytes of table and blob files of all families.

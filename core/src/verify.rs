@@ -17,12 +17,14 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::times;
+use crate::options::DedupMode;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
 use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
     VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number, system_key,
     time_key, user_part,
 };
+use crate::semantic::recorded_dimension;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -56,10 +58,17 @@ impl Engine {
                 .map(|semantic| semantic.index.ids());
             (self.db.snapshot(), namespace.totals.get(), index)
         };
+        let dimension = match (&namespace.semantic, self.mode) {
+            (Some(semantic), _) => Some(semantic.dimension()),
+            (None, DedupMode::Exact) => None,
+            // Opened read-only, without the model and the live index.
+            (None, DedupMode::Semantic) => recorded_dimension(&self.db, namespace.id)?,
+        };
         let mut scan = Scan {
             engine: self,
             namespace,
             snapshot: &snapshot,
+            dimension,
             found: Counters::default(),
             references: HashMap::new(),
             listed_times: HashMap::new(),
@@ -80,6 +89,8 @@ struct Scan<'a> {
     engine: &'a Engine,
     namespace: &'a Namespace,
     snapshot: &'a Snapshot<'a>,
+    /// Length of the vectors; `None` where there should be none.
+    dimension: Option<usize>,
     found: Counters,
     /// Keys that point at each object.
     references: HashMap<u64, u64>,
@@ -220,15 +231,21 @@ impl Scan<'_> {
     }
 
     fn vector(&mut self, id: u64) -> Result<()> {
-        let Some(semantic) = &self.namespace.semantic else {
-            self.violated(6, format!("object {id} has a vector in an exact store"));
+        let Some(dimension) = self.dimension else {
+            let message = match self.engine.mode {
+                DedupMode::Exact => format!("object {id} has a vector in an exact store"),
+                DedupMode::Semantic => {
+                    format!("object {id} has a vector, but no model is recorded")
+                }
+            };
+            self.violated(6, message);
             return Ok(());
         };
         let Some(encoded) = self.get(VECTORS, &numbered_key(self.namespace.id, id))? else {
             self.violated(6, format!("object {id} should have a vector and has none"));
             return Ok(());
         };
-        match decode_vector(&encoded, semantic.dimension()) {
+        match decode_vector(&encoded, dimension) {
             Err(error) => self.violated(6, format!("the vector of object {id}: {error}")),
             Ok(vector) => {
                 let length = vector

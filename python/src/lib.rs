@@ -13,6 +13,7 @@ mod options;
 mod registry;
 mod server;
 mod store;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -28,5 +29,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::KeyIterator>()?;
+    module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

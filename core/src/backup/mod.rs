@@ -39,10 +39,9 @@ impl Engine {
 
 fn failed(target: &Path, error: Error) -> Error {
     match error {
-        Error::Io(message) => Error::Io(format!(
-            "cannot back up to {}: {message}",
-            target.display()
-        )),
+        Error::Io(message) => {
+            Error::Io(format!("cannot back up to {}: {message}", target.display()))
+        }
         other => other,
     }
 }

@@ -83,9 +83,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
         }
         let copy = to.join(&name);
         File::open(&source)
-            .and_then(|mut original| {
-                std::io::copy(&mut original, &mut File::create_new(&copy)?)
-            })
+            .and_then(|mut original| std::io::copy(&mut original, &mut File::create_new(&copy)?))
             .map_err(|error| {
                 Error::Io(format!(
                     "cannot copy {} to {}: {error}",

@@ -9,6 +9,7 @@ mod model;
 mod recover;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
+pub(crate) use model::recorded_dimension;
 
 use crate::digest::Digest;
 use crate::engine::Engine;

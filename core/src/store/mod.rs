@@ -9,6 +9,8 @@ mod put;
 mod read_only;
 pub(crate) mod remove;
 mod safety;
+#[cfg(test)]
+mod tests;
 
 pub use export::Record;
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
@@ -39,6 +41,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 pub struct Store {
     path: PathBuf,
     mode: DedupMode,
+    read_only: bool,
     /// Operations share the lock, closing takes it alone: so closing waits for what runs, and what comes later finds
     /// nothing. Taken before every other lock.
     open: RwLock<Option<ManuallyDrop<Open>>>,
@@ -77,9 +80,9 @@ impl Store {
             .map_err(|error| Error::io("find the store directory", &path, &error))?;
         let engine = Arc::new(Engine::open(&directory, options)?);
         fork::watch_exit();
-        let mode = engine.mode;
+        let (mode, read_only) = (engine.mode, engine.options.read_only);
         let open = Open {
-            _workers: if engine.options.read_only {
+            _workers: if read_only {
                 None
             } else {
                 Some(Workers::start(Arc::clone(&engine))?)
@@ -89,6 +92,7 @@ impl Store {
         Ok(Self {
             path,
             mode,
+            read_only,
             open: RwLock::new(Some(ManuallyDrop::new(open))),
             closing: AtomicBool::new(false),
             process: std::process::id(),
@@ -311,7 +315,7 @@ impl Store {
             engine,
         } = ManuallyDrop::into_inner(open);
         drop(workers);
-        if engine.options.read_only {
+        if self.read_only {
             return Ok(());
         }
         let ended = engine
@@ -326,6 +330,12 @@ impl Store {
     #[must_use]
     pub fn is_closed(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether the store was opened read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     /// The directory of the store.
@@ -355,7 +365,7 @@ impl Store {
     }
 
     /// The engine, kept open until the guard is dropped.
-    fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>> {
+    pub(crate) fn engine(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>> {
         if self.is_forked() {
             let (path, opened_by) = (self.path.clone(), self.process);
             return Err(Error::Forked {

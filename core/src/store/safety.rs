@@ -75,11 +75,11 @@ impl Store {
     pub fn refresh(&self) -> Result<()> {
         let (path, options) = {
             let engine = self.engine()?;
-            if !engine.options.read_only {
-                return Ok(());
-            }
             (engine.path.clone(), engine.options.clone())
         };
+        if !self.read_only {
+            return Ok(());
+        }
         let engine = Arc::new(Engine::open(&path, options)?);
         let mut slot = self.open.write();
         let Some(open) = slot.as_mut() else {
@@ -87,11 +87,10 @@ impl Store {
         };
         // Another thread may have refreshed later and come here first.
         if open.engine.db.sequence() <= engine.db.sequence() {
-            let workers = None;
             let old = std::mem::replace(
                 open,
                 ManuallyDrop::new(Open {
-                    _workers: workers,
+                    _workers: None,
                     engine,
                 }),
             );
@@ -103,7 +102,7 @@ impl Store {
     /// The engine of a store that may be changed.
     pub(super) fn writer(&self) -> Result<parking_lot::MappedRwLockReadGuard<'_, Engine>> {
         let engine = self.engine()?;
-        if engine.options.read_only {
+        if self.read_only {
             return Err(Error::ReadOnly(self.path.clone()));
         }
         Ok(engine)
