@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .exceptions import InvalidArgumentError, IOError, PrestigeError
+from . import exceptions
+from .exceptions import InvalidArgumentError, PrestigeError
 
 if TYPE_CHECKING:
     from ._native import Store
@@ -47,7 +48,10 @@ def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | Non
         ) -> None:
             latest = [None if time is None else min(time, LATEST_US) for time in expires]
             columns = [keys, values, created, latest]
-            arrays = [arrow.array(column, field.type) for column, field in zip(columns, schema)]
+            arrays = [
+                arrow.array(column, field.type)
+                for column, field in zip(columns, schema, strict=True)
+            ]
             out.write_batch(arrow.record_batch(arrays, schema=schema))
 
         return store._export_batches(prefix, write)
@@ -69,7 +73,7 @@ def load(store: Store, path: str | os.PathLike[str]) -> int:
     except OSError as error:
         if isinstance(error, PrestigeError):
             raise
-        raise IOError(f"cannot read {os.fspath(path)}: {error}") from error
+        raise exceptions.IOError(f"cannot read {os.fspath(path)}: {error}") from error
     return imported
 
 
@@ -90,7 +94,9 @@ def _put(arrow: Any, store: Store, batch: Any, place: str) -> int:  # noqa: ANN4
     keys, values = column("key"), column("value")
     for name, cells in (("key", keys), ("value", values)):
         if None in cells:
-            raise InvalidArgumentError(f"{place}: row {cells.index(None) + 1} of them has no {name}")
+            raise InvalidArgumentError(
+                f"{place}: row {cells.index(None) + 1} of them has no {name}"
+            )
     created, expires = column("created"), column("expires")
     if any(time is not None and time < 0 for time in created):
         raise InvalidArgumentError(f"{place}: `created` has a time before 1970")
@@ -145,7 +151,7 @@ def _replacing(target: Path) -> Iterator[Any]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and not isinstance(error, PrestigeError):
-            raise IOError(f"cannot write {target}: {error}") from error
+            raise exceptions.IOError(f"cannot write {target}: {error}") from error
         raise
 
 

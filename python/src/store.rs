@@ -420,7 +420,9 @@ impl Store {
         prefix: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<u64> {
         let parquet = slf.py().import("prestige._parquet")?;
-        parquet.call_method1("export", (slf, path, prefix))?.extract()
+        parquet
+            .call_method1("export", (slf, path, prefix))?
+            .extract()
     }
 
     /// Put the keys of a Parquet file, such as ``export_parquet`` writes.

@@ -12,6 +12,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// Ends the writers, also when a test fails.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn small_buffers() -> Options {
     Options {
         write_buffer_bytes: 1 << 17,
@@ -78,6 +87,7 @@ fn a_backup_under_writers_has_everything_acknowledged_before_it_began() {
                 }
             });
         }
+        let _end = Stop(&stop);
         for round in 0..4 {
             while acknowledged
                 .iter()
@@ -101,7 +111,6 @@ fn a_backup_under_writers_has_everything_acknowledged_before_it_began() {
                 }
             }
         }
-        stop.store(true, Ordering::Relaxed);
     });
     assert_eq!(
         names(root.path()),
@@ -125,6 +134,7 @@ fn a_backup_has_the_index_file_that_its_records_name() {
                 store.flush().unwrap();
             }
         });
+        let _end = Stop(&stop);
         for round in 0..10 {
             let target = root.path().join(format!("copy{round}"));
             while store.health().unwrap().index_vectors < 5 * (round + 1) {
@@ -147,7 +157,6 @@ fn a_backup_has_the_index_file_that_its_records_name() {
             // Each text added one entry. Without its file the index would count them all as new.
             assert_eq!(health.index_log_entries + sequence, health.index_vectors);
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }
 

@@ -87,3 +87,48 @@ fn unfinished(path: &Path) -> Error {
         path.display()
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::Store;
+    use std::cell::Cell;
+    use std::io::Write as _;
+
+    #[test]
+    fn an_opening_during_which_the_manifest_changed_is_done_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        Store::open(path, Options::default()).unwrap();
+        let opened = || Db::open_read_only(path, &Options::default());
+        let (name, _) = manifest(path).unwrap();
+        let file = std::fs::File::options()
+            .append(true)
+            .open(path.join(name.trim_end()))
+            .unwrap();
+        let calls = Cell::new(0);
+        unchanged_meanwhile(path, || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                // Zeros after the last record mean nothing to RocksDB.
+                file.try_clone().unwrap().write_all(&[0; 7]).unwrap();
+            }
+            opened()
+        })
+        .unwrap();
+        assert_eq!(calls.get(), 3);
+
+        calls.set(0);
+        let failed = unchanged_meanwhile(path, || {
+            calls.set(calls.get() + 1);
+            if calls.get() < 3 {
+                return Err(Error::Io("a log that is gone".to_owned()));
+            }
+            opened()
+        });
+        assert!(failed.is_ok());
+        let failed = unchanged_meanwhile(path, || Err(Error::Io("gone for good".to_owned())));
+        assert!(matches!(failed, Err(Error::Io(_))));
+    }
+}

@@ -70,7 +70,7 @@ fn an_export_is_of_one_moment() {
     let root = tempfile::tempdir().unwrap();
     let store = Store::open(root.path().join("store"), Options::default()).unwrap();
     for key in [b"a", b"b", b"c"] {
-        store.put(key, b"old", None).unwrap();
+        store.put(key, &[key, &b" old"[..]].concat(), None).unwrap();
     }
     let mut seen = Vec::new();
     store
@@ -84,7 +84,7 @@ fn an_export_is_of_one_moment() {
         .unwrap();
     assert_eq!(
         seen,
-        [b"a", b"b", b"c"].map(|key| (key.to_vec(), b"old".to_vec()))
+        [b"a", b"b", b"c"].map(|key| (key.to_vec(), [key, &b" old"[..]].concat()))
     );
 }
 
@@ -199,12 +199,21 @@ fn reader(path: &Path) -> Result<Store> {
     Store::open(path, options)
 }
 
+/// Closes a store, which ends its writers, also when a test fails.
+struct End<'a>(&'a Store);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.close().unwrap();
+    }
+}
+
 #[test]
 fn readers_beside_a_writer_see_one_whole_state_each() {
     let root = tempfile::tempdir().unwrap();
     let options = Options {
-        // Flushes and compactions all the time, and logs that come and go.
-        write_buffer_bytes: 1 << 16,
+        // Flushes and compactions many times a second, and logs that come and go.
+        write_buffer_bytes: 1 << 19,
         ..Options::default()
     };
     let store = Store::open(root.path(), options).unwrap();
@@ -233,10 +242,11 @@ fn readers_beside_a_writer_see_one_whole_state_each() {
                 }
             }
         });
+        let _end = End(&store);
         let first = reader(root.path()).unwrap();
         let first_seen = exported(&first, b"");
         let mut last = 0;
-        for _ in 0..30 {
+        for _ in 0..10 {
             let before = acknowledged.load(Ordering::Acquire);
             let seen = reader(root.path()).unwrap();
             assert_eq!(seen.verify().unwrap(), []);
@@ -260,7 +270,6 @@ fn readers_beside_a_writer_see_one_whole_state_each() {
             last = refreshed.unwrap_or(0);
         }
         assert!(exported(&first, b"") != first_seen);
-        store.close().unwrap();
     });
 }
 
