@@ -48,8 +48,12 @@ def test_a_newer_version_is_refused_naming_both(
         prestige.open(store_path, read_only=read_only)
     with pytest.raises(prestige.InvalidArgumentError, match=message):
         prestige.restore(store_path, tmp_path / "restored")
+
+
+def test_the_version_of_today_is_found_where_the_others_were_put(store_path: Path) -> None:
+    prestige.open(store_path).close()
     set_version(store_path, 1)
-    prestige.open(store_path, read_only=read_only).close()
+    prestige.open(store_path).close()
 
 
 def test_a_version_that_never_was_is_damage(store_path: Path) -> None:
