@@ -72,6 +72,7 @@ fn a_backup_under_writers_has_everything_acknowledged_before_it_began() {
     let store = Store::open(root.path().join("store"), small_buffers()).unwrap();
     let acknowledged: [AtomicUsize; 4] = Default::default();
     let stop = AtomicBool::new(false);
+    let mut copies = Vec::new();
     let value = |thread: usize, i: usize| format!("{} {thread}", i / 3).repeat(50).into_bytes();
     std::thread::scope(|scope| {
         for (thread, done) in acknowledged.iter().enumerate() {
@@ -101,17 +102,20 @@ fn a_backup_under_writers_has_everything_acknowledged_before_it_began() {
                 .collect();
             let target = root.path().join(format!("copy{round}"));
             store.backup(&target).unwrap();
-            let copy = Store::open(&target, small_buffers()).unwrap();
-            assert_eq!(copy.verify().unwrap(), []);
-            for (thread, count) in before.into_iter().enumerate() {
-                for i in 0..count {
-                    let key = format!("{thread}/{i}");
-                    let found = copy.get(key.as_bytes()).unwrap();
-                    assert_eq!(found.as_deref(), Some(&*value(thread, i)), "{key}");
-                }
-            }
+            copies.push((target, before));
         }
     });
+    for (target, before) in copies {
+        let copy = Store::open(&target, small_buffers()).unwrap();
+        assert_eq!(copy.verify().unwrap(), []);
+        for (thread, count) in before.into_iter().enumerate() {
+            for i in 0..count {
+                let key = format!("{thread}/{i}");
+                let found = copy.get(key.as_bytes()).unwrap();
+                assert_eq!(found.as_deref(), Some(&*value(thread, i)), "{key}");
+            }
+        }
+    }
     assert_eq!(
         names(root.path()),
         ["copy0", "copy1", "copy2", "copy3", "store"]
