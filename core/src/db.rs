@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::schema::{self, FAMILIES};
+use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
     CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
@@ -25,20 +26,33 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
-        let descriptors = FAMILIES
-            .iter()
-            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)));
-        let db = DB::open_cf_descriptors(&database, path, descriptors)?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options))?;
+        Ok(Self::of(db, options))
+    }
+
+    /// Opens the database at `path` as it is now, without its lock and without changing a file.
+    pub(crate) fn open_read_only(path: &Path, options: &Options) -> Result<Self> {
+        let mut database = database_options(options);
+        database.create_if_missing(false);
+        database.create_missing_column_families(false);
+        // An owner may be in the middle of a write: what is there of it is left out.
+        database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+        // Every table is opened now and kept open: whoever owns the store may delete its file later.
+        database.set_max_open_files(-1);
+        let db = DB::open_cf_descriptors_read_only(&database, path, descriptors(options), false)?;
+        Ok(Self::of(db, options))
+    }
+
+    fn of(db: DB, options: &Options) -> Self {
         let mut write_options = WriteOptions::default();
         write_options.set_sync(options.sync_writes);
         let mut sync_options = WriteOptions::default();
         sync_options.set_sync(true);
-        Ok(Self {
+        Self {
             db,
             write_options,
             sync_options,
-        })
+        }
     }
 
     /// Names of the column families in `path`, without opening the database.
@@ -155,6 +169,11 @@ impl Db {
         Ok(self.db.flush_wal(true)?)
     }
 
+    /// Makes a copy of the database in the new directory `path`, with every write so far.
+    pub(crate) fn checkpoint(&self, path: &Path) -> Result<()> {
+        Ok(Checkpoint::new(&self.db)?.create_checkpoint(path)?)
+    }
+
     /// Sequence number of the last write.
     pub(crate) fn sequence(&self) -> u64 {
         self.db.latest_sequence_number()
@@ -192,6 +211,16 @@ impl Db {
         Ok(())
     }
 
+    /// A counter of RocksDB's statistics, which `enable_statistics` turns on.
+    #[cfg(test)]
+    pub(crate) fn statistic(&self, name: &str) -> u64 {
+        let all = self.db.property_value(c"rocksdb.options-statistics");
+        let all = all.ok().flatten().unwrap_or_default();
+        let line = all.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
+            .unwrap_or_default()
+    }
+
     /// Bytes of table and blob files of all families.
     pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
         let mut bytes = 0;
@@ -208,6 +237,14 @@ impl Db {
         }
         Ok(bytes)
     }
+}
+
+fn descriptors(options: &Options) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
+    FAMILIES
+        .iter()
+        .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)))
+        .collect()
 }
 
 fn database_options(options: &Options) -> rocksdb::Options {

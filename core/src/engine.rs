@@ -16,6 +16,7 @@ use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
 use crate::snapshot::Snapshots;
 use crate::{digest::Digest, error::Error};
+use parking_lot::RwLock;
 use prestige_embed::Embedder;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -39,14 +40,17 @@ pub(crate) struct Engine {
     pub cache: Option<ReadCache>,
     pub eviction: EvictionSignal,
     pub namespaces: Namespaces,
-    /// Present in semantic mode.
+    /// Present in semantic mode, unless the store was opened read-only.
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Snapshots of running scans.
     pub snapshots: Snapshots,
+    /// Index files are replaced under the shared side; a backup takes the other and so finds those that the copied
+    /// records name. Before the checkpoint lock, taken by nobody who holds a lock but the store handle.
+    pub index_files: RwLock<()>,
     /// Dropped after everything that may still write to it. Shared with the snapshots only.
     pub db: Arc<Db>,
-    /// Last: the directory is given up when RocksDB is closed.
-    pub owner: Owner,
+    /// Last: the directory is given up when RocksDB is closed. None of a store that was opened read-only.
+    pub owner: Option<Owner>,
 }
 
 impl Engine {
@@ -57,9 +61,12 @@ impl Engine {
 
     /// Makes every write so far durable, and marks it as such.
     pub(crate) fn sync(&self) -> Result<()> {
+        let Some(owner) = &self.owner else {
+            return Err(Error::ReadOnly(self.path.clone()));
+        };
         let sequence = self.db.sequence();
         self.db.sync_log()?;
-        self.owner.mark(&self.path, sequence)
+        owner.mark(&self.path, sequence)
     }
 
     pub(crate) fn now_us(&self) -> u64 {

@@ -27,6 +27,9 @@ pub enum Error {
     /// A lock was not free within `lock_timeout_ms`, or RocksDB gave up waiting.
     #[error("{0}")]
     TimedOut(String),
+    /// The store was opened read-only, and the call would change it.
+    #[error("the store at {0} was opened read-only; open it without read_only to change it")]
+    ReadOnly(PathBuf),
     /// The store was closed before the call, or while it waited.
     #[error("the store at {0} is closed; open it again with prestige.open()")]
     Closed(PathBuf),

@@ -2,9 +2,10 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::manifest;
 use crate::options::DedupMode;
 use crate::schema::{FAMILIES, KEYS, OBJECTS, SYSTEM};
-use crate::{manifest, wal};
+use crate::wal::{self, TornTail};
 use rocksdb::WriteBatch;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -21,6 +22,14 @@ const MODE_RECORD: &[u8] = b"dedup_mode";
 /// `unfinished`: the creation of a store was begun here; it may have left a MANIFEST, but RocksDB writes CURRENT before
 /// any table or log, so those are data even then.
 pub(crate) fn check_directory(path: &Path, existed: bool, unfinished: bool) -> Result<()> {
+    for torn in check_files(path, existed, unfinished)? {
+        torn.cut()?;
+    }
+    Ok(())
+}
+
+/// As [`check_directory`], without changing anything: returns the logs that have a torn tail.
+pub(crate) fn check_files(path: &Path, existed: bool, unfinished: bool) -> Result<Vec<TornTail>> {
     let entries = std::fs::read_dir(path)
         .map_err(|error| Error::io("read the store directory", path, &error))?;
     if path.join("CURRENT").is_file() {
@@ -39,11 +48,11 @@ pub(crate) fn check_directory(path: &Path, existed: bool, unfinished: bool) -> R
             )));
         }
     }
-    Ok(())
+    Ok(Vec::new())
 }
 
 /// Refuses a RocksDB database that is not a store, before any family is added to it.
-fn check_families(path: &Path, existed: bool) -> Result<()> {
+fn check_families(path: &Path, existed: bool) -> Result<Vec<TornTail>> {
     manifest::check(path)?;
     let found = Db::families(path).map_err(|error| opening(path, error))?;
     let foreign = found
@@ -55,9 +64,9 @@ fn check_families(path: &Path, existed: bool) -> Result<()> {
     if foreign.is_none() {
         match wal::check(path) {
             // All checks are done: from here on this is a store, and may be changed.
-            Ok(torn) if found.len() > 1 => return torn.iter().try_for_each(wal::TornTail::cut),
+            Ok(torn) if found.len() > 1 => return Ok(torn),
             // A crash while the store was created may have left it without families, and then without data.
-            Ok(torn) if torn.is_empty() && Db::default_family_is_empty(path)? => return Ok(()),
+            Ok(torn) if torn.is_empty() && Db::default_family_is_empty(path)? => return Ok(torn),
             // Without families, logs that a store would not have written are not damaged but another database's.
             Ok(_) => {}
             Err(Error::Corruption(_)) if found.len() == 1 => {}
@@ -74,6 +83,20 @@ fn check_families(path: &Path, existed: bool) -> Result<()> {
 
 /// Checks the version record and returns the mode the store was created with; a new store gets both records.
 pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<DedupMode> {
+    if let Some(mode) = existing(db, path, wanted)? {
+        return Ok(mode);
+    }
+    let mode = wanted.unwrap_or(DedupMode::Exact);
+    create(db, mode)?;
+    Ok(mode)
+}
+
+/// As [`check`], without creating anything: `None` for a database without records.
+pub(crate) fn existing(
+    db: &Db,
+    path: &Path,
+    wanted: Option<DedupMode>,
+) -> Result<Option<DedupMode>> {
     let Some(version) = db.get(SYSTEM, VERSION_RECORD)? else {
         if !is_empty(db)? {
             return Err(Error::Corruption(format!(
@@ -81,16 +104,22 @@ pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<D
                 path.display()
             )));
         }
-        let mode = wanted.unwrap_or(DedupMode::Exact);
-        create(db, mode)?;
-        return Ok(mode);
+        return Ok(None);
     };
     let version = version.as_ref().try_into().map(u32::from_be_bytes);
     let version = version.map_err(|_| Error::record(SYSTEM, 4, 0))?;
-    if version != VERSION {
+    if version > VERSION {
         return Err(Error::InvalidArgument(format!(
             "the store at {} has format version {version} and this release reads version {VERSION}; open it with a \
              newer release",
+            path.display()
+        )));
+    }
+    // Upgrades belong here: each rewrites the records of one version into those of the next, in batches that can be
+    // repeated after a crash, and writes the version record last. The first version has none before it.
+    if version < VERSION {
+        return Err(Error::Corruption(format!(
+            "the store at {} has format version {version}, which no release has written; restore it from a backup",
             path.display()
         )));
     }
@@ -105,7 +134,7 @@ pub(crate) fn check(db: &Db, path: &Path, wanted: Option<DedupMode>) -> Result<D
              unset, or copy its keys and values into a new store",
             path.display()
         ))),
-        _ => Ok(mode),
+        _ => Ok(Some(mode)),
     }
 }
 

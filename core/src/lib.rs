@@ -25,8 +25,10 @@
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `wal`, `log_file`, `owner`:
 //!   what is checked before RocksDB may touch a directory
+//! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
+mod backup;
 mod cache;
 mod clock;
 mod counters;
@@ -51,11 +53,13 @@ mod record;
 mod schema;
 mod semantic;
 mod snapshot;
+mod staging;
 mod store;
 mod verify;
 mod wal;
 mod worker;
 
+pub use backup::restore;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{Error, Result};
@@ -66,6 +70,7 @@ pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, Seman
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
 pub use store::{
-    Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Scan, Store, Value,
+    Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Record, Scan, Store,
+    Value,
 };
 pub use verify::Violation;

@@ -180,13 +180,16 @@ impl Engine {
         self.namespaces.named.read().keys().cloned().collect()
     }
 
-    /// The namespace of this name, made if it does not exist. The empty name is the default namespace's.
+    /// The namespace of this name, made if it does not exist, in a store opened read-only not. The empty name is the default namespace's.
     pub(crate) fn namespace(&self, name: &str) -> Result<Arc<Namespace>> {
         if name.is_empty() {
             return Ok(Arc::clone(&self.namespaces.default));
         }
         if let Some(namespace) = self.namespaces.named.read().get(name) {
             return Ok(Arc::clone(namespace));
+        }
+        if self.owner.is_none() {
+            return Err(Error::NotFound(format!("namespace {name:?}")));
         }
         if name.len() > MAX_NAMESPACE_BYTES {
             return Err(Error::InvalidArgument(format!(
@@ -227,7 +230,8 @@ impl Engine {
         let namespace = self.namespaces.named.read().get(name).map(Arc::clone);
         let unknown = || Error::NotFound(format!("namespace {name:?}"));
         let namespace = namespace.ok_or_else(unknown)?;
-        // In this order everywhere: loading, checkpoint, key stripes.
+        // In this order everywhere: index files, loading, checkpoint, key stripes.
+        let _no_backup = self.index_files.read();
         let _no_loading = namespace.loading.lock();
         let semantic = namespace.loaded_semantic();
         let _no_checkpoint = semantic.map(Semantic::hold_checkpoints);

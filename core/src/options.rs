@@ -60,6 +60,10 @@ pub struct Options {
     pub bloom_bits_per_key: u32,
     /// Whether RocksDB gathers statistics.
     pub enable_statistics: bool,
+    /// Whether the store is opened for reading only, beside its owner or without one: it is then seen as it is now, or
+    /// at the last [`refresh`](crate::Store::refresh), nothing of its directory changes, and a store that is not there
+    /// is not created.
+    pub read_only: bool,
     /// Whether every write is synced to disk before it is acknowledged.
     pub sync_writes: bool,
     /// Longest wait for another thread's work on the same key or value, in milliseconds. Default 2,000.
@@ -117,6 +121,7 @@ impl Default for Options {
             write_buffer_bytes: 64 << 20,
             bloom_bits_per_key: 10,
             enable_statistics: false,
+            read_only: false,
             sync_writes: false,
             lock_timeout_ms: 2000,
             semantic: SemanticOptions::default(),

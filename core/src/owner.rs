@@ -76,18 +76,68 @@ impl Owner {
         if marked.is_some_and(|marked| sequence <= marked) {
             return Ok(());
         }
-        let mut mark = MAGIC.to_vec();
-        mark.extend_from_slice(&sequence.to_le_bytes());
-        let checksum = crc32c::crc32c(&mark);
-        mark.extend_from_slice(&checksum.to_le_bytes());
         let mut file = &self.file;
         file.seek(SeekFrom::Start(0))
-            .and_then(|_| file.write_all(&mark))
+            .and_then(|_| file.write_all(&encode_mark(sequence)))
             .and_then(|()| file.sync_data())
             .map_err(|error| Error::io("write", &path.join(NAME), &error))?;
         *marked = Some(sequence);
         Ok(())
     }
+}
+
+/// Whoever reads the store in a directory without owning it. While one that waits for no owner exists, nobody becomes
+/// the owner.
+#[derive(Debug)]
+pub(crate) struct Guest {
+    /// Open for reading only, so that the directory need not be writable.
+    file: File,
+}
+
+impl Guest {
+    /// Keeps the store at `path` from being opened by an owner.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        let guest = Self::beside_an_owner(path)?;
+        match guest.file.try_lock_shared() {
+            Ok(()) => Ok(guest),
+            Err(TryLockError::WouldBlock) => Err(busy(path)),
+            Err(TryLockError::Error(error)) => Err(Error::io("lock", &path.join(NAME), &error)),
+        }
+    }
+
+    /// Reads the store at `path` whether it has an owner or not.
+    pub(crate) fn beside_an_owner(path: &Path) -> Result<Self> {
+        let name = path.join(NAME);
+        match File::open(&name) {
+            Ok(file) => Ok(Self { file }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_dir() => {
+                Err(Error::Io(format!(
+                    "there is no Prestige store in {}: it has no {NAME}",
+                    path.display()
+                )))
+            }
+            Err(error) => Err(Error::io("open", &name, &error)),
+        }
+    }
+
+    /// The sequence of the last mark, if there is one.
+    pub(crate) fn marked(&self) -> Option<u64> {
+        read_mark(&self.file)
+    }
+}
+
+/// Gives a copy of a store that reaches up to `sequence` a lock file of its own.
+pub(crate) fn write_mark(path: &Path, sequence: u64) -> Result<()> {
+    let name = path.join(NAME);
+    std::fs::write(&name, encode_mark(sequence)).map_err(|error| Error::io("write", &name, &error))
+}
+
+fn encode_mark(sequence: u64) -> Vec<u8> {
+    let mut mark = MAGIC.to_vec();
+    mark.extend_from_slice(&sequence.to_le_bytes());
+    let checksum = crc32c::crc32c(&mark);
+    mark.extend_from_slice(&checksum.to_le_bytes());
+    mark
 }
 
 fn read_mark(mut file: &File) -> Option<u64> {

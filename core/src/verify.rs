@@ -17,12 +17,14 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::times;
+use crate::options::DedupMode;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
 use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
     SYSTEM, VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number,
     system_key, time_key, user_part,
 };
+use crate::semantic::recorded_dimension;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -57,10 +59,17 @@ impl Engine {
             existing.sort_unstable();
             (self.db.snapshot(), namespace.totals.get(), index, existing)
         };
+        let dimension = match (semantic, self.mode) {
+            (Some(semantic), _) => Some(semantic.dimension()),
+            (None, DedupMode::Exact) => None,
+            // Opened read-only, without the model and the live index.
+            (None, DedupMode::Semantic) => recorded_dimension(&self.db, namespace.id)?,
+        };
         let mut scan = Scan {
             engine: self,
             namespace,
             snapshot: &snapshot,
+            dimension,
             existing,
             found: Counters::default(),
             references: HashMap::new(),
@@ -82,6 +91,8 @@ struct Scan<'a> {
     engine: &'a Engine,
     namespace: &'a Namespace,
     snapshot: &'a Snapshot<'a>,
+    /// Length of the vectors; `None` where there should be none.
+    dimension: Option<usize>,
     /// Every namespace, ascending.
     existing: Vec<NamespaceId>,
     found: Counters,
@@ -224,15 +235,21 @@ impl Scan<'_> {
     }
 
     fn vector(&mut self, id: u64) -> Result<()> {
-        let Some(semantic) = self.namespace.loaded_semantic() else {
-            self.violated(6, format!("object {id} has a vector in an exact store"));
+        let Some(dimension) = self.dimension else {
+            let message = match self.engine.mode {
+                DedupMode::Exact => format!("object {id} has a vector in an exact store"),
+                DedupMode::Semantic => {
+                    format!("object {id} has a vector, but no model is recorded")
+                }
+            };
+            self.violated(6, message);
             return Ok(());
         };
         let Some(encoded) = self.get(VECTORS, &numbered_key(self.namespace.id, id))? else {
             self.violated(6, format!("object {id} should have a vector and has none"));
             return Ok(());
         };
-        match decode_vector(&encoded, semantic.dimension()) {
+        match decode_vector(&encoded, dimension) {
             Err(error) => self.violated(6, format!("the vector of object {id}: {error}")),
             Ok(vector) => {
                 let length = vector

@@ -27,6 +27,7 @@ impl From<Error> for Problem {
         let status = match &error {
             Error::NotFound(_) => StatusCode::NOT_FOUND,
             Error::InvalidArgument(_) => StatusCode::BAD_REQUEST,
+            Error::ReadOnly(_) => StatusCode::FORBIDDEN,
             Error::Busy(_) | Error::TimedOut(_) | Error::Closed(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
@@ -37,6 +38,7 @@ impl From<Error> for Problem {
             Error::NotFound(_) | Error::InvalidArgument(_) => error.to_string(),
             Error::Busy(_) | Error::TimedOut(_) => "the store is busy; try again".to_owned(),
             Error::Closed(_) => "the store is closed".to_owned(),
+            Error::ReadOnly(_) => "the store is open read-only".to_owned(),
             _ => {
                 tracing::error!(%error, "a request failed");
                 "the store could not answer; its log says why".to_owned()

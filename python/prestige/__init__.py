@@ -30,6 +30,7 @@ from ._native import (
     Server,
     Store,
     __version__,
+    restore,
 )
 from .exceptions import (
     BusyError,
@@ -40,6 +41,7 @@ from .exceptions import (
     ModelError,
     NotFoundError,
     PrestigeError,
+    ReadOnlyError,
     TimedOutError,
 )
 from .health import HealthStats
@@ -59,12 +61,14 @@ __all__ = [
     "NotFoundError",
     "Options",
     "PrestigeError",
+    "ReadOnlyError",
     "SemanticModel",
     "Server",
     "Store",
     "TimedOutError",
     "__version__",
     "open",
+    "restore",
 ]
 
 
@@ -72,7 +76,7 @@ def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs:
     """Open the store in the directory ``path``, or create it.
 
     Args:
-        path: Directory of the store; made if it does not exist.
+        path: Directory of the store; made if it does not exist, unless ``read_only=True``.
         options: How to open it; the defaults if left out.
         **kwargs: Attributes of ``Options`` that go before those of ``options``, for example
             ``default_ttl_seconds=3600``.
@@ -83,7 +87,7 @@ def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs:
     Raises:
         ValueError: An unknown option, or (``InvalidArgumentError``) one out of its range.
         BusyError: The store is open already, in this process or another.
-        IOError: The path is a file, or cannot be read or written.
+        IOError: The path is a file, or cannot be read or written; read-only, there is no store.
         CorruptionError: The files of the store are damaged.
         ModelError: The model of a semantic store is missing, damaged or another one.
     """

@@ -4,7 +4,7 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, final, overload
@@ -27,6 +27,7 @@ __all__ = [
     "Store",
     "__version__",
     "close_all",
+    "restore",
 ]
 
 _T = TypeVar("_T")
@@ -45,6 +46,26 @@ def close_all() -> None:
     """Close every store of the process that is still open, servers first.
 
     Runs at interpreter exit.
+    """
+
+def restore(backup: _Path, path: _Path) -> None:
+    """Make a store from a backup.
+
+    The backup stays as it is, so that it can be restored again; opened as a store it would change.
+    The copy is durable when the call returns, and a failure leaves nothing behind.
+
+    Args:
+        backup: Directory that ``Store.backup`` made, or of any store that is closed.
+        path: Directory of the store to make: it does not exist or is empty, its parent exists.
+
+    Raises:
+        InvalidArgumentError: There is something at ``path``, one directory lies in the other, or
+            ``backup`` is of a newer format.
+        BusyError: ``backup`` is open as a store.
+        IOError: ``backup`` is no store or cannot be read, or the copy cannot be written.
+        CorruptionError: Files of the backup are missing or damaged.
+        PrestigeError: The process was forked from one that had opened a store.
+
     """
 
 @final
@@ -246,6 +267,13 @@ class Options:
     """A key's access time is refreshed at most once in so many seconds. Default 3600."""
     normalization_max_bytes: int
     """Longest value that is normalised, in bytes. Default 1 MiB."""
+    read_only: bool
+    """Whether the store is opened for reading only. Default False.
+
+    Nothing of its directory changes, and a store that is not there is not created. It may be open
+    for writing elsewhere; what was written since is seen after ``Store.refresh()``. Of a semantic
+    store keys and values are read; it needs no model.
+    """
     sync_writes: bool
     """Whether every write reaches the disk before it is acknowledged. Default False.
 
@@ -385,7 +413,8 @@ class Store:
     Beyond what is listed, every method raises ``ClosedError`` (a ``ValueError``) once the store is
     closed, ``PrestigeError`` in a forked child of the process that opened it, ``IOError`` or
     ``CorruptionError`` if the files cannot be read or written, ``TypeError`` for arguments of wrong
-    types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
+    types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing. Methods
+    that write raise ``ReadOnlyError`` in a store that was opened with ``read_only=True``.
     """
 
     def __new__(cls, *_arguments: object, **_options: object) -> Store:
@@ -397,6 +426,9 @@ class Store:
     @property
     def closed(self) -> bool:
         """Whether the store is closed."""
+    @property
+    def read_only(self) -> bool:
+        """Whether the store was opened read-only."""
     @property
     def total_bytes(self) -> int:
         """Bytes of all keys and distinct values, uncompressed: what ``max_store_bytes`` bounds."""
@@ -419,7 +451,8 @@ class Store:
             ValueError: ``Unknown option: …``; as ``InvalidArgumentError``, an option out of its
                 range, a mode other than the store's, or a directory with files of something else.
             BusyError: The store is open already, in this process or another.
-            IOError: The path is a file, or cannot be read or written.
+            IOError: The path is a file, or cannot be read or written; read-only, there is no
+                store.
             CorruptionError: Files of the store are missing, damaged or replaced by older ones.
             ModelError: The model of a semantic store is missing, damaged or another one.
             PrestigeError: The process was forked from one that had opened a store.
@@ -573,7 +606,136 @@ class Store:
         From then on a store that has lost some of it is refused by ``open``.
         """
     def compact(self) -> None:
-        """Rewrite the files of the store, so that removed data takes no space on disk."""
+        """Rewrite the files of the store, so that removed data takes no space on disk.
+
+        Needs as much free space as the store has data, for a while. Other threads go on meanwhile.
+
+        Raises:
+            ReadOnlyError: The store was opened read-only.
+
+        """
+    def backup(self, path: _Path) -> None:
+        """Make a copy of the store while it is in use.
+
+        The copy is a store by itself, with everything that was put before the call and perhaps some
+        of what is put during it. It is durable when the call returns, and a failure leaves nothing
+        at ``path``. On one file system it shares the table files, which never change, and takes
+        little space at first. ``prestige.restore`` makes a store of it.
+
+        Args:
+            path: Directory to make: it does not exist or is empty, its parent exists, and it lies
+                outside of the store.
+
+        Raises:
+            InvalidArgumentError: There is something at ``path``, or it lies in the store.
+            IOError: The copy cannot be written.
+            ReadOnlyError: The store was opened read-only.
+
+        """
+    def export_jsonl(self, path: _Path, *, prefix: _Key | None = None) -> int:
+        """Write keys, values and times to a file, one JSON object a line.
+
+        Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
+        are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
+        since the Unix epoch. The keys come in byte order, as they all were when the call began, the
+        expired left out. The file is durable and complete when it appears.
+
+        Args:
+            path: The file; one that is there is replaced.
+            prefix: Only keys that begin with it; None: all.
+
+        Returns:
+            The number of keys written.
+
+        Raises:
+            InvalidArgumentError: ``path`` is a directory or lies in the store.
+            IOError: The file cannot be written. Nothing is left of it.
+
+        """
+    def import_jsonl(self, path: _Path) -> int:
+        """Put the keys of a file that ``export_jsonl`` wrote.
+
+        These are ordinary puts in batches: a value is normalised and deduplicated as this store
+        does, and a key that is there is replaced. Keys keep the times they have in the file, and
+        lines of expired keys are skipped. Without ``created_us`` a key counts as put now.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The number of lines put.
+
+        Raises:
+            InvalidArgumentError: A line is no record, or the store refuses it; the message names
+                file and line. What stands before it stays imported.
+            IOError: The file cannot be read.
+            ReadOnlyError: The store was opened read-only.
+
+        """
+    def export_parquet(self, path: _Path, *, prefix: _Key | None = None) -> int:
+        """Write keys, values and times to a Parquet file.
+
+        Columns: ``key`` and ``value`` (binary), ``created`` and ``expires`` (timestamps in
+        microseconds, UTC; null: never). Otherwise as ``export_jsonl``. Needs the package pyarrow:
+        ``pip install "prestige-cache[parquet]"``.
+
+        Args:
+            path: The file; one that is there is replaced.
+            prefix: Only keys that begin with it; None: all.
+
+        Returns:
+            The number of keys written.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            InvalidArgumentError: ``path`` is a directory or lies in the store.
+            IOError: The file cannot be written. Nothing is left of it.
+
+        """
+    def import_parquet(self, path: _Path) -> int:
+        """Put the keys of a Parquet file, such as ``export_parquet`` writes.
+
+        ``key`` and ``value`` may be text as well; ``created`` and ``expires`` may be missing, and
+        timestamps have any unit. Other columns are not read. Otherwise as ``import_jsonl``.
+
+        Args:
+            path: The file.
+
+        Returns:
+            The number of rows put.
+
+        Raises:
+            ImportError: pyarrow is not installed.
+            InvalidArgumentError: The file is not Parquet or lacks a column, or a row has no key or
+                value or is refused; the message names file and rows. What was put before stays.
+            IOError: The file cannot be read.
+            ReadOnlyError: The store was opened read-only.
+
+        """
+    def _export_batches(
+        self,
+        prefix: _Key | None,
+        visit: Callable[[list[bytes], list[bytes], list[int], list[int | None]], None],
+    ) -> int:
+        """Call ``visit`` with lists of keys, values, put times and expiry times, batch by batch."""
+    def _import_batch(
+        self,
+        keys: list[bytes],
+        values: list[bytes],
+        created: list[int | None],
+        expires: list[int | None],
+    ) -> int:
+        """Put records that come as four lists of one length."""
+    def refresh(self) -> None:
+        """Show what was written since, in a store that was opened read-only.
+
+        Waits for running operations. Does nothing in a store that is open for writing, which shows
+        everything anyway.
+
+        Raises:
+            BusyError: The owner kept changing its files; the store shows what it did before.
+
+        """
     def get_object_id(self, key: _Key) -> int:
         """Return the id of the value a key points at.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import io
 
 
 class PrestigeError(Exception):
@@ -41,6 +42,10 @@ class TimedOutError(PrestigeError, builtins.TimeoutError):
 
 class ClosedError(PrestigeError, ValueError):
     """The store is closed."""
+
+
+class ReadOnlyError(PrestigeError, io.UnsupportedOperation):
+    """The store was opened with ``read_only=True``, and the call would change it."""
 
 
 class ModelError(PrestigeError):

@@ -49,6 +49,7 @@ fn class_of(error: &Error) -> &'static str {
         Error::Busy(_) => "BusyError",
         Error::TimedOut(_) => "TimedOutError",
         Error::Closed(_) => "ClosedError",
+        Error::ReadOnly(_) => "ReadOnlyError",
         Error::Model(_) => "ModelError",
         _ => "PrestigeError",
     }

@@ -14,8 +14,10 @@ mod namespace;
 mod numbers;
 mod options;
 mod registry;
+mod safety;
 mod server;
 mod store;
+mod transfer;
 
 use pyo3::prelude::*;
 
@@ -31,5 +33,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::StoreIterator>()?;
+    module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 34] = [
+const NAMES: [&str; 35] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -32,6 +32,7 @@ const NAMES: [&str; 34] = [
     "track_access_time",
     "lru_update_interval_seconds",
     "normalization_max_bytes",
+    "read_only",
     "sync_writes",
     "semantic_model",
     "semantic_model_path",
@@ -133,6 +134,13 @@ pub(crate) struct Options {
     /// Longest value that is normalised, in bytes. Default 1 MiB.
     #[pyo3(get, set)]
     normalization_max_bytes: Natural,
+    /// Whether the store is opened for reading only. Default False.
+    ///
+    /// Nothing of its directory changes, and a store that is not there is not created. It may be
+    /// open for writing elsewhere; what was written since is seen after ``Store.refresh()``. Of a
+    /// semantic store keys and values are read; it needs no model.
+    #[pyo3(get, set)]
+    read_only: bool,
     /// Whether every write reaches the disk before it is acknowledged. Default False.
     ///
     /// Without it a power cut can take the latest writes; the end of the process alone takes none.
@@ -270,6 +278,7 @@ impl Options {
             track_access_time: defaults.track_access_time,
             lru_update_interval_seconds: Natural(defaults.lru_update_interval_seconds),
             normalization_max_bytes: Natural(defaults.normalization_max_bytes),
+            read_only: defaults.read_only,
             sync_writes: defaults.sync_writes,
             semantic_model: None,
             semantic_model_path: None,
@@ -308,6 +317,7 @@ impl Options {
             bloom_bits_per_key: bits
                 .map_err(|_| invalid("bloom_bits_per_key must be at most 64".to_owned()))?,
             enable_statistics: self.enable_statistics,
+            read_only: self.read_only,
             sync_writes: self.sync_writes,
             lock_timeout_ms: self.lock_timeout_ms.0,
             semantic: core::SemanticOptions {

@@ -31,7 +31,8 @@ use std::sync::Arc;
 /// Beyond what is listed, every method raises ``ClosedError`` (a ``ValueError``) once the store is
 /// closed, ``PrestigeError`` in a forked child of the process that opened it, ``IOError`` or
 /// ``CorruptionError`` if the files cannot be read or written, ``TypeError`` for arguments of wrong
-/// types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing.
+/// types and ``InvalidArgumentError`` for negative numbers. A failed write changes nothing. Methods
+/// that write raise ``ReadOnlyError`` in a store that was opened with ``read_only=True``.
 #[pyclass(module = "prestige", frozen)]
 pub(crate) struct Store {
     open: Arc<OpenStore>,
@@ -113,7 +114,7 @@ impl Store {
     ///     ValueError: ``Unknown option: …``; as ``InvalidArgumentError``, an option out of its
     ///         range, a mode other than the store's, or a directory with files of something else.
     ///     BusyError: The store is open already, in this process or another.
-    ///     IOError: The path is a file, or cannot be read or written.
+    ///     IOError: The path is a file, or cannot be read or written; read-only, there is no store.
     ///     CorruptionError: Files of the store are missing, damaged or replaced by older ones.
     ///     ModelError: The model of a semantic store is missing, damaged or another one.
     ///     PrestigeError: The process was forked from one that had opened a store.
@@ -345,6 +346,11 @@ impl Store {
     }
 
     /// Rewrite the files of the store, so that removed data takes no space on disk.
+    ///
+    /// Needs as much free space as the store has data, for a while. Other threads go on meanwhile.
+    ///
+    /// Raises:
+    ///     ReadOnlyError: The store was opened read-only.
     fn compact(&self, py: Python<'_>) -> PyStoreResult<()> {
         blocking(py, || self.handle().compact())
     }
@@ -414,6 +420,12 @@ impl Store {
     #[getter]
     fn closed(&self) -> bool {
         self.handle().is_closed()
+    }
+
+    /// Whether the store was opened read-only.
+    #[getter]
+    fn read_only(&self) -> bool {
+        self.handle().is_read_only()
     }
 
     /// Bytes of all keys and distinct values, uncompressed: what ``max_store_bytes`` bounds.

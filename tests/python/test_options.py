@@ -47,7 +47,7 @@ NATURALS = [*INTEGERS, *(name for name, default in DEFAULTS.items() if type(defa
 BOOLEANS = [name for name, default in DEFAULTS.items() if type(default) is bool]
 RATIOS = ["eviction_target_ratio", "semantic_threshold"]
 OTHERS = ["retry_jitter_factor", "semantic_pooling", "semantic_verify_exact"]
-OTHERS += ["semantic_compact_threshold", "semantic_threshold", "sync_writes"]
+OTHERS += ["semantic_compact_threshold", "semantic_threshold", "read_only", "sync_writes"]
 
 
 def ways(name: str, value: object, path: Path) -> list[Callable[[], object]]:

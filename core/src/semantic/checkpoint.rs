@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
 /// Folder of the index files inside the store's directory.
-const FOLDER: &str = "index";
+pub(crate) const FOLDER: &str = "index";
 /// Least number of log entries that a background checkpoint is written for.
 const MINIMUM_INTERVAL: u64 = 4096;
 
@@ -95,6 +95,7 @@ impl Semantic {
 
     /// Writes a checkpoint of everything committed so far, if anything was committed since the last one.
     pub(crate) fn checkpoint(&self, engine: &Engine, namespace: NamespaceId) -> Result<()> {
+        let _no_backup = engine.index_files.read();
         let _one_at_a_time = self.checkpointing.lock();
         let (frozen, sequence) = {
             // Waits as long as it takes: nobody waits for us meanwhile.

@@ -8,7 +8,9 @@ mod decide;
 mod model;
 mod recover;
 
+pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::remove_index_files;
+pub(crate) use model::recorded_dimension;
 
 use crate::digest::Digest;
 use crate::engine::Engine;

@@ -22,11 +22,7 @@ pub(super) fn bind(db: &Db, namespace: NamespaceId, embedder: &dyn Embedder) -> 
         fingerprint: embedder.fingerprint().clone(),
         dimension: embedder.dimension(),
     };
-    let stored = match db.get(SYSTEM, &key)? {
-        Some(encoded) => Some(serde_json::from_slice::<ModelRecord>(&encoded).map_err(damaged)?),
-        None => None,
-    };
-    match stored {
+    match recorded(db, namespace)? {
         Some(stored) if stored == given => Ok(()),
         Some(stored) if has_vectors(db, namespace)? => Err(Error::Model(format!(
             "the vectors of this store were made by the model {} and the one given is {}. Vectors of different models \
@@ -45,6 +41,18 @@ pub(super) fn bind(db: &Db, namespace: NamespaceId, embedder: &dyn Embedder) -> 
             db.write_synced(batch)
         }
     }
+}
+
+/// Length of the vectors of the model that is recorded for the namespace.
+pub(crate) fn recorded_dimension(db: &Db, namespace: NamespaceId) -> Result<Option<usize>> {
+    Ok(recorded(db, namespace)?.map(|record| record.dimension))
+}
+
+fn recorded(db: &Db, namespace: NamespaceId) -> Result<Option<ModelRecord>> {
+    let encoded = db.get(SYSTEM, &system_key("model", namespace))?;
+    encoded
+        .map(|encoded| serde_json::from_slice(&encoded).map_err(damaged))
+        .transpose()
 }
 
 fn has_vectors(db: &Db, namespace: NamespaceId) -> Result<bool> {

@@ -32,7 +32,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; then nothing of the batch is stored.
     pub fn put_many(&self, entries: &[Entry<'_>]) -> Result<Vec<PutOutcome>> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.put_many(&*self.namespace_of(&engine)?, entries)
     }
 
@@ -68,7 +68,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; writes finished before the error stay.
     pub fn delete_many(&self, keys: &[&[u8]]) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.delete_many(&*self.namespace_of(&engine)?, keys)
     }
 
@@ -99,7 +99,7 @@ impl Store {
     /// # Errors
     /// [`Error::NotFound`] if the key is absent or has expired; otherwise as [`Store::put`].
     pub fn delete(&self, key: &[u8]) -> Result<()> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         let (now_us, gc) = (engine.now_us(), engine.options.enable_gc);
         let wanted = [Listed {
             time_us: now_us,
@@ -172,7 +172,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; batches finished before the error stay removed.
     pub fn sweep(&self) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.sweep(&*self.namespace_of(&engine)?)
     }
 
@@ -182,7 +182,7 @@ impl Store {
     /// # Errors
     /// As [`Store::sweep`].
     pub fn prune(&self, max_age_seconds: u64, max_idle_seconds: u64) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.prune(
             &*self.namespace_of(&engine)?,
             max_age_seconds,
@@ -196,7 +196,7 @@ impl Store {
     /// # Errors
     /// As [`Store::sweep`].
     pub fn evict_lru(&self, target_bytes: u64) -> Result<u64> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.evict_lru(&*self.namespace_of(&engine)?, target_bytes)
     }
 
@@ -205,7 +205,7 @@ impl Store {
     /// # Errors
     /// [`Error::Io`] if the disk refuses.
     pub fn flush(&self) -> Result<()> {
-        let engine = self.engine()?;
+        let engine = self.writer()?;
         engine.checkpoint_indexes()?;
         engine.sync()?;
         engine.db.flush()
@@ -216,7 +216,7 @@ impl Store {
     /// # Errors
     /// Only [`Error::Closed`] and [`Error::Forked`].
     pub fn compact(&self) -> Result<()> {
-        self.engine()?.db.compact()
+        self.writer()?.db.compact()
     }
 
     /// Checks every invariant against a full scan and lists what does not hold; empty when all is well. The store checks

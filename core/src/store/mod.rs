@@ -2,13 +2,20 @@
 
 mod batch;
 mod calls;
+mod export;
 mod get;
+mod jsonl;
 mod list;
 mod open;
 mod put;
+mod read_only;
 pub(crate) mod remove;
+mod safety;
 mod scan;
+#[cfg(test)]
+mod tests;
 
+pub use export::Record;
 pub use get::{Reader, Value};
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
 pub use scan::{Range, Scan};
@@ -28,7 +35,8 @@ use std::sync::{Arc, Weak};
 /// An open store: a directory that keeps one copy of every distinct value. Or a view of one of its namespaces.
 ///
 /// `Send + Sync`, used through `&self` by any number of threads. One process owns the directory at a time. Every
-/// method returns [`Error::Closed`] after [`Store::close`], and [`Error::Forked`] in a forked child.
+/// method returns [`Error::Closed`] after [`Store::close`], and [`Error::Forked`] in a forked child; those that change
+/// something return [`Error::ReadOnly`] if the store was opened with [`Options::read_only`].
 ///
 /// Dropping the store and every view of it closes it.
 pub struct Store {
@@ -48,6 +56,7 @@ struct View {
 struct Shared {
     path: PathBuf,
     mode: DedupMode,
+    read_only: bool,
     /// Operations share the lock, closing takes it alone: so closing waits for what runs, and what comes later finds
     /// nothing. Taken before every other lock.
     open: RwLock<Option<ManuallyDrop<Open>>>,
@@ -60,7 +69,8 @@ struct Shared {
 
 /// What exists between open and close. Dropped in this order: the background threads end before their engine.
 struct Open {
-    _workers: Workers,
+    /// None of a store that was opened read-only.
+    _workers: Option<Workers>,
     engine: Arc<Engine>,
 }
 
@@ -69,6 +79,9 @@ type EngineGuard<'a> = MappedRwLockReadGuard<'a, Engine>;
 
 impl Store {
     /// Opens the store in the directory `path`, or creates it.
+    ///
+    /// With [`Options::read_only`] nothing is created or changed: [`Error::Io`] if there is no store. It may have an
+    /// owner. Of a semantic store keys and values are read, and no model is needed.
     ///
     /// # Errors
     /// [`Error::Busy`] if the store is open already, [`Error::Io`] if the directory cannot be read and written,
@@ -85,15 +98,20 @@ impl Store {
             .map_err(|error| Error::io("find the store directory", &path, &error))?;
         let engine = Arc::new(Engine::open(&directory, options)?);
         fork::watch_exit();
-        let mode = engine.mode;
+        let (mode, read_only) = (engine.mode, engine.options.read_only);
         let open = Open {
-            _workers: Workers::start(Arc::clone(&engine))?,
+            _workers: if read_only {
+                None
+            } else {
+                Some(Workers::start(Arc::clone(&engine))?)
+            },
             engine,
         };
         Ok(Self {
             shared: Arc::new(Shared {
                 path,
                 mode,
+                read_only,
                 open: RwLock::new(Some(ManuallyDrop::new(open))),
                 closing: AtomicBool::new(false),
                 process: std::process::id(),
@@ -134,10 +152,10 @@ impl Store {
     /// return [`Error::InvalidArgument`] from then on.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none of that name; [`Error::InvalidArgument`] for the empty name;
+    /// [`Error::ReadOnly`]; [`Error::NotFound`] if there is none of that name; [`Error::InvalidArgument`] for the empty name;
     /// [`Error::TimedOut`] if another thread's write took longer than `lock_timeout_ms`.
     pub fn drop_namespace(&self, name: &str) -> Result<()> {
-        self.engine()?.drop_namespace(name)
+        self.writer()?.drop_namespace(name)
     }
 
     /// Name of the namespace this handle works on; empty for the store's own.
@@ -169,6 +187,12 @@ impl Store {
             || view.is_some_and(|view| view.closed.load(Ordering::Acquire))
     }
 
+    /// Whether the store was opened read-only.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.shared.read_only
+    }
+
     /// The directory of the store.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -181,16 +205,19 @@ impl Store {
         self.shared.mode
     }
 
-    fn engine(&self) -> Result<EngineGuard<'_>> {
+    pub(crate) fn engine(&self) -> Result<EngineGuard<'_>> {
         self.check_usable()?;
         let shared = &self.shared;
-        // Never waits: who holds the lock alone is closing the store.
-        let open = shared.open.try_read_recursive();
-        open.and_then(|open| {
-            RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
-                .ok()
-        })
-        .ok_or_else(|| Error::Closed(shared.path.clone()))
+        // Who holds the lock alone closes the store, and says so first, or has a new engine at hand to put in place.
+        let open = match shared.open.try_read_recursive() {
+            Some(open) => open,
+            None => {
+                self.check_usable()?;
+                shared.open.read_recursive()
+            }
+        };
+        RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
+            .map_err(|_| Error::Closed(shared.path.clone()))
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -213,7 +240,11 @@ impl Store {
         match &self.view {
             None => Ok(Arc::clone(&engine.namespaces.default)),
             Some(view) => {
-                let namespace = view.namespace.upgrade();
+                let namespace = match view.namespace.upgrade() {
+                    // It went with the engine that `refresh` has replaced.
+                    None if self.shared.read_only => Some(engine.namespace(&view.name)?),
+                    namespace => namespace,
+                };
                 let namespace = namespace.ok_or_else(|| Namespace::dropped(&view.name))?;
                 namespace.check_exists()?;
                 Ok(namespace)
@@ -238,6 +269,9 @@ impl Shared {
             engine,
         } = ManuallyDrop::into_inner(open);
         drop(workers);
+        if self.read_only {
+            return Ok(());
+        }
         let ended = engine
             .fold_accesses()
             .and(engine.checkpoint_indexes())

@@ -13,6 +13,8 @@ use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
 use crate::snapshot::Snapshots;
+use parking_lot::RwLock;
+use prestige_embed::Embedder;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +22,9 @@ use std::time::Duration;
 impl Engine {
     pub(crate) fn open(path: &Path, options: Options) -> Result<Self> {
         options.validate()?;
+        if options.read_only {
+            return Self::open_read_only(path, options);
+        }
         std::fs::create_dir_all(path).map_err(|error| {
             if path.exists() && !path.is_dir() {
                 return Error::Io(format!(
@@ -42,17 +47,33 @@ impl Engine {
             return Err(format::lost_writes(path));
         }
         let mode = format::check(&db, path, options.dedup_mode)?;
+        let embedder = Self::embedder_for(mode, early, &options)?;
+        let engine = Self::assemble(path, options, db, mode, embedder, Some(owner))?;
+        if marked.is_none() {
+            engine.sync()?;
+        }
+        Ok(engine)
+    }
+
+    /// The engine over an open database.
+    pub(super) fn assemble(
+        path: &Path,
+        options: Options,
+        db: Db,
+        mode: DedupMode,
+        embedder: Option<Arc<dyn Embedder>>,
+        owner: Option<Owner>,
+    ) -> Result<Self> {
         let timeout = Duration::from_millis(options.lock_timeout_ms);
         let key_locks: KeyLocks = Stripes::new(timeout);
         let namespaces = Namespaces::load(&db, &key_locks)?;
-        let embedder = Self::embedder_for(mode, early, &options)?;
         if let Some(embedder) = &embedder {
             // At once, so that a model that is not the store's is refused here and not at the first put.
             namespaces
                 .default
                 .load_semantic(&db, path, embedder, &options)?;
         }
-        let engine = Self {
+        Ok(Self {
             path: path.to_path_buf(),
             mode,
             key_locks,
@@ -63,14 +84,11 @@ impl Engine {
             eviction: EvictionSignal::default(),
             namespaces,
             embedder,
+            index_files: RwLock::new(()),
             options,
             snapshots: Snapshots::default(),
             db: Arc::new(db),
             owner,
-        };
-        if marked.is_none() {
-            engine.sync()?;
-        }
-        Ok(engine)
+        })
     }
 }

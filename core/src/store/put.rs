@@ -11,6 +11,7 @@ use crate::locks::{STRIPES, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::semantic::{SemanticGuard, Vectors};
+use crate::store::export::Record;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -56,6 +57,8 @@ struct Prepared<'a> {
     key: &'a [u8],
     value: Cow<'a, [u8]>,
     digest: Digest,
+    /// `None`: when it is put.
+    created_us: Option<u64>,
     expires_us: u64,
 }
 
@@ -76,6 +79,32 @@ impl Engine {
         entries: &[Entry<'_>],
     ) -> Result<Vec<PutOutcome>> {
         let prepared = self.prepare(entries)?;
+        self.put_prepared(namespace, &prepared)
+    }
+
+    /// Puts `records`, of different keys, with their own times in one write. Returns their number.
+    pub(crate) fn put_records(&self, namespace: &Namespace, records: &[Record<'_>]) -> Result<u64> {
+        let entries: Vec<_> = records
+            .iter()
+            .map(|record| Entry {
+                key: record.key,
+                value: record.value,
+                ttl_seconds: Some(0),
+            })
+            .collect();
+        let mut prepared = self.prepare(&entries)?;
+        for (entry, record) in prepared.iter_mut().zip(records) {
+            entry.created_us = record.created_us;
+            entry.expires_us = record.expires_us.unwrap_or(0);
+        }
+        Ok(self.put_prepared(namespace, &prepared)?.len() as u64)
+    }
+
+    fn put_prepared(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+    ) -> Result<Vec<PutOutcome>> {
         let mut vectors = Vectors::default();
         let mut stripes = Vec::new();
         if let Some(stage) = namespace.semantic(self)? {
@@ -89,16 +118,16 @@ impl Engine {
                     wanted.insert(entry.digest);
                 }
             }
-            self.embed_missing(namespace, &prepared, &wanted, &mut vectors)?;
+            self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
         }
         loop {
-            match self.try_put(namespace, &prepared, &vectors, &stripes)? {
+            match self.try_put(namespace, prepared, &vectors, &stripes)? {
                 Attempt::Done(outcomes) => {
                     self.enforce_size_limit()?;
                     return Ok(outcomes);
                 }
                 Attempt::NeedVectors(wanted) => {
-                    self.embed_missing(namespace, &prepared, &wanted, &mut vectors)?
+                    self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
                 }
                 Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
                 // Candidates keep changing: hold every stripe, and the next round must come through.
@@ -131,6 +160,7 @@ impl Engine {
                 key: entry.key,
                 value,
                 digest,
+                created_us: None,
                 expires_us,
             };
             match (entries.len() > 1)
@@ -263,7 +293,7 @@ impl Engine {
             let now_us = self.now_us();
             let record = KeyRecord {
                 object_id,
-                created_us: now_us,
+                created_us: entry.created_us.unwrap_or(now_us),
                 expires_us: entry.expires_us,
                 accessed_us: now_us,
             };

@@ -114,10 +114,11 @@ impl Scan {
         if wanted == 0 || self.next >= self.end {
             return Ok(0);
         }
-        let snapshot = engine
-            .snapshots
-            .get(self.snapshot)
-            .ok_or_else(|| Error::Closed(self.store.path().to_path_buf()))?;
+        let snapshot = engine.snapshots.get(self.snapshot).ok_or_else(|| {
+            Error::InvalidArgument(
+                "the store was refreshed since this scan began; begin it anew".to_owned(),
+            )
+        })?;
         let (mut found, mut last) = (0, None);
         let now_us = self.now_us;
         let view = Some(snapshot.borrow_dependent());

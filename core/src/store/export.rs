@@ -1,0 +1,105 @@
+//! Records out of a store and into it: keys with their values and times.
+
+use super::list::successor;
+use crate::engine::{Engine, Namespace};
+use crate::error::{Error, Result};
+use crate::record::KeyRecord;
+use crate::schema::{KEYS, OBJECTS, namespace_end, numbered_key, user_key, user_part};
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+
+/// Most records put in one write.
+pub(crate) const IMPORT_RECORDS: usize = 256;
+/// Most bytes of keys and values put in one write, unless a single record has more.
+pub(crate) const IMPORT_BYTES: usize = 4 << 20;
+
+/// A key with its value and its times, in microseconds since the Unix epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Record<'a> {
+    /// The key.
+    pub key: &'a [u8],
+    /// Its value.
+    pub value: &'a [u8],
+    /// When it was put; `None`, which is never exported: when it is imported.
+    pub created_us: Option<u64>,
+    /// When it expires; `None`: never.
+    pub expires_us: Option<u64>,
+}
+
+impl Record<'_> {
+    /// Bytes of key and value.
+    pub(crate) fn len(&self) -> usize {
+        self.key.len() + self.value.len()
+    }
+}
+
+impl Engine {
+    pub(crate) fn export_records<F>(
+        &self,
+        namespace: &Namespace,
+        prefix: &[u8],
+        mut visit: F,
+    ) -> Result<u64>
+    where
+        F: FnMut(Record<'_>) -> Result<ControlFlow<()>>,
+    {
+        let now_us = self.now_us();
+        let start = user_key(namespace.id, prefix);
+        let end = successor(&start).unwrap_or_else(|| namespace_end(namespace.id));
+        let snapshot = self.db.snapshot();
+        let objects = self.db.family(OBJECTS)?;
+        let mut visited = 0;
+        self.db
+            .scan(KEYS, &start, &end, Some(&snapshot), |encoded, record| {
+                let record = KeyRecord::decode(record)?;
+                if record.is_expired(now_us) {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                let id = numbered_key(namespace.id, record.object_id);
+                let value = snapshot.get_pinned_cf(objects, id)?.ok_or_else(|| {
+                    Error::Corruption(format!(
+                        "a key points at object {}, which does not exist; run verify() for the extent of the damage",
+                        record.object_id
+                    ))
+                })?;
+                visited += 1;
+                visit(Record {
+                    key: user_part(encoded)?,
+                    value: &value,
+                    created_us: Some(record.created_us),
+                    expires_us: (record.expires_us != 0).then_some(record.expires_us),
+                })
+            })?;
+        Ok(visited)
+    }
+
+    pub(crate) fn import_records(
+        &self,
+        namespace: &Namespace,
+        records: &[Record<'_>],
+    ) -> Result<u64> {
+        let now_us = self.now_us();
+        let mut imported = 0;
+        let mut batch = Vec::new();
+        let mut keys = HashSet::new();
+        let mut bytes = 0;
+        let live = |record: &&Record<'_>| record.expires_us.is_none_or(|expires| expires > now_us);
+        for record in records.iter().filter(live) {
+            let full = batch.len() >= IMPORT_RECORDS || bytes + record.len() > IMPORT_BYTES;
+            // A key that comes again is put again: the last one wins, and each record of a batch has its own times.
+            if (full && !batch.is_empty()) || keys.contains(record.key) {
+                imported += self.put_records(namespace, &batch)?;
+                batch.clear();
+                keys.clear();
+                bytes = 0;
+            }
+            batch.push(*record);
+            keys.insert(record.key);
+            bytes += record.len();
+        }
+        if !batch.is_empty() {
+            imported += self.put_records(namespace, &batch)?;
+        }
+        Ok(imported)
+    }
+}

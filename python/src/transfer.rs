@@ -1,0 +1,122 @@
+//! Copies of a store, and records out of it and into it.
+
+use crate::error::{PyStoreResult, blocking};
+use prestige_core::{Record, Store};
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+/// Most records handed to Python at once.
+const RECORDS: usize = 65_536;
+/// Most bytes of keys and values handed to Python at once, unless a single record has more.
+const BYTES: usize = 16 << 20;
+
+/// Make a store from a backup.
+///
+/// The backup stays as it is, so that it can be restored again; opened as a store it would change.
+/// The copy is durable when the call returns, and a failure leaves nothing behind.
+///
+/// Args:
+///     backup: Directory that ``Store.backup`` made, or of any store that is closed.
+///     path: Directory of the store to make: it does not exist or is empty, its parent exists.
+///
+/// Raises:
+///     InvalidArgumentError: There is something at ``path``, one directory lies in the other, or
+///         ``backup`` is of a newer format.
+///     BusyError: ``backup`` is open as a store.
+///     IOError: ``backup`` is no store or cannot be read, or the copy cannot be written.
+///     CorruptionError: Files of the backup are missing or damaged.
+///     PrestigeError: The process was forked from one that had opened a store.
+#[pyfunction]
+pub(crate) fn restore(py: Python<'_>, backup: PathBuf, path: PathBuf) -> PyStoreResult<()> {
+    blocking(py, || prestige_core::restore(backup, path))
+}
+
+/// Records on their way to Python, column by column.
+#[derive(Default)]
+struct Columns {
+    keys: Vec<Vec<u8>>,
+    values: Vec<Vec<u8>>,
+    created: Vec<Option<u64>>,
+    expires: Vec<Option<u64>>,
+    bytes: usize,
+}
+
+impl Columns {
+    fn push(&mut self, record: &Record<'_>) {
+        self.keys.push(record.key.to_vec());
+        self.values.push(record.value.to_vec());
+        self.created.push(record.created_us);
+        self.expires.push(record.expires_us);
+        self.bytes += record.key.len() + record.value.len();
+    }
+
+    fn is_full(&self) -> bool {
+        self.keys.len() >= RECORDS || self.bytes >= BYTES
+    }
+
+    fn hand_to(self, py: Python<'_>, visit: &Py<PyAny>) -> PyResult<()> {
+        let bytes = |column: Vec<Vec<u8>>| -> Vec<Py<PyBytes>> {
+            let bytes = column.iter().map(|bytes| PyBytes::new(py, bytes).unbind());
+            bytes.collect()
+        };
+        let (keys, values) = (bytes(self.keys), bytes(self.values));
+        visit.call1(py, (keys, values, self.created, self.expires))?;
+        Ok(())
+    }
+}
+
+/// Calls `visit` with lists of keys, values, put times and expiry times.
+pub(crate) fn export(
+    py: Python<'_>,
+    store: &Store,
+    prefix: &[u8],
+    visit: &Py<PyAny>,
+) -> PyStoreResult<u64> {
+    let mut columns = Columns::default();
+    let mut failed = None;
+    let exported = blocking(py, || {
+        store.export_records(prefix, |record| {
+            columns.push(&record);
+            if columns.is_full() {
+                let full = std::mem::take(&mut columns);
+                failed = Python::attach(|py| full.hand_to(py, visit)).err();
+            }
+            Ok(match failed {
+                None => ControlFlow::Continue(()),
+                Some(_) => ControlFlow::Break(()),
+            })
+        })
+    })?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
+    columns.hand_to(py, visit)?;
+    Ok(exported)
+}
+
+/// Puts records that come as columns of one length.
+pub(crate) fn import(
+    py: Python<'_>,
+    store: &Store,
+    keys: &[PyBackedBytes],
+    values: &[PyBackedBytes],
+    created: &[Option<u64>],
+    expires: &[Option<u64>],
+) -> PyStoreResult<u64> {
+    let times = created.iter().zip(expires);
+    let records: Vec<_> = keys
+        .iter()
+        .zip(values)
+        .zip(times)
+        .map(|((key, value), (created_us, expires_us))| Record {
+            key,
+            value,
+            created_us: *created_us,
+            expires_us: *expires_us,
+        })
+        .collect();
+    blocking(py, || store.import_records(&records))
+}
