@@ -23,8 +23,8 @@
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
-//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `wal`, `log_file`, `owner`:
-//!   what is checked before RocksDB may touch a directory
+//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
+//!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod cache;
@@ -53,6 +53,7 @@ mod semantic;
 mod snapshot;
 mod store;
 mod verify;
+mod version_edit;
 mod wal;
 mod worker;
 
