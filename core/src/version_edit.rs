@@ -37,9 +37,11 @@ const BLOB_FILE_ADDITION: u32 = 400;
 const BLOB_FILE_GARBAGE: u32 = 401;
 /// Tags with this bit have a length, and may be skipped.
 const SKIPPABLE: u32 = 1 << 13;
-/// Tags with that bit which older releases wrote without a length, and those of the tracking of logs, by which an edit is
-/// read in another way. Our RocksDB writes none of them.
-const NOT_SKIPPABLE: [u32; 6] = [8194, 8195, 8196, 8197, 8199, 8200];
+/// One of them. RocksDB writes it in an edit of its own, of no family, even if it does not keep track of logs otherwise.
+const LOGS_DELETED: u32 = 8200;
+/// Tags with that bit which older releases wrote without a length, and the one for a log that is kept track of. Our
+/// RocksDB writes none of them.
+const NOT_SKIPPABLE: [u32; 5] = [8194, 8195, 8196, 8197, 8199];
 
 /// Fields of a new file end with this tag; each of the others has a length.
 const END_OF_FILE_FIELDS: u32 = 1;
@@ -140,6 +142,7 @@ impl Edit {
     /// Nothing if the record is not understood to its last byte.
     fn decode(record: &[u8]) -> Option<Self> {
         let mut edit = Self::default();
+        let mut of_no_family = false;
         let mut input = Input(record);
         while !input.0.is_empty() {
             match input.varint32()? {
@@ -152,10 +155,14 @@ impl Edit {
                 }
                 FAMILY_DROPPED => edit.family_dropped = true,
                 IN_ATOMIC_GROUP => edit.remaining_in_group = Some(input.varint32()?),
+                LOGS_DELETED => {
+                    input.bytes()?;
+                    of_no_family = true;
+                }
                 other => input.skip_field(other)?,
             }
         }
-        Some(edit)
+        (!of_no_family || edit.log_number.is_none()).then_some(edit)
     }
 }
 

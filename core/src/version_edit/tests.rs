@@ -39,6 +39,7 @@ fn the_family_that_lags_behind_needs_the_oldest_log() {
     assert_eq!(with(&[2, 400, 200, 1]), Some(400));
     assert_eq!(with(&[2, 1 << 40, 200, 1]), Some(700));
     assert_eq!(with(&[10, 200]), Some(300));
+    assert_eq!(with(&[8200, 1, 9, 10, 301]), Some(301));
     assert_eq!(with(&[10, 900]), Some(900));
     assert_eq!(with(&[200, 1, 202]), Some(700));
 }
@@ -100,7 +101,8 @@ fn what_is_not_understood_keeps_all_logs() {
         &[8194, 0],
         &[8196, 0],
         &[8199, 0],
-        &[8200, 0],
+        // A log number of no family.
+        &[8200, 1, 9, 2, 12],
         // Fields of files that must be known.
         &[103, 2, 2, 2, 1, 2, 1, 2, 2, 2, 65, 1, 0, 1],
         &[400, 2, 2, 2, 0, 0, 1, 0, 0],
