@@ -53,7 +53,7 @@ pub(crate) fn check_files(path: &Path, existed: bool, unfinished: bool) -> Resul
 
 /// Refuses a RocksDB database that is not a store, before any family is added to it.
 fn check_families(path: &Path, existed: bool) -> Result<Vec<TornTail>> {
-    manifest::check(path)?;
+    let oldest_log = manifest::check(path)?;
     let found = Db::families(path).map_err(|error| opening(path, error))?;
     let foreign = found
         .iter()
@@ -62,7 +62,7 @@ fn check_families(path: &Path, existed: bool) -> Result<Vec<TornTail>> {
         return Err(lost_writes(path));
     }
     if foreign.is_none() {
-        match wal::check(path) {
+        match wal::check(path, oldest_log) {
             // All checks are done: from here on this is a store, and may be changed.
             Ok(torn) if found.len() > 1 => return Ok(torn),
             // A crash while the store was created may have left it without families, and then without data.

@@ -23,8 +23,8 @@
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
 //! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
-//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `wal`, `log_file`, `owner`:
-//!   what is checked before RocksDB may touch a directory
+//! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
+//!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
@@ -56,6 +56,7 @@ mod snapshot;
 mod staging;
 mod store;
 mod verify;
+mod version_edit;
 mod wal;
 mod worker;
 

@@ -18,7 +18,6 @@
 use crate::error::{Error, Result};
 use std::fs::File;
 use std::io::Read;
-use std::ops::Range;
 use std::path::Path;
 
 const BLOCK: usize = 32_768;
@@ -46,24 +45,32 @@ pub(crate) struct Extent {
     pub sound: u64,
     /// Whether it holds data, be it a part of a record.
     pub has_data: bool,
-    /// Of a write-ahead log: sequence number of its first write, and the one after its last write.
-    pub sequences: Option<Range<u64>>,
 }
 
-/// Sequence number and count of the operations of a write, at the beginning of its record, little-endian.
-const WRITE_HEADER: usize = 12;
+/// What the logical records of a log mean.
+pub(crate) trait Content {
+    /// How many bytes of each record, from its beginning, are of interest.
+    const BYTES: usize;
+
+    /// Takes the first [`Self::BYTES`] of the next record.
+    fn add(&mut self, beginning: &[u8]);
+
+    /// Whether a record could begin like this, `distance` bytes behind the end of the last one that was added. If not,
+    /// what looks like a record is a part of a value. `beginning` may be short.
+    fn is_plausible(&self, beginning: &[u8], distance: u64) -> bool;
+}
 
 /// Reads the log `path`, block by block, and refuses it if it is damaged.
 ///
 /// A write that was cut short at its end is no damage: nobody was told that it succeeded. It is taken for one only if
 /// no whole record is found behind it, and if it looks like the beginning of a record or like a part that the kernel
 /// never wrote.
-pub(crate) fn check(path: &Path) -> Result<Extent> {
+pub(crate) fn check(path: &Path, content: &mut impl Content) -> Result<Extent> {
     let file = File::open(path).map_err(|error| Error::io("open", path, &error))?;
-    check_content(file, path)
+    check_bytes(file, path, content)
 }
 
-fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
+fn check_bytes<C: Content>(file: impl Read, path: &Path, content: &mut C) -> Result<Extent> {
     let mut log = Log {
         path,
         file,
@@ -72,12 +79,15 @@ fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
     };
     let mut extent = Extent::default();
     let mut parted = false;
-    let mut beginning = Vec::with_capacity(WRITE_HEADER);
+    let mut beginning = Vec::new();
     while log.advance()? {
         let mut at = 0;
         while at < log.block.len() && BLOCK - at >= HEADER {
             let Some(record) = record_at(&log.block, at) else {
-                log.require_cut_short(at, parted)?;
+                let sound = extent.sound;
+                log.require_cut_short(at, parted, |found, offset| {
+                    content.is_plausible(found, offset.saturating_sub(sound))
+                })?;
                 extent.size = log.end();
                 return Ok(extent);
             };
@@ -87,7 +97,7 @@ fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
             if !parted {
                 beginning.clear();
             }
-            let missing = WRITE_HEADER - beginning.len();
+            let missing = C::BYTES - beginning.len();
             beginning.extend(record.payload.iter().take(missing));
             at += HEADER + record.payload.len();
             parted = matches!(record.kind, FIRST | MIDDLE);
@@ -95,7 +105,7 @@ fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
             if !parted {
                 extent.sound = log.start + at as u64;
                 if record.kind < SKIPPABLE {
-                    extent.add_write(&beginning);
+                    content.add(&beginning);
                 }
             }
         }
@@ -105,20 +115,6 @@ fn check_content(file: impl Read, path: &Path) -> Result<Extent> {
         }
     }
     Ok(extent)
-}
-
-impl Extent {
-    fn add_write(&mut self, beginning: &[u8]) {
-        let Some((sequence, count)) = beginning.split_first_chunk() else {
-            return;
-        };
-        let Ok(count) = count.try_into().map(u32::from_le_bytes) else {
-            return;
-        };
-        let sequence = u64::from_le_bytes(*sequence);
-        let first = self.sequences.as_ref().map_or(sequence, |it| it.start);
-        self.sequences = Some(first..sequence.saturating_add(count.into()));
-    }
 }
 
 /// A log file, of which one block is in memory.
@@ -153,8 +149,14 @@ impl<R: Read> Log<'_, R> {
     }
 
     /// Refuses the log unless what is at `at` of the block, which is no whole record, is a write that was cut short.
-    /// `parted`: a logical record is begun and not ended there. Reads to the end of the file.
-    fn require_cut_short(&mut self, at: usize, parted: bool) -> Result<()> {
+    /// `parted`: a logical record is begun and not ended there. `plausible`: whether a logical record could begin with
+    /// this payload at this offset of the file. Reads to the end of the file.
+    fn require_cut_short(
+        &mut self,
+        at: usize,
+        parted: bool,
+        plausible: impl Fn(&[u8], u64) -> bool,
+    ) -> Result<()> {
         let damaged = self.damaged_at(at);
         let bad = self.start + at as u64;
         let rest = self.block.get(at..).unwrap_or_default().to_vec();
@@ -162,7 +164,13 @@ impl<R: Read> Log<'_, R> {
         let mut from = at;
         loop {
             // `at` itself is not a whole record.
-            if (from..self.block.len()).any(|offset| holds_data(&self.block, offset)) {
+            let found = (from..self.block.len()).any(|offset| {
+                data_at(&self.block, offset).is_some_and(|record| {
+                    let begins = matches!(record.kind, FULL | FIRST);
+                    !begins || plausible(record.payload, self.start + offset as u64)
+                })
+            });
+            if found {
                 return Err(damaged);
             }
             let last = self.block.iter().skip(from).rposition(|byte| *byte != 0);
@@ -260,14 +268,15 @@ fn record_at(block: &[u8], at: usize) -> Option<Record<'_>> {
     })
 }
 
-/// Whether `at` of `block` is a whole record with data. One that continues another stands at the start of a block.
-fn holds_data(block: &[u8], at: usize) -> bool {
+/// The whole record with data at `at` of `block`, if there is one. One that continues another stands at the start of a
+/// block.
+fn data_at(block: &[u8], at: usize) -> Option<Record<'_>> {
     let possible = match block.get(at + HEADER - 1) {
         Some(&FULL | &FIRST) => true,
         Some(&MIDDLE | &LAST) => at == 0,
         _ => false,
     };
-    possible && record_at(block, at).is_some()
+    possible.then(|| record_at(block, at))?
 }
 
 /// Whether a record of this type may come next. `parted`: a logical record is begun and not ended there.

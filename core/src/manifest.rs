@@ -3,11 +3,14 @@
 
 use crate::error::{Error, Result};
 use crate::log_file;
+use crate::version_edit::Edits;
 use std::path::Path;
 
 /// Refuses the MANIFEST that `CURRENT` in `path` names if it is damaged. A write that was cut short at its end is left
 /// to RocksDB, which does without it.
-pub(crate) fn check(path: &Path) -> Result<()> {
+///
+/// Returns the number of the oldest write-ahead log that is still needed, or 0 if that is not known.
+pub(crate) fn check(path: &Path) -> Result<u64> {
     let current = path.join("CURRENT");
     let name = std::fs::read(&current).map_err(|error| Error::io("read", &current, &error))?;
     let Ok(name) = std::str::from_utf8(&name) else {
@@ -18,10 +21,18 @@ pub(crate) fn check(path: &Path) -> Result<()> {
     };
     let manifest = path.join(name.trim_end());
     // A file that cannot be read is reported by RocksDB, with what it was looking for.
-    if manifest.is_file() {
-        log_file::check(&manifest)?;
+    if !manifest.is_file() {
+        return Ok(0);
     }
-    Ok(())
+    let mut edits = Edits::default();
+    log_file::check(&manifest, &mut edits)?;
+    Ok(edits.oldest_log().unwrap_or_else(|| {
+        tracing::debug!(
+            manifest = %manifest.display(),
+            "a record is not understood, so logs that are no longer needed are checked too"
+        );
+        0
+    }))
 }
 
 #[cfg(test)]

@@ -53,8 +53,24 @@ fn write(lengths: &[usize]) -> Written {
     Written { bytes, ends }
 }
 
+/// Content that can be anything; only counts the records.
+#[derive(Default)]
+struct Anything(usize);
+
+impl Content for Anything {
+    const BYTES: usize = 0;
+
+    fn add(&mut self, _beginning: &[u8]) {
+        self.0 += 1;
+    }
+
+    fn is_plausible(&self, _beginning: &[u8], _distance: u64) -> bool {
+        true
+    }
+}
+
 fn check_bytes(bytes: &[u8]) -> Result<Extent> {
-    check_content(bytes, Path::new("test.log"))
+    super::check_bytes(bytes, Path::new("test.log"), &mut Anything::default())
 }
 
 fn is_refused(bytes: &[u8]) -> bool {
@@ -173,26 +189,66 @@ fn a_skippable_record_is_no_data() {
     assert_eq!(extent.sound, extent.size);
 }
 
+/// Content that keeps the first bytes of all records, and calls a record plausible if it begins so.
+struct Beginnings {
+    found: Vec<Vec<u8>>,
+    plausible: (&'static [u8], u64),
+}
+
+impl Content for Beginnings {
+    const BYTES: usize = 12;
+
+    fn add(&mut self, beginning: &[u8]) {
+        self.found.push(beginning.to_vec());
+    }
+
+    fn is_plausible(&self, beginning: &[u8], distance: u64) -> bool {
+        self.plausible == (beginning, distance)
+    }
+}
+
 #[test]
-fn writes_are_numbered_even_if_their_number_is_split_over_two_blocks() {
-    let write_of = |sequence: u64, count: u32| {
-        [
-            &sequence.to_le_bytes()[..],
-            &count.to_le_bytes()[..],
-            b"operations",
-        ]
-        .concat()
-    };
-    let mut bytes = physical(FULL, &write_of(70, 5));
+fn the_beginning_of_a_record_may_be_split_over_two_blocks() {
+    let mut bytes = physical(FULL, b"short");
     bytes.extend(physical(
         FULL,
         &vec![b'x'; BLOCK - bytes.len() - 2 * HEADER - 3],
     ));
-    let (head, tail) = (write_of(75, 3)[..3].to_vec(), write_of(75, 3)[3..].to_vec());
-    bytes.extend(physical(FIRST, &head));
+    bytes.extend(physical(FIRST, b"abc"));
     assert_eq!(bytes.len(), BLOCK);
-    bytes.extend(physical(LAST, &tail));
-    assert_eq!(check_bytes(&bytes).unwrap().sequences, Some(70..78));
+    bytes.extend(physical(LAST, b"defghijklmnop"));
+    let mut content = Beginnings {
+        found: Vec::new(),
+        plausible: (b"", 0),
+    };
+    super::check_bytes(&bytes[..], Path::new("test.log"), &mut content).unwrap();
+    let expected = [&b"short"[..], &[b'x'; 12], b"abcdefghijkl"];
+    assert_eq!(content.found, expected);
+}
+
+#[test]
+fn a_record_within_a_torn_one_is_damage_if_it_is_plausible() {
+    let before = physical(FULL, b"before");
+    let within = [&b"value "[..], &physical(FULL, b"within"), b" more"].concat();
+    let torn = physical(FULL, &within);
+    let bytes = [&before[..], &torn[..torn.len() - 1]].concat();
+    assert!(is_refused(&bytes));
+    let distance = (HEADER + 6) as u64;
+    for (plausible, refused) in [
+        ((&b"within"[..], distance), true),
+        ((b"within", distance + 1), false),
+        ((b"without", distance), false),
+    ] {
+        let mut content = Beginnings {
+            found: Vec::new(),
+            plausible,
+        };
+        let checked = super::check_bytes(&bytes[..], Path::new("test.log"), &mut content);
+        assert_eq!(checked.is_err(), refused, "{plausible:?}");
+        if let Ok(extent) = checked {
+            assert_eq!(extent.sound, before.len() as u64);
+        }
+    }
 }
 
 #[test]

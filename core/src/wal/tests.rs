@@ -59,7 +59,7 @@ fn killed_with_fragments() -> TempDir {
 }
 
 fn only_log(path: &Path) -> PathBuf {
-    let mut logs = logs(path).unwrap();
+    let mut logs = logs(path, 0).unwrap();
     assert_eq!(logs.len(), 1);
     logs.pop().unwrap()
 }
@@ -83,7 +83,7 @@ fn the_log_of_a_killed_process_passes_untouched() {
     let left = killed_with_fragments();
     let before = files(left.path());
     assert!(before.values().any(|bytes| bytes.len() > 1_000_000));
-    assert!(check(left.path()).unwrap().is_empty());
+    assert!(check(left.path(), 0).unwrap().is_empty());
     assert!(before == files(left.path()));
     let store = open(left.path()).unwrap();
     assert_eq!(keys_in(&store, |i| LENGTHS[i % LENGTHS.len()]), KEYS);
@@ -169,9 +169,9 @@ fn a_torn_tail_with_data_in_a_later_log_is_refused() {
     let later = log.with_file_name("900000.log");
     std::fs::write(&later, &bytes).unwrap();
     std::fs::write(&log, &bytes[..bytes.len() - 5]).unwrap();
-    assert!(matches!(check(left.path()), Err(Error::Corruption(_))));
+    assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
     std::fs::write(&later, b"").unwrap();
-    assert_eq!(check(left.path()).unwrap().len(), 1);
+    assert_eq!(check(left.path(), 0).unwrap().len(), 1);
 }
 
 #[test]
@@ -192,15 +192,124 @@ fn a_log_missing_between_others_is_refused() {
     {
         std::fs::write(name, part).unwrap();
     }
-    assert!(check(left.path()).unwrap().is_empty());
+    assert!(check(left.path(), 0).unwrap().is_empty());
     std::fs::remove_file(&names[1]).unwrap();
-    assert!(matches!(check(left.path()), Err(Error::Corruption(_))));
+    assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
     std::fs::write(&names[1], b"").unwrap();
-    assert!(matches!(check(left.path()), Err(Error::Corruption(_))));
+    assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
     // The oldest one may have been deleted because it was no longer needed.
     std::fs::write(&names[1], &bytes[one..two]).unwrap();
     std::fs::remove_file(&names[0]).unwrap();
-    assert!(check(left.path()).unwrap().is_empty());
+    assert!(check(left.path(), 0).unwrap().is_empty());
+}
+
+/// A store that was opened three times, killed in the end, and the logs of the first two times, which it does not need.
+fn killed_with_obsolete_logs() -> (TempDir, [(String, Vec<u8>); 2]) {
+    let (live, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let mut logs = Vec::new();
+    for session in 0..3 {
+        let store = open(live.path()).unwrap();
+        for i in session * 5..session * 5 + 5 {
+            store.put(&key(i), &value(i, 300), None).unwrap();
+        }
+        let log = only_log(live.path());
+        let name = log.file_name().unwrap().to_str().unwrap().to_owned();
+        logs.push((name, std::fs::read(&log).unwrap()));
+        if session == 2 {
+            copy(live.path(), left.path());
+        }
+        store.close().unwrap();
+    }
+    logs.pop();
+    (left, logs.try_into().unwrap())
+}
+
+#[test]
+fn obsolete_logs_with_a_gap_behind_them_are_not_looked_at() {
+    // As RocksDB leaves them if it is killed while it deletes them, the newest first.
+    let (left, [(name, bytes), _]) = killed_with_obsolete_logs();
+    std::fs::write(left.path().join(name), bytes).unwrap();
+    assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
+    assert_eq!(keys_in(&open(left.path()).unwrap(), |_| 300), 15);
+}
+
+#[test]
+fn torn_obsolete_logs_are_not_looked_at() {
+    let (left, logs) = killed_with_obsolete_logs();
+    for (name, bytes) in &logs {
+        std::fs::write(left.path().join(name), &bytes[..bytes.len() - 5]).unwrap();
+    }
+    assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
+    assert_eq!(keys_in(&open(left.path()).unwrap(), |_| 300), 15);
+}
+
+#[test]
+fn the_log_in_use_is_looked_at_beside_obsolete_ones() {
+    let (left, logs) = killed_with_obsolete_logs();
+    let log = only_log(left.path());
+    let mut bytes = std::fs::read(&log).unwrap();
+    bytes[20] ^= 1;
+    std::fs::write(&log, bytes).unwrap();
+    for (name, bytes) in &logs {
+        std::fs::write(left.path().join(name), bytes).unwrap();
+    }
+    let before = files(left.path());
+    assert!(matches!(open(left.path()), Err(Error::Corruption(_))));
+    assert!(before == files(left.path()));
+}
+
+#[test]
+fn a_torn_value_that_holds_a_log_is_cut_off() {
+    let (live, left) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(live.path()).unwrap();
+    let log = only_log(live.path());
+    for i in 0..5 {
+        store.put(&key(i), &value(i, 300), None).unwrap();
+    }
+    let earlier = std::fs::read(&log).unwrap();
+    store.put(b"log", &earlier, None).unwrap();
+    copy(live.path(), left.path());
+    let whole = std::fs::read(&log).unwrap();
+    let log = only_log(left.path());
+    for cut in (earlier.len()..whole.len()).step_by(61) {
+        std::fs::write(&log, &whole[..cut]).unwrap();
+        let torn = check(left.path(), 0).unwrap();
+        let sound: Vec<u64> = torn.iter().map(|tail| tail.extent.sound).collect();
+        let expected = (cut > earlier.len()).then_some(earlier.len() as u64);
+        assert_eq!(sound, expected.as_slice(), "cut at {cut}");
+    }
+    // Bits that flip are damage still, be it in what could be taken for a value.
+    for at in (0..whole.len()).step_by(23) {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 0x40;
+        std::fs::write(&log, bytes).unwrap();
+        assert!(matches!(check(left.path(), 0), Err(Error::Corruption(_))));
+    }
+    std::fs::write(&log, &whole[..whole.len() - 1]).unwrap();
+    assert_eq!(keys_in(&open(left.path()).unwrap(), |_| 300), 5);
+}
+
+#[test]
+fn writes_are_plausible_if_their_numbers_go_on() {
+    let header =
+        |sequence: u64, count: u32| [&sequence.to_le_bytes()[..], &count.to_le_bytes()].concat();
+    let mut writes = Writes::default();
+    assert!(writes.is_plausible(&header(1 << 50, 1), 0));
+    writes.add(b"short");
+    assert_eq!(writes.sequences, None);
+    writes.add(&header(70, 5));
+    writes.add(&header(75, 3));
+    assert_eq!(writes.sequences, Some(70..78));
+    for (sequence, plausible) in [
+        (77, false),
+        (78, true),
+        (178, true),
+        (179, false),
+        (0, false),
+    ] {
+        assert_eq!(writes.is_plausible(&header(sequence, 1), 100), plausible);
+    }
+    assert!(writes.is_plausible(&header(0, 1)[..11], 100));
 }
 
 #[test]
