@@ -8,7 +8,7 @@ mod decide;
 mod model;
 mod recover;
 
-pub(crate) use checkpoint::remove_index_files;
+pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 
 use crate::digest::Digest;
 use crate::engine::Engine;
