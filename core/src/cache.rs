@@ -2,7 +2,7 @@
 //!
 //! Two caches: key records by key, and value bytes by object id. An object never changes and its id is never used
 //! again, so an entry of the second is never out of date, and a value that many keys share is held once. A record
-//! changes with every put of its key, so the first follows the writers, stripe by stripe: see [`ReadCache::version`].
+//! changes with every put of its key, so the first follows the writers, stripe by stripe: see [`ReadCache::begin_write`].
 //!
 //! `quick_cache` evicts by a variant of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
 //! 2023): what is read once, as by a scan, does not displace what is read often.
@@ -27,7 +27,8 @@ const LARGEST_SHARE: u64 = 64;
 pub(crate) struct ReadCache {
     records: Cache<OwnedKey, KeyRecord, WeighRecord>,
     values: Cache<u64, Arc<[u8]>, WeighValue>,
-    /// Writes so far, by key stripe. A mutex, not an atomic: a reader's "unchanged, so insert" must be one step.
+    /// By key stripe: twice the writes so far, and one more during a write. A mutex, not an atomic: a reader's "unchanged,
+    /// so insert" must be one step.
     versions: [Mutex<u64>; STRIPES],
     largest_value: u64,
 }
@@ -119,7 +120,8 @@ impl ReadCache {
         self.stripe(namespace, key).map_or(0, |slot| *slot.lock())
     }
 
-    /// Keeps a record, unless a key of its stripe was written since `version`: it may be older than that write.
+    /// Keeps a record, unless a key of its stripe was written since `version` or is being written: it may be older than
+    /// that write.
     pub(crate) fn keep_record(
         &self,
         namespace: NamespaceId,
@@ -130,18 +132,29 @@ impl ReadCache {
         let Some(current) = self.stripe(namespace, key).map(Mutex::lock) else {
             return;
         };
-        if *current == version {
+        if *current == version && version.is_multiple_of(2) {
             let key = key.into();
             self.records.insert(OwnedKey { namespace, key }, record);
         }
     }
 
-    /// To be called after the key was written and before the write is acknowledged.
-    pub(crate) fn forget_record(&self, namespace: NamespaceId, key: &[u8]) {
-        if let Some(mut version) = self.stripe(namespace, key).map(Mutex::lock) {
-            *version = version.wrapping_add(1);
+    /// To be called before `keys` are written, by whoever holds all of `stripes`, theirs among them. As long as the
+    /// result lives no record of these stripes is kept, so that what was read after the write is not followed by what was
+    /// read before it.
+    pub(crate) fn begin_write<'a>(
+        &'a self,
+        namespace: NamespaceId,
+        keys: &[&[u8]],
+        stripes: impl Iterator<Item = usize>,
+    ) -> CacheWrite<'a> {
+        let versions: Vec<_> = stripes
+            .filter_map(|stripe| self.versions.get(stripe))
+            .inspect(|version| step(version))
+            .collect();
+        for key in keys {
             self.records.remove(&KeyRef { namespace, key });
         }
+        CacheWrite { versions }
     }
 
     /// To be called when an object is deleted, so that its bytes do not take the place of others.
@@ -152,6 +165,22 @@ impl ReadCache {
     fn stripe(&self, namespace: NamespaceId, key: &[u8]) -> Option<&Mutex<u64>> {
         self.versions.get(key_stripe(namespace, key))
     }
+}
+
+/// A write in progress, successful or not until this is dropped.
+pub(crate) struct CacheWrite<'a> {
+    versions: Vec<&'a Mutex<u64>>,
+}
+
+impl Drop for CacheWrite<'_> {
+    fn drop(&mut self) {
+        self.versions.iter().for_each(|version| step(version));
+    }
+}
+
+fn step(version: &Mutex<u64>) {
+    let mut version = version.lock();
+    *version = version.wrapping_add(1);
 }
 
 #[cfg(test)]
@@ -171,15 +200,28 @@ mod tests {
     }
 
     #[test]
-    fn a_record_read_before_a_write_is_not_kept_after_it() {
+    fn a_record_read_before_or_during_a_write_is_not_kept() {
         let cache = ReadCache::new(1 << 20).unwrap();
         let before = cache.version(NS, b"key");
         cache.keep_record(NS, b"key", record(1), before);
         assert_eq!(cache.record(NS, b"key").unwrap().object_id, 1);
-        cache.forget_record(NS, b"key");
-        cache.keep_record(NS, b"key", record(1), before);
-        assert!(cache.record(NS, b"key").is_none());
         assert!(cache.record(NamespaceId(1), b"key").is_none());
+
+        let stripe = key_stripe(NS, b"key");
+        let writing = cache.begin_write(NS, &[b"key"], [stripe].into_iter());
+        assert!(cache.record(NS, b"key").is_none());
+        let during = cache.version(NS, b"key");
+        for version in [before, during] {
+            cache.keep_record(NS, b"key", record(1), version);
+            assert!(cache.record(NS, b"key").is_none());
+        }
+        drop(writing);
+        for version in [before, during] {
+            cache.keep_record(NS, b"key", record(1), version);
+            assert!(cache.record(NS, b"key").is_none());
+        }
+        cache.keep_record(NS, b"key", record(2), cache.version(NS, b"key"));
+        assert_eq!(cache.record(NS, b"key").unwrap().object_id, 2);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::schema::{self, FAMILIES};
+use crate::schema::{self, FAMILIES, NamespaceId};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
@@ -199,13 +199,16 @@ impl Db {
         Ok(())
     }
 
-    /// Deletes the files of every family but `system` that hold only keys from `start` on and before `end`, all of
-    /// which are deleted already.
-    pub(crate) fn delete_files(&self, start: &[u8], end: &[u8]) -> Result<()> {
+    /// Deletes files of every family but `system` that hold only keys of `namespace`, all of which are deleted already.
+    pub(crate) fn delete_files(&self, namespace: NamespaceId) -> Result<()> {
+        let start = namespace.prefix();
+        // RocksDB takes a file whose last key is `end` too. The first key of the next namespace, the empty one, would be
+        // such an end; this one lies within the namespace, after all keys that do not begin with so many 0xff.
+        let end = [&start[..], &[0xff; 64]].concat();
         for name in FAMILIES {
             if name != schema::SYSTEM {
                 self.db
-                    .delete_file_in_range_cf(self.family(name)?, start, end)?;
+                    .delete_file_in_range_cf(self.family(name)?, &start[..], &end[..])?;
             }
         }
         Ok(())

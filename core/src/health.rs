@@ -159,18 +159,22 @@ impl Engine {
         namespace: &Namespace,
         family: &'static str,
     ) -> Result<Option<u64>> {
+        self.next_time(namespace, family, &numbered_key(namespace.id, 0))
+    }
+
+    /// The earliest time that a time-ordered family lists from `cursor` on.
+    pub(crate) fn next_time(
+        &self,
+        namespace: &Namespace,
+        family: &'static str,
+        cursor: &[u8],
+    ) -> Result<Option<u64>> {
         let mut first = None;
         let end = namespace_end(namespace.id);
-        self.db.scan(
-            family,
-            &numbered_key(namespace.id, 0),
-            &end,
-            None,
-            |entry, _| {
-                first = Some(split_number(family, entry)?.0);
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
+        self.db.scan(family, cursor, &end, None, |entry, _| {
+            first = Some(split_number(family, entry)?.0);
+            Ok(ControlFlow::Break(()))
+        })?;
         Ok(first)
     }
 

@@ -245,6 +245,9 @@ impl<'a> Mutation<'a> {
         self.namespace.check_exists()?;
         let counters = self.add_counters(keys)?;
         let batch = std::mem::take(&mut self.batch);
+        let cache = self.engine.cache.as_ref();
+        let stripes = keys.iter().map(|(stripe, _)| *stripe);
+        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, &self.keys, stripes));
         match self.namespace.loaded_semantic() {
             Some(stage) if !index_changes.is_empty() => {
                 let guard = match semantic {
@@ -255,10 +258,8 @@ impl<'a> Mutation<'a> {
             }
             _ => self.engine.db.write(batch)?,
         }
-        if let Some(cache) = &self.engine.cache {
-            self.keys
-                .iter()
-                .for_each(|key| cache.forget_record(self.namespace.id, key));
+        drop(cached);
+        if let Some(cache) = cache {
             deleted.iter().for_each(|id| cache.forget_value(*id));
         }
         if let Some((slot, counters)) = keys.first_mut().zip(counters) {

@@ -249,9 +249,12 @@ impl Engine {
             semantic.retire();
         }
         crate::semantic::remove_index_files(&self.path, namespace.id);
-        // Frees what lies in files of its own at once; the rest goes with the next compactions.
-        self.db
-            .delete_files(&namespace.id.prefix(), &namespace_end(namespace.id))
+        // Frees what lies in files of its own at once; the rest goes with the next compactions. The namespace is gone
+        // already, so a failure here is none of the caller's.
+        if let Err(error) = self.db.delete_files(namespace.id) {
+            tracing::warn!(name, %error, "files of a dropped namespace stay until compaction");
+        }
+        Ok(())
     }
 
     fn removal_of(&self, namespace: &Namespace) -> Result<WriteBatch> {

@@ -4,10 +4,10 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, final, overload
+from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,28 @@ __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "DedupMode",
-    "KeyIterator",
     "NormalizationMode",
     "Options",
     "SemanticModel",
     "Server",
     "Store",
+    "StoreIterator",
     "__version__",
     "close_all",
     "restore",
 ]
 
 _T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
 _Path: TypeAlias = str | PathLike[str]
 _Key: TypeAlias = str | bytes
 _Value: TypeAlias = str | Buffer | NDArray[Any]
+_Entries: TypeAlias = (
+    Mapping[_Key, _Value]
+    | Mapping[str, _Value]
+    | Mapping[bytes, _Value]
+    | Iterable[tuple[_Key, _Value] | tuple[_Key, _Value, int | None]]
+)
 
 __version__: Final[str]
 """Version of the package, such as ``"0.1.0"``."""
@@ -235,6 +242,11 @@ class Options:
 
     Default 64 MiB.
     """
+    value_cache_bytes: int
+    """Cache of hot keys and values in front of RocksDB, 0 to 2**50; 0: none. Checked on opening.
+
+    Default 64 MiB.
+    """
     write_buffer_bytes: int
     """RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.
 
@@ -387,14 +399,16 @@ class Server:
     def __exit__(self, *_exception: object) -> None: ...
 
 @final
-class KeyIterator:
-    """Iterator over the keys of a store, in byte order.
+class StoreIterator(Generic[_T_co]):
+    """Iterator over a store, in byte order of the keys.
 
-    Keys put or deleted meanwhile may or may not appear.
+    It sees the store as it was when the iterator was made, whatever is put and deleted meanwhile.
+    It holds no locks; until it is exhausted or deleted, what was removed since takes space on disk.
+    Several threads may share it; each of them gets other keys.
     """
 
-    def __iter__(self) -> KeyIterator: ...
-    def __next__(self) -> str: ...
+    def __iter__(self) -> StoreIterator[_T_co]: ...
+    def __next__(self) -> _T_co: ...
 
 @final
 class Store:
@@ -435,6 +449,9 @@ class Store:
     @property
     def dedup_mode(self) -> DedupMode:
         """How values are deduplicated; fixed when the store was created."""
+    @property
+    def namespace_name(self) -> str:
+        """Name of the namespace of this view; ``""`` for the store itself."""
     @classmethod
     def open(cls, path: _Path, options: Options | None = None, **changes: object) -> Store:
         """Open the store in a directory, or create it.
@@ -506,6 +523,100 @@ class Store:
     def get(self, key: _Key, default: _T, decode: Literal[True]) -> str | _T: ...
     @overload
     def get(self, key: _Key, default: _T, decode: bool) -> bytes | str | _T: ...
+    def put_many(
+        self,
+        entries: _Entries,
+        ttl_seconds: int | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Store many values, in few large writes.
+
+        Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
+        stored and, in a semantic store, embedded once. Of several entries with one key the last
+        wins. The input may be endless: only one write's worth of it is held.
+
+        Args:
+            entries: A mapping, or an iterable of ``(key, value)`` or ``(key, value, ttl_seconds)``.
+            ttl_seconds: For entries that name none, as in ``put``.
+            progress: Called after every write with the number of entries stored so far.
+
+        Returns:
+            The number of entries stored.
+
+        Raises:
+            TypeError: An entry is of another form; the message gives its number, from 0.
+            Exception: As ``put``, and what the input or ``progress`` raises. What was written
+                before stays; the write in progress leaves nothing.
+
+        """
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: None = None, decode: Literal[False] = False
+    ) -> list[bytes | None]:
+        """Return the values of many keys.
+
+        Args:
+            keys: An iterable of keys; a single ``str`` or ``bytes`` is refused.
+            default: Stands for the value of a key that does not exist or has expired.
+            decode: Whether to decode the values from UTF-8.
+
+        Returns:
+            The values, in the order of the keys.
+
+        Raises:
+            TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
+            UnicodeDecodeError: A value is to be decoded and is not UTF-8.
+
+        """
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: None = None, *, decode: Literal[True]
+    ) -> list[str | None]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: None = None, *, decode: bool
+    ) -> list[bytes | None] | list[str | None]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: _T, decode: Literal[False] = False
+    ) -> list[bytes | _T]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: _T, decode: Literal[True]
+    ) -> list[str | _T]: ...
+    @overload
+    def get_many(
+        self, keys: Iterable[_Key], default: _T, decode: bool
+    ) -> list[bytes | _T] | list[str | _T]: ...
+    def contains_many(self, keys: Iterable[_Key]) -> list[bool]:
+        """Tell for many keys whether they exist.
+
+        Args:
+            keys: An iterable of keys; a single ``str`` or ``bytes`` is refused.
+
+        Returns:
+            True or False, in the order of the keys.
+
+        Raises:
+            TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
+
+        """
+    def delete_many(self, keys: Iterable[_Key]) -> int:
+        """Delete many keys, in bounded writes.
+
+        Args:
+            keys: An iterable of keys, of which only some thousand are held at a time; those that do
+                not exist are passed over. A single ``str`` or ``bytes`` is refused.
+
+        Returns:
+            The number of keys deleted.
+
+        Raises:
+            TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
+            TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
+            Exception: What the input raises. What was deleted before an error stays deleted.
+
+        """
     def delete(self, key: _Key) -> None:
         """Delete a key, and with the last key of a value the value (see ``enable_gc``).
 
@@ -515,6 +626,62 @@ class Store:
         Raises:
             NotFoundError: The key does not exist or has expired.
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
+
+        """
+    def keys(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> StoreIterator[str]:
+        """Iterate over the keys, in byte order, as they are now.
+
+        Args:
+            prefix: Only keys that begin with it; None or ``""``: all.
+            start: Only keys from this one on; None: all.
+            limit: At most so many, from 0; None: no limit.
+
+        Returns:
+            An iterator that reads a page at a time, over a snapshot, and holds no locks.
+
+        """
+    def values(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> StoreIterator[bytes]:
+        """Iterate over the values, in byte order of their keys, as they are now.
+
+        Args:
+            prefix: Only of keys that begin with it; None or ``""``: of all.
+            start: Only of keys from this one on; None: of all.
+            limit: At most so many, from 0; None: no limit.
+
+        Returns:
+            An iterator that reads a page at a time, over a snapshot, and holds no locks.
+
+        """
+    def items(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> StoreIterator[tuple[str, bytes]]:
+        """Iterate over pairs of key and value, in byte order of the keys, as they are now.
+
+        Args:
+            prefix: Only keys that begin with it; None or ``""``: all.
+            start: Only keys from this one on; None: all.
+            limit: At most so many, from 0; None: no limit.
+
+        Returns:
+            An iterator that reads a page at a time, over a snapshot, and holds no locks.
+
+        """
+    def scan(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> StoreIterator[tuple[str, bytes]]:
+        """Iterate over pairs of key and value: another name of ``items``.
+
+        Args:
+            prefix: Only keys that begin with it; None or ``""``: all.
+            start: Only keys from this one on; None: all.
+            limit: At most so many, from 0; None: no limit.
+
+        Returns:
+            An iterator that reads a page at a time, over a snapshot, and holds no locks.
 
         """
     def list_keys(self, prefix: _Key | None = "", limit: int | None = None) -> list[str]:
@@ -749,6 +916,41 @@ class Store:
             NotFoundError: The key does not exist or has expired.
 
         """
+    def namespace(self, name: str) -> Store:
+        """Return a view of a namespace, which is made if it does not exist.
+
+        A namespace is a hard partition of the store: its own keys, values, figures and, in a
+        semantic store, index. Nothing is found or shared across. ``max_store_bytes``, ``flush()``,
+        ``compact()`` and ``bytes_on_disk`` are of the whole store.
+
+        Args:
+            name: At most 255 bytes of UTF-8. ``""`` names the namespace of the store itself.
+
+        Returns:
+            A view with the whole interface of a store. Closing it leaves the store open; closing
+            the store closes it.
+
+        Raises:
+            InvalidArgumentError: The name is too long.
+
+        """
+    def namespaces(self) -> list[str]:
+        """Return the names of all namespaces but the store's own, sorted."""
+    def drop_namespace(self, name: str) -> None:
+        """Remove a namespace and all it holds.
+
+        It is one write, whatever the namespace holds: after a crash all of it is there, or nothing.
+        Views of it raise ``InvalidArgumentError`` from then on.
+
+        Args:
+            name: Name of the namespace.
+
+        Raises:
+            NotFoundError: There is no namespace of that name.
+            InvalidArgumentError: The name is ``""``.
+            TimedOutError: A write of another thread took longer than ``lock_timeout_ms``.
+
+        """
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
         """Serve health and metrics over HTTP, on threads of this process.
 
@@ -774,7 +976,7 @@ class Store:
         Stops its servers, waits for running operations, writes what is pending and releases the
         directory.
 
-        A second call does nothing.
+        A second call does nothing. Of a view of a namespace it ends the view alone.
 
         Raises:
             IOError: The last writes failed. The store is closed all the same.
@@ -786,6 +988,6 @@ class Store:
     def __contains__(self, key: _Key, /) -> bool: ...
     def __len__(self) -> int: ...
     def __bool__(self) -> bool: ...
-    def __iter__(self) -> KeyIterator: ...
+    def __iter__(self) -> StoreIterator[str]: ...
     def __enter__(self) -> Store: ...
     def __exit__(self, *_exception: object) -> None: ...

@@ -1,11 +1,11 @@
 //! Many keys at once: a page of Python objects is gathered with the GIL held, and worked on without it.
 
 use crate::convert::{Key, Value};
-use crate::error::{PyStoreResult, blocking};
+use crate::error::{PyStoreResult, blocking, invalid};
 use crate::numbers::Integer;
 use crate::store::Store;
 use prestige_core::Entry;
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyMapping, PyString, PyTuple};
 
@@ -13,8 +13,12 @@ use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyMapping, PyString, PyTu
 const PAGE_ENTRIES: usize = 1_000;
 /// A write ends with the entry that makes its keys and values this long, in bytes.
 const PAGE_BYTES: usize = 4 << 20;
-/// Keys looked up at once.
+/// Most keys looked up or deleted at once.
 const PAGE_KEYS: usize = 4_096;
+/// Keys of the first page of `get_many`: as long as the length of the values is not known, they may all be large.
+const FIRST_PAGE_KEYS: usize = 64;
+/// Bytes of values that a page of `get_many` is to have, by the average of the page before: they are in memory twice.
+const PAGE_VALUE_BYTES: usize = 16 << 20;
 
 /// One entry of `put_many`, kept alive while it is written.
 struct Gathered<'py> {
@@ -40,7 +44,7 @@ impl Store {
     ///     The number of entries stored.
     ///
     /// Raises:
-    ///     TypeError: An entry is of another form; the message gives its number.
+    ///     TypeError: An entry is of another form; the message gives its number, from 0.
     ///     Exception: As ``put``, and what the input or ``progress`` raises. What was written
     ///         before stays; the write in progress leaves nothing.
     #[pyo3(signature = (entries, ttl_seconds = None, progress = None))]
@@ -82,7 +86,7 @@ impl Store {
     /// Return the values of many keys.
     ///
     /// Args:
-    ///     keys: The keys.
+    ///     keys: An iterable of keys; a single ``str`` or ``bytes`` is refused.
     ///     default: Stands for the value of a key that does not exist or has expired.
     ///     decode: Whether to decode the values from UTF-8.
     ///
@@ -90,6 +94,7 @@ impl Store {
     ///     The values, in the order of the keys.
     ///
     /// Raises:
+    ///     TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
     ///     UnicodeDecodeError: A value is to be decoded and is not UTF-8.
     #[pyo3(signature = (keys, default = None, decode = false))]
     fn get_many<'py>(
@@ -100,12 +105,25 @@ impl Store {
         decode: bool,
     ) -> PyStoreResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
-        let keys = keys_of(keys)?;
-        for page in keys.chunks(PAGE_KEYS) {
-            let slices = slices(page)?;
+        let mut keys = KeyPages::of(keys)?;
+        let mut most = FIRST_PAGE_KEYS;
+        loop {
+            let page = keys.next_page(most)?;
+            if page.is_empty() {
+                return Ok(list);
+            }
+            let slices = slices(&page)?;
             let reader = self.handle().reader()?;
-            for value in blocking(py, || reader.get_many(&slices))? {
-                match value.map(|value| PyBytes::new(py, &value)) {
+            let values: Vec<_> = blocking(py, || reader.get_many(&slices))?
+                .into_iter()
+                .map(|value| value.map(|value| PyBytes::new(py, &value)))
+                .collect();
+            // Before anything that can run Python code, which may want to close the store.
+            drop(reader);
+            let mut bytes = 0;
+            for value in values {
+                bytes += value.as_ref().map_or(0, |value| value.as_bytes().len());
+                match value {
                     Some(value) if decode => {
                         list.append(value.call_method1("decode", ("utf-8",))?)?
                     }
@@ -113,50 +131,61 @@ impl Store {
                     None => list.append(default)?,
                 }
             }
-            drop(reader);
+            let average = bytes / page.len() + 1;
+            most = (PAGE_VALUE_BYTES / average).clamp(1, PAGE_KEYS);
             py.check_signals()?;
         }
-        Ok(list)
     }
 
     /// Tell for many keys whether they exist.
     ///
     /// Args:
-    ///     keys: The keys.
+    ///     keys: An iterable of keys; a single ``str`` or ``bytes`` is refused.
     ///
     /// Returns:
     ///     True or False, in the order of the keys.
+    ///
+    /// Raises:
+    ///     TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
     fn contains_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyStoreResult<Vec<bool>> {
-        let keys = keys_of(keys)?;
-        let mut found = Vec::with_capacity(keys.len());
-        for page in keys.chunks(PAGE_KEYS) {
-            let slices = slices(page)?;
+        let mut keys = KeyPages::of(keys)?;
+        let mut found = Vec::new();
+        loop {
+            let page = keys.next_page(PAGE_KEYS)?;
+            if page.is_empty() {
+                return Ok(found);
+            }
+            let slices = slices(&page)?;
             found.extend(blocking(py, || self.handle().contains_many(&slices))?);
             py.check_signals()?;
         }
-        Ok(found)
     }
 
     /// Delete many keys, in bounded writes.
     ///
     /// Args:
-    ///     keys: The keys; those that do not exist are passed over.
+    ///     keys: An iterable of keys, of which only some thousand are held at a time; those that do
+    ///         not exist are passed over. A single ``str`` or ``bytes`` is refused.
     ///
     /// Returns:
     ///     The number of keys deleted.
     ///
     /// Raises:
-    ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``. What was
-    ///         deleted before stays deleted.
+    ///     TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
+    ///     TimedOutError: Another thread held a key or value for ``lock_timeout_ms``.
+    ///     Exception: What the input raises. What was deleted before an error stays deleted.
     fn delete_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyStoreResult<u64> {
-        let keys = keys_of(keys)?;
+        let mut keys = KeyPages::of(keys)?;
         let mut deleted = 0;
-        for page in keys.chunks(PAGE_KEYS) {
-            let slices = slices(page)?;
+        loop {
+            let page = keys.next_page(PAGE_KEYS)?;
+            if page.is_empty() {
+                return Ok(deleted);
+            }
+            let slices = slices(&page)?;
             deleted += blocking(py, || self.handle().delete_many(&slices))?;
             py.check_signals()?;
         }
-        Ok(deleted)
     }
 }
 
@@ -200,24 +229,69 @@ fn entry_of<'py>(
     if !(2..=3).contains(&parts.len()) {
         return Err(form());
     }
+    let numbered = |error| numbered(entry.py(), "entry", number, error);
     let ttl_seconds = match parts.get_item(2) {
-        Ok(own) if !own.is_none() => Some(own.extract::<Integer<'_>>()?.natural("ttl_seconds")?),
+        Ok(own) if !own.is_none() => {
+            let natural = own.extract::<Integer<'_>>()?.natural("ttl_seconds");
+            Some(natural.map_err(numbered)?)
+        }
         _ => ttl_seconds,
     };
     Ok(Gathered {
-        key: parts.get_item(0)?.extract()?,
-        value: parts.get_item(1)?.extract()?,
+        key: parts.get_item(0)?.extract().map_err(numbered)?,
+        value: parts.get_item(1)?.extract().map_err(numbered)?,
         ttl_seconds,
     })
 }
 
-fn keys_of<'py>(keys: &Bound<'py, PyAny>) -> PyResult<Vec<Key<'py>>> {
-    if keys.cast::<PyString>().is_ok() || keys.cast::<PyBytes>().is_ok() {
-        return Err(PyTypeError::new_err(
-            "keys should be an iterable of keys, not a single one",
-        ));
+/// Keys of an iterable, a page at a time, so that an endless one does not fill the memory.
+struct KeyPages<'py> {
+    keys: Bound<'py, PyIterator>,
+    /// Keys given so far.
+    before: u64,
+}
+
+impl<'py> KeyPages<'py> {
+    fn of(keys: &Bound<'py, PyAny>) -> PyResult<Self> {
+        if keys.cast::<PyString>().is_ok() || keys.cast::<PyBytes>().is_ok() {
+            return Err(PyTypeError::new_err(
+                "keys should be an iterable of keys, not a single one",
+            ));
+        }
+        Ok(Self {
+            keys: keys.try_iter()?,
+            before: 0,
+        })
     }
-    keys.try_iter()?.map(|key| key?.extract()).collect()
+
+    /// At most `most` keys; none at the end.
+    fn next_page(&mut self, most: usize) -> PyResult<Vec<Key<'py>>> {
+        let py = self.keys.py();
+        let mut page = Vec::new();
+        for key in self.keys.by_ref().take(most) {
+            let key = key?;
+            let number = self.before + page.len() as u64;
+            let key = key.extract();
+            page.push(key.map_err(|error| numbered(py, "key", number, error))?);
+        }
+        self.before += page.len() as u64;
+        Ok(page)
+    }
+}
+
+/// `error` with the number of what it is about. Errors of other classes than ours for bad arguments have a form of
+/// their own, and stay as they are.
+fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) -> PyErr {
+    let message = format!("{what} {number}: {}", error.value(py));
+    if error.get_type(py).is(py.get_type::<PyTypeError>()) {
+        PyTypeError::new_err(message)
+    } else if error.is_instance_of::<PyValueError>(py)
+        && !error.is_instance_of::<PyUnicodeError>(py)
+    {
+        invalid(message)
+    } else {
+        error
+    }
 }
 
 fn slices<'a>(keys: &'a [Key<'_>]) -> PyResult<Vec<&'a [u8]>> {

@@ -5,6 +5,7 @@ use crate::error::{PyStoreResult, blocking};
 use crate::numbers::Integer;
 use crate::registry::OpenStore;
 use crate::store::Store;
+use parking_lot::Mutex;
 use prestige_core::{Range, Scan};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
@@ -22,14 +23,37 @@ enum Gives {
 ///
 /// It sees the store as it was when the iterator was made, whatever is put and deleted meanwhile. It
 /// holds no locks; until it is exhausted or deleted, what was removed since takes space on disk.
-#[pyclass(module = "prestige")]
+/// Several threads may share it; each of them gets other keys.
+#[pyclass(module = "prestige", frozen)]
 pub(crate) struct StoreIterator {
+    gives: Gives,
+    /// A mutex, so that threads may share the iterator. It is never held while the GIL is waited for.
+    state: Mutex<State>,
+    /// Keeps the store open as the handle does. Dropped after the scan.
+    _open: Arc<OpenStore>,
+}
+
+type Item = (Vec<u8>, Vec<u8>);
+
+struct State {
     /// Given back with the end of the iteration.
     scan: Option<Scan>,
-    gives: Gives,
-    page: std::vec::IntoIter<(Vec<u8>, Vec<u8>)>,
-    /// Keeps the store open as the handle does.
-    _open: Arc<OpenStore>,
+    page: std::vec::IntoIter<Item>,
+}
+
+impl State {
+    /// The next item, read with the next page if need be.
+    fn advance(&mut self, gives: Gives) -> prestige_core::Result<Option<Item>> {
+        if self.page.len() == 0
+            && let Some(scan) = &mut self.scan
+        {
+            self.page = next_page(scan, gives)?.into_iter();
+            if self.page.len() == 0 {
+                self.scan = None;
+            }
+        }
+        Ok(self.page.next())
+    }
 }
 
 #[pymethods]
@@ -38,18 +62,20 @@ impl StoreIterator {
         slf
     }
 
-    fn __next__<'py>(&mut self, py: Python<'py>) -> PyStoreResult<Option<Bound<'py, PyAny>>> {
-        if self.page.len() == 0 {
-            let (Some(scan), gives) = (&mut self.scan, self.gives) else {
-                return Ok(None);
-            };
-            let page = blocking(py, || next_page(scan, gives))?;
-            if page.is_empty() {
-                self.scan = None;
+    fn __next__<'py>(&self, py: Python<'py>) -> PyStoreResult<Option<Bound<'py, PyAny>>> {
+        let ready = self
+            .state
+            .try_lock()
+            .and_then(|mut state| state.page.next());
+        let item = match ready {
+            Some(item) => Some(item),
+            None => {
+                // Here, so that no item is lost, and so that builtins that run no Python code can be interrupted.
+                py.check_signals()?;
+                blocking(py, || self.state.lock().advance(self.gives))?
             }
-            self.page = page.into_iter();
-        }
-        let Some((key, value)) = self.page.next() else {
+        };
+        let Some((key, value)) = item else {
             return Ok(None);
         };
         Ok(Some(match self.gives {
@@ -89,9 +115,11 @@ impl Store {
         };
         let scan = blocking(py, || self.handle().scan(range))?;
         Ok(StoreIterator {
-            scan: Some(scan),
             gives,
-            page: Vec::new().into_iter(),
+            state: Mutex::new(State {
+                scan: Some(scan),
+                page: Vec::new().into_iter(),
+            }),
             _open: self.keep_open(),
         })
     }

@@ -34,6 +34,7 @@ DEFAULTS = {
 # Defaults of these are ours to choose.
 INTEGERS = [
     "block_cache_bytes",
+    "value_cache_bytes",
     "write_buffer_bytes",
     "max_retries",
     "retry_base_delay_us",
@@ -208,6 +209,7 @@ class TestRanges:
             ("write_buffer_bytes", 0),
             ("write_buffer_bytes", 2**62),
             ("block_cache_bytes", 2**62),
+            ("value_cache_bytes", 2**50 + 1),
             ("semantic_search_k", 0),
             ("semantic_search_k", 2**62),
             ("hnsw_m", 0),

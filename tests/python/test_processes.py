@@ -68,6 +68,17 @@ CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "put": lambda store: store.put("key", "value"),
     "get": lambda store: store.get("key", default=None),
     "delete": lambda store: store.delete("key"),
+    "put_many": lambda store: store.put_many({"key": "value"}),
+    "get_many": lambda store: store.get_many(["key"]),
+    "contains_many": lambda store: store.contains_many(["key"]),
+    "delete_many": lambda store: store.delete_many(["key"]),
+    "keys": lambda store: store.keys(),
+    "values": lambda store: store.values(),
+    "items": lambda store: store.items(),
+    "scan": lambda store: store.scan(),
+    "namespace": lambda store: store.namespace("name"),
+    "namespaces": lambda store: store.namespaces(),
+    "drop_namespace": lambda store: store.drop_namespace("name"),
     "list_keys": lambda store: store.list_keys(),
     "count_keys": lambda store: store.count_keys(),
     "count_unique_values": lambda store: store.count_unique_values(),
@@ -90,7 +101,7 @@ CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "__enter__": lambda store: store.__enter__(),
 }
 # What a closed store still answers.
-ALWAYS = {"path", "closed", "close", "dedup_mode", "open"}
+ALWAYS = {"path", "closed", "close", "dedup_mode", "namespace_name", "open"}
 
 
 class TestClosed:

@@ -42,14 +42,24 @@ impl Engine {
         let mut result = Ok(());
         let mut notes: Vec<_> = self.accesses.take().into_iter().collect();
         notes.sort_unstable();
-        for namespace in self.namespaces.all() {
-            let own: Vec<_> = notes
+        let namespaces = self.namespaces.all();
+        let namespaces: HashMap<_, _> = namespaces.iter().map(|one| (one.id, one)).collect();
+        for own in notes.chunk_by(|((a, _), _), ((b, _), _)| a == b) {
+            // A namespace that is not listed has been dropped.
+            let id = own.first().map(|((id, _), _)| id);
+            let Some(namespace) = id.and_then(|id| namespaces.get(id)) else {
+                continue;
+            };
+            let own: Vec<_> = own
                 .iter()
-                .filter(|((id, _), _)| *id == namespace.id)
                 .map(|((_, key), time_us)| (key.as_slice(), *time_us))
                 .collect();
             for batch in own.chunks(REMOVE_BATCH) {
-                if let Err(error) = self.refresh_access_times(&namespace, batch) {
+                if let Err(error) = self.refresh_access_times(namespace, batch) {
+                    if namespace.check_exists().is_err() {
+                        // Dropped since the list was made.
+                        break;
+                    }
                     batch
                         .iter()
                         .for_each(|(key, time_us)| self.accesses.note(namespace.id, key, *time_us));

@@ -2,10 +2,13 @@
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::lifetime::Listed;
 use crate::record::KeyRecord;
 use crate::schema::{ACCESS, numbered_key};
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 /// Wakes the background thread, and lets puts wait until it has made room.
@@ -25,14 +28,8 @@ struct EvictionState {
     ended: bool,
 }
 
-/// How far one eviction goes.
-#[derive(Clone, Copy, PartialEq)]
-enum Spare {
-    /// Everything may go.
-    Nothing,
-    /// The most recently used key stays: it is the one whose put is waiting.
-    Newest,
-}
+/// Keys of one namespace, as `access` lists them.
+type Victims = (Arc<Namespace>, Vec<Listed>);
 
 impl Engine {
     /// Evicts least recently used keys of `namespace` until its keys and values take at most `target_bytes`.
@@ -48,10 +45,13 @@ impl Engine {
             if excess == 0 {
                 break;
             }
-            match self.evict_round(namespace, excess, Spare::Nothing)? {
-                Some(round) => evicted += round,
-                None => break,
+            let first = numbered_key(namespace.id, 0);
+            let wanted = keys_for(excess, namespace.total_bytes(), namespace.totals.get().keys);
+            let (victims, _) = self.oldest_keys(namespace, ACCESS, &first, u64::MAX, wanted)?;
+            if victims.is_empty() {
+                break;
             }
+            evicted += self.evict_keys(namespace, &victims)?;
         }
         Ok(evicted)
     }
@@ -91,56 +91,89 @@ impl Engine {
             return Ok(0);
         }
         self.fold_accesses_or_log();
-        for namespace in self.namespaces.all() {
-            self.remove_dead(&namespace)?;
+        let namespaces = self.namespaces.all();
+        for namespace in &namespaces {
+            // Otherwise dropped since the list was made.
+            if let Err(error) = self.remove_dead(namespace)
+                && namespace.check_exists().is_ok()
+            {
+                return Err(error);
+            }
         }
         loop {
             let excess = self.total_bytes().saturating_sub(target);
             if excess == 0 {
                 break;
             }
-            let Some(namespace) = self.namespace_of_oldest_key()? else {
+            let keys = namespaces.iter().map(|one| one.totals.get().keys).sum();
+            let victims = self.oldest_of_all(keys_for(excess, self.total_bytes(), keys))?;
+            if victims.is_empty() {
                 break;
-            };
-            match self.evict_round(&namespace, excess, Spare::Newest)? {
-                Some(round) => evicted += round,
-                None => break,
+            }
+            for (namespace, victims) in victims {
+                match self.evict_keys(&namespace, &victims) {
+                    Ok(keys) => evicted += keys,
+                    Err(_) if namespace.check_exists().is_err() => {}
+                    Err(error) => return Err(error),
+                }
             }
             self.eviction.wake();
         }
         Ok(evicted)
     }
 
-    /// Evicts about as many keys as make up `excess` bytes, at most one batch, oldest first. `None`: there is nothing
-    /// to evict; fewer than listed, even none: other threads have used or removed them meanwhile.
-    fn evict_round(&self, namespace: &Namespace, excess: u64, spare: Spare) -> Result<Option<u64>> {
-        let keys = u64::try_from(namespace.totals.get().keys).unwrap_or(0);
-        let average = (namespace.total_bytes() / keys.max(1)).max(1);
-        let wanted = usize::try_from(excess.div_ceil(average)).unwrap_or(usize::MAX);
-        let wanted = wanted.clamp(1, REMOVE_BATCH);
-        let first = numbered_key(namespace.id, 0);
-        let (mut victims, _) = self.oldest_keys(
-            namespace,
-            ACCESS,
-            &first,
-            u64::MAX,
-            wanted.saturating_add(1),
-        )?;
-        if spare == Spare::Nothing {
-            victims.truncate(wanted);
-        } else {
-            // One more than wanted was listed: the last of them is either too much or the newest of all.
-            victims.pop();
-        }
-        if victims.is_empty() {
-            return Ok(None);
-        }
-        // A key that was put or read since it was listed is not among the oldest any more.
+    /// Evicts those of `victims` that nobody has used or removed since they were listed. Returns their number.
+    fn evict_keys(&self, namespace: &Namespace, victims: &[Listed]) -> Result<u64> {
         let unused_since = |record: &KeyRecord, listed_us| record.accessed_us == listed_us;
-        Ok(Some(
-            self.remove_keys(namespace, &victims, true, unused_since)?
-                .keys,
-        ))
+        Ok(self
+            .remove_keys(namespace, victims, true, unused_since)?
+            .keys)
+    }
+
+    /// At most `wanted` least recently used keys of all namespaces. The most recently used of all is never among them:
+    /// it is the one whose put is waiting.
+    fn oldest_of_all(&self, wanted: usize) -> Result<Vec<Victims>> {
+        let namespaces = self.namespaces.all();
+        let mut queue = BinaryHeap::new();
+        for (number, namespace) in namespaces.iter().enumerate() {
+            if let Some(time_us) = self.first_time(namespace, ACCESS)? {
+                queue.push(Reverse((time_us, number)));
+            }
+        }
+        let mut taken: BTreeMap<usize, (Vec<Listed>, Vec<u8>)> = BTreeMap::new();
+        let mut left = wanted;
+        // The namespace with the oldest key gives the keys that are no newer than the oldest of the others.
+        while let Some(Reverse((_, number))) = queue.pop() {
+            let Some(namespace) = namespaces.get(number) else {
+                break;
+            };
+            let (keys, cursor) = taken
+                .entry(number)
+                .or_insert_with(|| (Vec::new(), numbered_key(namespace.id, 0).to_vec()));
+            let others = queue.peek().map(|Reverse((time_us, _))| *time_us);
+            let before_us = others.map_or(u64::MAX, |time_us| time_us.saturating_add(1));
+            // One more than wanted: where no other namespace has a newer key, the last is too much or the newest of all.
+            let (mut listed, last) =
+                self.oldest_keys(namespace, ACCESS, cursor, before_us, left + 1)?;
+            if listed.len() > left || others.is_none() {
+                listed.pop();
+                keys.append(&mut listed);
+                break;
+            }
+            left -= listed.len();
+            keys.append(&mut listed);
+            if let Some(last) = last {
+                *cursor = last;
+            }
+            if let Some(next_us) = self.next_time(namespace, ACCESS, cursor)? {
+                queue.push(Reverse((next_us, number)));
+            }
+        }
+        Ok(taken
+            .into_iter()
+            .filter(|(_, (keys, _))| !keys.is_empty())
+            .filter_map(|(number, (keys, _))| Some((Arc::clone(namespaces.get(number)?), keys)))
+            .collect())
     }
 
     /// What nobody can read any more goes before what somebody could.
@@ -148,20 +181,14 @@ impl Engine {
         self.remove_expired(namespace, self.now_us(), true)?;
         self.remove_orphans(namespace).map(drop)
     }
+}
 
-    fn namespace_of_oldest_key(&self) -> Result<Option<Arc<Namespace>>> {
-        let mut oldest = None;
-        for namespace in self.namespaces.all() {
-            if let Some(time_us) = self.first_time(&namespace, ACCESS)?
-                && oldest
-                    .as_ref()
-                    .is_none_or(|(oldest_us, _)| time_us < *oldest_us)
-            {
-                oldest = Some((time_us, namespace));
-            }
-        }
-        Ok(oldest.map(|(_, namespace)| namespace))
-    }
+/// About as many keys of average size as make up `excess` bytes, at most one batch.
+fn keys_for(excess: u64, total_bytes: u64, keys: i64) -> usize {
+    let keys = u64::try_from(keys).unwrap_or(0);
+    let average = (total_bytes / keys.max(1)).max(1);
+    let wanted = usize::try_from(excess.div_ceil(average)).unwrap_or(usize::MAX);
+    wanted.clamp(1, REMOVE_BATCH)
 }
 
 impl EvictionSignal {

@@ -139,3 +139,80 @@ fn eviction_spans_namespaces_and_takes_the_oldest_first() {
     assert!(store.get(&[18]).unwrap().is_some() && other.get(&[19]).unwrap().is_some());
     assert_eq!(store.verify().unwrap(), []);
 }
+
+#[test]
+fn eviction_is_not_stopped_by_a_namespace_with_one_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
+    let options = Options {
+        max_store_bytes: 10_000,
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    for number in 0..40_u8 {
+        clock.advance_seconds(1);
+        let view = store.namespace(&format!("{}", number % 20)).unwrap();
+        view.put(&[number], &[number; 900], None).unwrap();
+        assert!(view.get(&[number]).unwrap().is_some());
+        let names = store.namespaces().unwrap();
+        let bytes = names
+            .iter()
+            .map(|name| store.namespace(name).unwrap().total_bytes().unwrap());
+        assert!(bytes.sum::<u64>() <= 10_000);
+    }
+    assert_eq!(store.verify().unwrap(), []);
+}
+
+#[test]
+fn the_files_of_a_dropped_namespace_go_without_the_next_ones_first_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Options::default()).unwrap();
+    let (gone, next) = (
+        store.namespace("gone").unwrap(),
+        store.namespace("next").unwrap(),
+    );
+    for number in 0..100_u8 {
+        gone.put(&[number], &[number; 100], None).unwrap();
+    }
+    // In the file of `gone`, as its last key, which is all that is in front of it.
+    next.put(b"", b"value", None).unwrap();
+    store.flush().unwrap();
+    store.compact().unwrap();
+    store.drop_namespace("gone").unwrap();
+    assert_eq!(next.get(b"").unwrap().as_deref(), Some(&b"value"[..]));
+    assert_eq!(store.verify().unwrap(), []);
+}
+
+#[test]
+fn a_batch_embeds_each_distinct_text_once_in_a_namespace_not_loaded_yet() {
+    let directory = tempfile::tempdir().unwrap();
+    let embedder = Arc::new(HashEmbedder::new(32));
+    let shared = Arc::clone(&embedder);
+    let options = Options {
+        embedder: Some(Arc::new(move || {
+            Ok(Arc::clone(&shared) as Arc<dyn Embedder>)
+        })),
+        ..semantic()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let view = store.namespace("view").unwrap();
+    let texts: Vec<_> = (0..90)
+        .map(|number| format!("text number {}", number % 3))
+        .collect();
+    let keys: Vec<_> = (0..90_u8).map(|number| [number]).collect();
+    let entries: Vec<_> = keys
+        .iter()
+        .zip(&texts)
+        .map(|(key, text)| crate::Entry {
+            key,
+            value: text.as_bytes(),
+            ttl_seconds: None,
+        })
+        .collect();
+    for _ in 0..2 {
+        view.put_many(&entries).unwrap();
+        assert_eq!((embedder.calls(), embedder.texts()), (1, 3));
+    }
+    assert_eq!(store.verify().unwrap(), []);
+}

@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 
 /// Folder of the index files inside the store's directory.
 pub(crate) const FOLDER: &str = "index";
+/// How the names of index files end.
+const EXTENSION: &str = ".index";
 /// Least number of log entries that a background checkpoint is written for.
 const MINIMUM_INTERVAL: u64 = 4096;
 
@@ -107,7 +109,7 @@ impl Semantic {
         };
         let folder = folder(&engine.path);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, &error))?;
-        let name = format!("{:08x}-{sequence:016x}.index", namespace.0);
+        let name = format!("{}{sequence:016x}{EXTENSION}", prefix(namespace));
         let file = frozen.save(&folder, &name)?;
         drop(frozen);
         record(
@@ -142,17 +144,31 @@ fn record(db: &Db, namespace: NamespaceId, record: &CheckpointRecord) -> Result<
 
 /// Removes the index files of a namespace that was dropped.
 pub(crate) fn remove_index_files(path: &Path, namespace: NamespaceId) {
-    remove_others(&folder(path), namespace, "");
+    remove_files(&folder(path), |name| name.starts_with(&prefix(namespace)));
+}
+
+/// Removes the index files of every namespace but `existing`: a crash in a drop leaves some behind.
+pub(crate) fn remove_stray_index_files(path: &Path, existing: &[NamespaceId]) {
+    let existing: Vec<_> = existing.iter().map(|one| prefix(*one)).collect();
+    remove_files(&folder(path), |name| {
+        name.ends_with(EXTENSION) && !existing.iter().any(|prefix| name.starts_with(prefix))
+    });
 }
 
 /// Removes index files of the namespace other than the recorded one. What cannot be removed now is next time.
 fn remove_others(folder: &Path, namespace: NamespaceId, keep: &str) {
-    let prefix = format!("{:08x}-", namespace.0);
+    let prefix = prefix(namespace);
+    remove_files(folder, |name| name.starts_with(&prefix) && name != keep);
+}
+
+/// How the names of the index files of a namespace begin.
+fn prefix(namespace: NamespaceId) -> String {
+    format!("{:08x}-", namespace.0)
+}
+
+fn remove_files(folder: &Path, unwanted: impl Fn(&str) -> bool) {
     for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if name.starts_with(&prefix)
-            && name != keep
+        if entry.file_name().to_str().is_some_and(&unwanted)
             && let Err(error) = std::fs::remove_file(entry.path())
         {
             tracing::warn!(path = %entry.path().display(), %error, "an old index file stays");

@@ -9,7 +9,7 @@ mod model;
 mod recover;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
-pub(crate) use checkpoint::remove_index_files;
+pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 pub(crate) use model::recorded_dimension;
 
 use crate::digest::Digest;

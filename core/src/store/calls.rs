@@ -231,11 +231,10 @@ impl Store {
         }
         let mut violations = Vec::new();
         for namespace in engine.namespaces.all() {
-            match engine.verify(&namespace) {
-                Ok(found) => violations.extend(found),
-                // Dropped since the list was made.
-                Err(_) if namespace.check_exists().is_err() => {}
-                Err(error) => return Err(error),
+            let found = engine.verify(&namespace);
+            // Otherwise dropped since the list was made.
+            if namespace.check_exists().is_ok() {
+                violations.extend(found?);
             }
         }
         Ok(violations)

@@ -105,10 +105,12 @@ impl Engine {
         if let Some(value) = self.cached(namespace, key) {
             return Ok(Some(value));
         }
+        let mut found = self.live_record(namespace, key)?;
         let mut missing = None;
         // Between the reads of record and object another thread may replace the value and delete its object. Ids are
-        // never used twice, so the same id again means that the object is really missing.
-        while let Some(record) = self.live_record(namespace, key)? {
+        // never used twice, so the same id again means that the object is really missing. The record is read anew past
+        // the cache, where one that was just replaced, or belongs to a namespace that was just dropped, may still be.
+        while let Some(record) = found {
             if missing == Some(record.object_id) {
                 return Err(missing_object(record.object_id));
             }
@@ -117,6 +119,8 @@ impl Engine {
                 return Ok(Some(value));
             }
             missing = Some(record.object_id);
+            let again = self.key_record(namespace, key)?;
+            found = again.filter(|record| !self.is_expired(record));
         }
         Ok(None)
     }

@@ -129,15 +129,18 @@ impl Store {
     /// namespace cannot be written.
     pub fn namespace(&self, name: &str) -> Result<Self> {
         let engine = self.engine()?;
-        let view = View {
-            name: name.to_owned(),
-            namespace: Arc::downgrade(&engine.namespace(name)?),
-            closed: AtomicBool::new(false),
-        };
-        Ok(Self {
+        Ok(self.view_of(&engine.namespace(name)?))
+    }
+
+    fn view_of(&self, namespace: &Arc<Namespace>) -> Self {
+        Self {
             shared: Arc::clone(&self.shared),
-            view: Some(view),
-        })
+            view: Some(View {
+                name: namespace.name.clone(),
+                namespace: Arc::downgrade(namespace),
+                closed: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// Names of all namespaces but the store's own, sorted.

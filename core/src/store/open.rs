@@ -67,6 +67,10 @@ impl Engine {
         let timeout = Duration::from_millis(options.lock_timeout_ms);
         let key_locks: KeyLocks = Stripes::new(timeout);
         let namespaces = Namespaces::load(&db, &key_locks)?;
+        if owner.is_some() {
+            let existing: Vec<_> = namespaces.all().iter().map(|one| one.id).collect();
+            crate::semantic::remove_stray_index_files(path, &existing);
+        }
         if let Some(embedder) = &embedder {
             // At once, so that a model that is not the store's is refused here and not at the first put.
             namespaces

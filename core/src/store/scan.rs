@@ -51,7 +51,7 @@ impl Store {
         let end = successor(&first).unwrap_or_else(|| namespace_end(namespace.id));
         let start = range.start.map(|start| user_key(namespace.id, start));
         let scan = Scan {
-            store: self.namespace(&namespace.name)?,
+            store: self.view_of(&namespace),
             snapshot: engine.snapshots.take(&engine.db),
             next: start.map_or(first.clone(), |start| start.max(first)),
             end,
@@ -122,7 +122,7 @@ impl Scan {
         let (mut found, mut last) = (0, None);
         let now_us = self.now_us;
         let view = Some(snapshot.borrow_dependent());
-        engine
+        let scanned = engine
             .db
             .scan(KEYS, &self.next, &self.end, view, |encoded, record| {
                 let record = KeyRecord::decode(record)?;
@@ -137,7 +137,11 @@ impl Scan {
                 }
                 last = Some(encoded.to_vec());
                 Ok(ControlFlow::Break(()))
-            })?;
+            });
+        // A drop removes files, which takes entries from under a snapshot too: neither an end nor an error that was found
+        // meanwhile says anything.
+        namespace.check_exists()?;
+        scanned?;
         self.left -= found as u64;
         self.next = match last {
             Some(mut last) => {
