@@ -28,7 +28,8 @@ impl Db {
         let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
         let descriptors = FAMILIES
             .iter()
-            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)));
+            .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)))
+            .chain(std::iter::once(default_family(options)));
         let db = DB::open_cf_descriptors(&database, path, descriptors)?;
         let mut write_options = WriteOptions::default();
         write_options.set_sync(options.sync_writes);
@@ -152,7 +153,9 @@ impl Db {
 
     /// Makes every write so far durable against power loss.
     pub(crate) fn sync_log(&self) -> Result<()> {
-        Ok(self.db.flush_wal(true)?)
+        // An empty write syncs every log. So does RocksDB's own call, `FlushWAL`; but on a full disk that one turns an
+        // error which passes when there is space again into one that lasts until the store is opened anew.
+        self.write_synced(WriteBatch::default())
     }
 
     /// Sequence number of the last write.
@@ -259,6 +262,14 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         _ => DBCompressionType::Lz4,
     });
     family
+}
+
+/// RocksDB's own family, which stays empty. Named, since the largest write buffer of all families is the space that
+/// RocksDB wants to see on a disk that was full before it goes on writing, and its default is 64 MiB.
+fn default_family(options: &Options) -> ColumnFamilyDescriptor {
+    let mut family = rocksdb::Options::default();
+    family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
+    ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, family)
 }
 
 /// A size of the options as `usize`; validated to fit far below the limits of 64-bit machines.

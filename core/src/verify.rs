@@ -74,6 +74,8 @@ impl Engine {
         scan.counters(&in_memory)?;
         scan.index(index)?;
         scan.namespaces()?;
+        // What is dropped loses files that the snapshot had.
+        namespace.check_exists()?;
         Ok(scan.violations)
     }
 }

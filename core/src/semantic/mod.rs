@@ -13,6 +13,7 @@ pub(crate) use checkpoint::remove_index_files;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::options::SemanticOptions;
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
@@ -55,7 +56,7 @@ pub(crate) struct LogState {
 }
 
 /// The semantic lock, held.
-pub(crate) type SemanticGuard<'a> = MutexGuard<'a, LogState>;
+pub(crate) type SemanticGuard<'a> = Ordered<MutexGuard<'a, LogState>>;
 
 impl Semantic {
     /// Whether this value can have an embedding: text that is not blank and that the model reads to its end. Counts the
@@ -93,12 +94,18 @@ impl Semantic {
 
     /// Takes the semantic lock.
     pub(crate) fn lock(&self) -> Result<SemanticGuard<'_>> {
-        self.log.try_lock_for(self.lock_timeout).ok_or_else(|| {
+        let wait = || self.log.try_lock_for(self.lock_timeout);
+        Ordered::wait_for(Rank::Semantic, wait).ok_or_else(|| {
             Error::TimedOut(format!(
                 "another thread has held the semantic index for {} ms; try again, or raise lock_timeout_ms",
                 self.lock_timeout.as_millis()
             ))
         })
+    }
+
+    /// As [`Self::lock`], for as long as it takes.
+    fn log(&self) -> SemanticGuard<'_> {
+        Ordered::wait(Rank::Semantic, || self.log.lock())
     }
 
     /// Writes `batch` together with the vectors and log entries of `changes`, then lets the live index follow.
@@ -139,7 +146,7 @@ impl Semantic {
 
     /// Log entries since the last checkpoint, and vectors in the index.
     pub(crate) fn log_and_index_len(&self) -> (u64, u64) {
-        let state = self.log.lock();
+        let state = self.log();
         (state.pending(), self.index.len() as u64)
     }
 
@@ -149,8 +156,8 @@ impl Semantic {
     }
 
     /// No checkpoint is written while the guard lives.
-    pub(crate) fn hold_checkpoints(&self) -> MutexGuard<'_, ()> {
-        self.checkpointing.lock()
+    pub(crate) fn hold_checkpoints(&self) -> Ordered<MutexGuard<'_, ()>> {
+        Ordered::wait(Rank::Checkpoint, || self.checkpointing.lock())
     }
 
     /// The namespace is gone: no checkpoint is to be written any more.

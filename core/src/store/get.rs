@@ -106,17 +106,21 @@ impl Engine {
             return Ok(Some(value));
         }
         let mut missing = None;
+        let mut record = self.live_record(namespace, key)?;
         // Between the reads of record and object another thread may replace the value and delete its object. Ids are
         // never used twice, so the same id again means that the object is really missing.
-        while let Some(record) = self.live_record(namespace, key)? {
-            if missing == Some(record.object_id) {
-                return Err(missing_object(record.object_id));
+        while let Some(found) = record {
+            if missing == Some(found.object_id) {
+                return Err(missing_object(found.object_id));
             }
-            if let Some(value) = self.object(namespace, record.object_id)? {
-                self.note_access(namespace, key, &record);
+            if let Some(value) = self.object(namespace, found.object_id)? {
+                self.note_access(namespace, key, &found);
                 return Ok(Some(value));
             }
-            missing = Some(record.object_id);
+            missing = Some(found.object_id);
+            // Not from the cache, which learns of a write a moment after it is done.
+            let stored = self.key_record(namespace, key)?;
+            record = stored.filter(|record| !self.is_expired(record));
         }
         Ok(None)
     }

@@ -121,7 +121,7 @@ impl Scan {
         let (mut found, mut last) = (0, None);
         let now_us = self.now_us;
         let view = Some(snapshot.borrow_dependent());
-        engine
+        let read = engine
             .db
             .scan(KEYS, &self.next, &self.end, view, |encoded, record| {
                 let record = KeyRecord::decode(record)?;
@@ -136,7 +136,10 @@ impl Scan {
                 }
                 last = Some(encoded.to_vec());
                 Ok(ControlFlow::Break(()))
-            })?;
+            });
+        // A drop of the namespace takes files away that the snapshot had: what was read may be a part only.
+        namespace.check_exists()?;
+        read?;
         self.left -= found as u64;
         self.next = match last {
             Some(mut last) => {
