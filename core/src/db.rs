@@ -166,7 +166,9 @@ impl Db {
 
     /// Makes every write so far durable against power loss.
     pub(crate) fn sync_log(&self) -> Result<()> {
-        Ok(self.db.flush_wal(true)?)
+        // An empty write syncs every log. So does RocksDB's own call, `FlushWAL`; but on a full disk that one turns an
+        // error which passes when there is space again into one that lasts until the store is opened anew.
+        self.write_synced(WriteBatch::default())
     }
 
     /// Makes a copy of the database in the new directory `path`, with every write so far.
@@ -247,6 +249,7 @@ fn descriptors(options: &Options) -> Vec<ColumnFamilyDescriptor> {
     FAMILIES
         .iter()
         .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)))
+        .chain(std::iter::once(default_family(options)))
         .collect()
 }
 
@@ -299,6 +302,14 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         _ => DBCompressionType::Lz4,
     });
     family
+}
+
+/// RocksDB's own family, which stays empty. Named, since the largest write buffer of all families is the space that
+/// RocksDB wants to see on a disk that was full before it goes on writing, and its default is 64 MiB.
+fn default_family(options: &Options) -> ColumnFamilyDescriptor {
+    let mut family = rocksdb::Options::default();
+    family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
+    ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, family)
 }
 
 /// A size of the options as `usize`; validated to fit far below the limits of 64-bit machines.

@@ -94,6 +94,10 @@ impl From<rocksdb::Error> for Error {
             ErrorKind::InvalidArgument | ErrorKind::NotSupported => Self::InvalidArgument(message),
             ErrorKind::TimedOut | ErrorKind::Expired => Self::TimedOut(message),
             ErrorKind::Busy | ErrorKind::TryAgain => Self::Busy(message),
+            _ if message.contains("No space left on device") => Self::Io(format!(
+                "{message}; the write did not happen and reads go on. Free disk space, at least write_buffer_bytes: \
+                 the store notices within seconds and need not be opened anew"
+            )),
             _ => Self::Io(message),
         }
     }

@@ -22,7 +22,8 @@
 //! - `store/`: the handle, and put, get, remove, list, open
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
-//! - `mutation`: one atomic change; `locks`: the lock order; `counters`: exact figures
+//! - `mutation`: one atomic change; `locks`, `lock_order`: stripes, and in which order locks are taken; `counters`: exact
+//!   figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
@@ -40,6 +41,7 @@ mod fork;
 mod format;
 mod health;
 mod lifetime;
+mod lock_order;
 mod locks;
 mod log_file;
 mod manifest;

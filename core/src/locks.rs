@@ -9,6 +9,7 @@
 //! or digest always changes it. `parking_lot` gives them a timed wait.
 
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::schema::NamespaceId;
 use parking_lot::{Mutex, MutexGuard};
 use std::time::Duration;
@@ -21,16 +22,19 @@ pub(crate) const STRIPES: usize = 64;
 pub(crate) struct Stripes<T> {
     stripes: [Mutex<T>; STRIPES],
     timeout: Duration,
+    /// Of the stripe of a number.
+    rank: fn(usize) -> Rank,
 }
 
 /// Guards of some stripes, with their numbers, ascending.
-pub(crate) type StripeGuards<'a, T> = Vec<(usize, MutexGuard<'a, T>)>;
+pub(crate) type StripeGuards<'a, T> = Vec<(usize, Ordered<MutexGuard<'a, T>>)>;
 
 impl<T: Default> Stripes<T> {
-    pub(crate) fn new(timeout: Duration) -> Self {
+    pub(crate) fn new(timeout: Duration, rank: fn(usize) -> Rank) -> Self {
         Self {
             stripes: std::array::from_fn(|_| Mutex::new(T::default())),
             timeout,
+            rank,
         }
     }
 
@@ -43,9 +47,9 @@ impl<T: Default> Stripes<T> {
             .iter()
             .filter_map(|&n| self.stripes.get(n).map(|stripe| (n, stripe)))
         {
-            let guard = stripe
-                .try_lock_for(self.timeout)
-                .ok_or_else(|| self.timed_out())?;
+            let guard =
+                Ordered::wait_for((self.rank)(number), || stripe.try_lock_for(self.timeout))
+                    .ok_or_else(|| self.timed_out())?;
             guards.push((number, guard));
         }
         Ok(guards)
@@ -64,6 +68,7 @@ impl<T: Default> Stripes<T> {
         };
         match self.stripes.get(wanted).and_then(Mutex::try_lock) {
             Some(guard) => {
+                let guard = Ordered::tried((self.rank)(wanted), guard);
                 guards.insert(position, (wanted, guard));
                 true
             }
@@ -106,7 +111,7 @@ mod tests {
 
     #[test]
     fn stripes_are_locked_once_each_in_ascending_order() {
-        let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10));
+        let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
         let guards = stripes.lock(vec![5, 1, 5, 63]).unwrap();
         assert_eq!(
             guards.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
@@ -116,7 +121,7 @@ mod tests {
 
     #[test]
     fn a_held_stripe_times_out_and_leaves_nothing_locked() {
-        let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10));
+        let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
         let held = stripes.lock(vec![7]).unwrap();
         assert!(matches!(stripes.lock(vec![3, 7]), Err(Error::TimedOut(_))));
         drop(held);

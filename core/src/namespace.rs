@@ -12,10 +12,11 @@ use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::options::{DedupMode, Options};
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
 use crate::semantic::Semantic;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prestige_embed::Embedder;
 use rocksdb::WriteBatch;
 use std::collections::{BTreeMap, HashMap};
@@ -100,7 +101,7 @@ impl Namespace {
         embedder: &Arc<dyn Embedder>,
         options: &Options,
     ) -> Result<&Semantic> {
-        let _one_at_a_time = self.loading.lock();
+        let _one_at_a_time = Ordered::wait(Rank::Loading, || self.loading.lock());
         if let Some(loaded) = self.semantic.get() {
             return Ok(loaded);
         }
@@ -147,9 +148,17 @@ impl Namespaces {
         Ok(namespaces)
     }
 
+    fn named(&self) -> Ordered<RwLockReadGuard<'_, BTreeMap<String, Arc<Namespace>>>> {
+        Ordered::wait(Rank::Namespaces, || self.named.read())
+    }
+
+    fn change_named(&self) -> Ordered<RwLockWriteGuard<'_, BTreeMap<String, Arc<Namespace>>>> {
+        Ordered::wait(Rank::Namespaces, || self.named.write())
+    }
+
     /// All of them, the default one first.
     pub(crate) fn all(&self) -> Vec<Arc<Namespace>> {
-        let named = self.named.read();
+        let named = self.named();
         std::iter::once(&self.default)
             .chain(named.values())
             .map(Arc::clone)
@@ -177,7 +186,7 @@ impl Namespaces {
 impl Engine {
     /// Names of all namespaces but the default one, sorted.
     pub(crate) fn namespace_names(&self) -> Vec<String> {
-        self.namespaces.named.read().keys().cloned().collect()
+        self.namespaces.named().keys().cloned().collect()
     }
 
     /// The namespace of this name, made if it does not exist, in a store opened read-only not. The empty name is the default namespace's.
@@ -185,7 +194,7 @@ impl Engine {
         if name.is_empty() {
             return Ok(Arc::clone(&self.namespaces.default));
         }
-        if let Some(namespace) = self.namespaces.named.read().get(name) {
+        if let Some(namespace) = self.namespaces.named().get(name) {
             return Ok(Arc::clone(namespace));
         }
         if self.owner.is_none() {
@@ -197,7 +206,7 @@ impl Engine {
                 name.len()
             )));
         }
-        let mut named = self.namespaces.named.write();
+        let mut named = self.namespaces.change_named();
         if let Some(namespace) = named.get(name) {
             return Ok(Arc::clone(namespace));
         }
@@ -227,12 +236,12 @@ impl Engine {
                 "the default namespace cannot be dropped; drop one by its name".to_owned(),
             ));
         }
-        let namespace = self.namespaces.named.read().get(name).map(Arc::clone);
+        let namespace = self.namespaces.named().get(name).map(Arc::clone);
         let unknown = || Error::NotFound(format!("namespace {name:?}"));
         let namespace = namespace.ok_or_else(unknown)?;
         // In this order everywhere: index files, loading, checkpoint, key stripes.
         let _no_backup = self.index_files.read();
-        let _no_loading = namespace.loading.lock();
+        let _no_loading = Ordered::wait(Rank::Loading, || namespace.loading.lock());
         let semantic = namespace.loaded_semantic();
         let _no_checkpoint = semantic.map(Semantic::hold_checkpoints);
         let mut stripes = self.key_locks.lock_all()?;
@@ -242,7 +251,7 @@ impl Engine {
         for (_, counters) in &mut stripes {
             counters.remove(&namespace.id);
         }
-        self.namespaces.named.write().remove(name);
+        self.namespaces.change_named().remove(name);
         self.namespaces.count_bytes(&namespace.totals.get(), -1);
         drop(stripes);
         if let Some(semantic) = semantic {

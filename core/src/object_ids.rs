@@ -2,6 +2,7 @@
 
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::schema::SYSTEM;
 use parking_lot::Mutex;
 use rocksdb::WriteBatch;
@@ -39,7 +40,7 @@ impl ObjectIds {
     /// The next id.
     pub(crate) fn take(&self, db: &Db) -> Result<u64> {
         // Held over the lease's write: ids beyond the lease must not be used before it is on disk.
-        let mut lease = self.0.lock();
+        let mut lease = Ordered::wait(Rank::Last, || self.0.lock());
         if lease.next == lease.end {
             let end = lease.end + LEASE;
             let mut batch = WriteBatch::default();

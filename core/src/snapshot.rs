@@ -1,7 +1,8 @@
 //! Snapshots that outlive a call: what a scan reads from page to page.
 
 use crate::db::{Db, Snapshot};
-use parking_lot::Mutex;
+use crate::lock_order::{Ordered, Rank};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,22 +27,26 @@ pub(crate) struct Snapshots {
 }
 
 impl Snapshots {
+    fn open(&self) -> Ordered<MutexGuard<'_, HashMap<u64, Arc<OwnedSnapshot>>>> {
+        Ordered::wait(Rank::Last, || self.open.lock())
+    }
+
     /// Takes a snapshot and returns its number.
     pub(crate) fn take(&self, db: &Arc<Db>) -> u64 {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let snapshot = OwnedSnapshot::new(Arc::clone(db), |db| db.snapshot());
-        self.open.lock().insert(number, Arc::new(snapshot));
+        self.open().insert(number, Arc::new(snapshot));
         number
     }
 
     pub(crate) fn get(&self, number: u64) -> Option<Arc<OwnedSnapshot>> {
-        self.open.lock().get(&number).map(Arc::clone)
+        self.open().get(&number).map(Arc::clone)
     }
 
     /// Gives a snapshot back: from then on compaction may remove what only it could see.
     pub(crate) fn release(&self, number: u64) {
         // The last owner drops it after the lock is free.
-        let released = self.open.lock().remove(&number);
+        let released = self.open().remove(&number);
         drop(released);
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::lock_order::{Ordered, Rank};
 use crate::locks::key_stripe;
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
@@ -19,18 +20,23 @@ const CAPACITY: usize = 65_536;
 /// A mutex, not a lock-free map: a key is noted at most once in `lru_update_interval_seconds`, so readers meet here
 /// rarely.
 #[derive(Debug, Default)]
-pub(crate) struct AccessBuffer(Mutex<HashMap<(NamespaceId, Vec<u8>), u64>>);
+pub(crate) struct AccessBuffer {
+    notes: Mutex<HashMap<(NamespaceId, Vec<u8>), u64>>,
+    /// Held while notes are written: who folds next, to evict in their order, must not find them gone from the buffer
+    /// and not yet in the store.
+    folding: Mutex<()>,
+}
 
 impl AccessBuffer {
     pub(crate) fn note(&self, namespace: NamespaceId, key: &[u8], now_us: u64) {
-        let mut notes = self.0.lock();
+        let mut notes = Ordered::wait(Rank::Last, || self.notes.lock());
         if notes.len() < CAPACITY {
             notes.insert((namespace, key.to_vec()), now_us);
         }
     }
 
     fn take(&self) -> HashMap<(NamespaceId, Vec<u8>), u64> {
-        std::mem::take(&mut self.0.lock())
+        std::mem::take(&mut *Ordered::wait(Rank::Last, || self.notes.lock()))
     }
 }
 
@@ -39,6 +45,7 @@ impl Engine {
     ///
     /// A batch that fails is noted again for the next time, and the others are written; the first error is returned.
     pub(crate) fn fold_accesses(&self) -> Result<()> {
+        let _one_at_a_time = Ordered::wait(Rank::Folding, || self.accesses.folding.lock());
         let mut result = Ok(());
         let mut notes: Vec<_> = self.accesses.take().into_iter().collect();
         notes.sort_unstable();

@@ -98,10 +98,10 @@ impl Semantic {
     /// Writes a checkpoint of everything committed so far, if anything was committed since the last one.
     pub(crate) fn checkpoint(&self, engine: &Engine, namespace: NamespaceId) -> Result<()> {
         let _no_backup = engine.index_files.read();
-        let _one_at_a_time = self.checkpointing.lock();
+        let _one_at_a_time = self.hold_checkpoints();
         let (frozen, sequence) = {
             // Waits as long as it takes: nobody waits for us meanwhile.
-            let log = self.log.lock();
+            let log = self.log();
             if log.pending() == 0 || self.is_stale() {
                 return Ok(());
             }
@@ -117,7 +117,7 @@ impl Semantic {
             namespace,
             &CheckpointRecord::new(file, sequence),
         )?;
-        self.log.lock().checkpointed = sequence;
+        self.log().checkpointed = sequence;
         remove_others(&folder, namespace, &name);
         Ok(())
     }

@@ -15,6 +15,7 @@ pub(crate) use model::recorded_dimension;
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::options::SemanticOptions;
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
@@ -57,7 +58,7 @@ pub(crate) struct LogState {
 }
 
 /// The semantic lock, held.
-pub(crate) type SemanticGuard<'a> = MutexGuard<'a, LogState>;
+pub(crate) type SemanticGuard<'a> = Ordered<MutexGuard<'a, LogState>>;
 
 impl Semantic {
     /// Whether this value can have an embedding: text that is not blank and that the model reads to its end. Counts the
@@ -95,12 +96,18 @@ impl Semantic {
 
     /// Takes the semantic lock.
     pub(crate) fn lock(&self) -> Result<SemanticGuard<'_>> {
-        self.log.try_lock_for(self.lock_timeout).ok_or_else(|| {
+        let wait = || self.log.try_lock_for(self.lock_timeout);
+        Ordered::wait_for(Rank::Semantic, wait).ok_or_else(|| {
             Error::TimedOut(format!(
                 "another thread has held the semantic index for {} ms; try again, or raise lock_timeout_ms",
                 self.lock_timeout.as_millis()
             ))
         })
+    }
+
+    /// As [`Self::lock`], for as long as it takes.
+    fn log(&self) -> SemanticGuard<'_> {
+        Ordered::wait(Rank::Semantic, || self.log.lock())
     }
 
     /// Writes `batch` together with the vectors and log entries of `changes`, then lets the live index follow.
@@ -141,7 +148,7 @@ impl Semantic {
 
     /// Log entries since the last checkpoint, and vectors in the index.
     pub(crate) fn log_and_index_len(&self) -> (u64, u64) {
-        let state = self.log.lock();
+        let state = self.log();
         (state.pending(), self.index.len() as u64)
     }
 
@@ -151,8 +158,8 @@ impl Semantic {
     }
 
     /// No checkpoint is written while the guard lives.
-    pub(crate) fn hold_checkpoints(&self) -> MutexGuard<'_, ()> {
-        self.checkpointing.lock()
+    pub(crate) fn hold_checkpoints(&self) -> Ordered<MutexGuard<'_, ()>> {
+        Ordered::wait(Rank::Checkpoint, || self.checkpointing.lock())
     }
 
     /// The namespace is gone: no checkpoint is to be written any more.

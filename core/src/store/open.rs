@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::lifetime::access::AccessBuffer;
 use crate::lifetime::evict::EvictionSignal;
+use crate::lock_order::Rank;
 use crate::locks::Stripes;
 use crate::namespace::Namespaces;
 use crate::object_ids::ObjectIds;
@@ -65,7 +66,7 @@ impl Engine {
         owner: Option<Owner>,
     ) -> Result<Self> {
         let timeout = Duration::from_millis(options.lock_timeout_ms);
-        let key_locks: KeyLocks = Stripes::new(timeout);
+        let key_locks: KeyLocks = Stripes::new(timeout, Rank::Key);
         let namespaces = Namespaces::load(&db, &key_locks)?;
         if owner.is_some() {
             let existing: Vec<_> = namespaces.all().iter().map(|one| one.id).collect();
@@ -81,7 +82,7 @@ impl Engine {
             path: path.to_path_buf(),
             mode,
             key_locks,
-            digest_locks: Stripes::new(timeout),
+            digest_locks: Stripes::new(timeout, Rank::Digest),
             object_ids: ObjectIds::load(&db)?,
             accesses: AccessBuffer::default(),
             cache: ReadCache::new(options.value_cache_bytes),

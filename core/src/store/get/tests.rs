@@ -38,6 +38,41 @@ fn what_is_cached_follows_every_write() {
     assert!(store.get(b"key").unwrap().is_none());
 }
 
+/// As a reader finds the store after a write and before the cache has learned of it.
+#[test]
+fn a_cached_record_of_an_object_that_is_gone_is_read_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        value_cache_bytes: 1 << 16,
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    // Too long for the cache of values, so that only the record is kept.
+    let (old, new) = ([1; 5000], [2; 5000]);
+    store.put(b"key", &old, None).unwrap();
+    assert_eq!(store.get(b"key").unwrap().unwrap(), old);
+    let engine = store.engine().unwrap();
+    let (cache, id) = (engine.cache.as_ref().unwrap(), engine.namespaces.default.id);
+    let stale = cache.record(id, b"key").unwrap();
+    for replaced in [true, false] {
+        if replaced {
+            store.put(b"key", &new, None).unwrap();
+        } else {
+            store.delete(b"key").unwrap();
+        }
+        cache.keep_record(id, b"key", stale, cache.version(id, b"key"));
+        let found = store.get(b"key").unwrap();
+        assert_eq!(found.as_deref(), replaced.then_some(&new[..]));
+        cache.keep_record(id, b"key", stale, cache.version(id, b"key"));
+        let reader = store.reader().unwrap();
+        let found = reader.get_many(&[b"key"]).unwrap();
+        assert_eq!(
+            found.first().unwrap().as_deref(),
+            replaced.then_some(&new[..])
+        );
+    }
+}
+
 /// Readers never see a value older than one they, or an acknowledged put before them, have seen.
 #[test]
 fn values_never_go_back_in_time() {

@@ -2,29 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod namespaces;
+mod watchdog;
+
 use prestige_core::{Entry, ManualClock, Options, Store};
 use prestige_tests::{Random, assert_sound, fast_semantic_options, question};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// Panics if `work` is not done within a minute: a deadlock, on a machine that needs seconds.
+/// Runs `work`, whose threads report no steps: it must be done within a minute.
 fn without_deadlock(work: impl FnOnce()) {
-    let done = Arc::new(AtomicBool::new(false));
-    let watched = Arc::clone(&done);
-    std::thread::spawn(move || {
-        let start = Instant::now();
-        while start.elapsed() < Duration::from_secs(60) {
-            if watched.load(Ordering::Acquire) {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        eprintln!("no progress for a minute: deadlock");
-        std::process::abort();
-    });
-    work();
-    done.store(true, Ordering::Release);
+    watchdog::Watchdog::watch(|_| work());
 }
 
 fn hammer(store: &Store, threads: u64, steps: u64) {
