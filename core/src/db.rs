@@ -11,12 +11,15 @@ use rocksdb::{
 };
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Open RocksDB with the column families of the schema.
 pub(crate) struct Db {
     db: DB,
     write_options: WriteOptions,
     sync_options: WriteOptions,
+    /// A write has failed since the log was last synced.
+    write_failed: AtomicBool,
 }
 
 /// The store at one moment; writes that come later are not seen through it.
@@ -52,6 +55,7 @@ impl Db {
             db,
             write_options,
             sync_options,
+            write_failed: AtomicBool::new(false),
         }
     }
 
@@ -99,12 +103,20 @@ impl Db {
 
     /// Writes everything in `batch`, or nothing.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<()> {
-        Ok(self.db.write_opt(batch, &self.write_options)?)
+        self.noted(self.db.write_opt(batch, &self.write_options))
     }
 
     /// As [`Self::write`], durable against power loss when it returns.
     pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<()> {
-        Ok(self.db.write_opt(batch, &self.sync_options)?)
+        self.noted(self.db.write_opt(batch, &self.sync_options))
+    }
+
+    /// Remembers that a write failed.
+    fn noted(&self, written: std::result::Result<(), rocksdb::Error>) -> Result<()> {
+        if written.is_err() {
+            self.write_failed.store(true, Ordering::Release);
+        }
+        Ok(written?)
     }
 
     /// Calls `visit` with every entry of `family` from `start` on and before `end`, in order, until it breaks.
@@ -166,9 +178,12 @@ impl Db {
 
     /// Makes every write so far durable against power loss.
     pub(crate) fn sync_log(&self) -> Result<()> {
-        // An empty write syncs every log. So does RocksDB's own call, `FlushWAL`; but on a full disk that one turns an
-        // error which passes when there is space again into one that lasts until the store is opened anew.
-        self.write_synced(WriteBatch::default())
+        // After a failed write RocksDB may wait for space on the disk. To sync the log it could not write would turn
+        // that error into one that lasts until the store is opened anew; an empty write only repeats it.
+        if self.write_failed.swap(false, Ordering::AcqRel) {
+            self.write_synced(WriteBatch::default())?;
+        }
+        self.noted(self.db.flush_wal(true))
     }
 
     /// Makes a copy of the database in the new directory `path`, with every write so far.

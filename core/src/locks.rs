@@ -2,8 +2,9 @@
 //!
 //! Lock order of the whole store: **key stripes (ascending) → digest stripes (ascending) → semantic lock → index**.
 //! Whoever holds a lock takes none that stands before it, so no circle of waiting threads can form. Before all of them
-//! stand, in this order, the locks that are held while a namespace's index is loaded and while its checkpoint is
-//! written; dropping a namespace takes both, and then every key stripe.
+//! stand, in this order, the locks that are held while access times are written, while a namespace's index is loaded and
+//! while its checkpoint is written; dropping a namespace takes the latter two, and then every key stripe. `lock_order`
+//! has all of them.
 //!
 //! Stripes are mutexes, not reader-writer locks: only writers take them (readers never lock), and a writer of a key
 //! or digest always changes it. `parking_lot` gives them a timed wait.
@@ -123,7 +124,9 @@ mod tests {
     fn a_held_stripe_times_out_and_leaves_nothing_locked() {
         let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
         let held = stripes.lock(vec![7]).unwrap();
-        assert!(matches!(stripes.lock(vec![3, 7]), Err(Error::TimedOut(_))));
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert!(matches!(stripes.lock(vec![3, 7]), Err(Error::TimedOut(_)))));
+        });
         drop(held);
         assert_eq!(stripes.lock_all().unwrap().len(), STRIPES);
     }

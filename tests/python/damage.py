@@ -85,10 +85,15 @@ for line in sys.stdin:
 """
 
 
+def value_of(number: int) -> bytes:
+    """The value that `put_values` puts under the key of a number."""
+    return hashlib.shake_128(str(number).encode()).digest(VALUE_BYTES)
+
+
 def put_values(store: prestige.Store, first: int = 0, after: int = KEYS) -> None:
     """Puts the keys numbered from `first` to before `after`, each with a value of its own."""
     for i in range(first, after):
-        store.put(f"key{i:04}", hashlib.shake_128(str(i).encode()).digest(VALUE_BYTES))
+        store.put(f"key{i:04}", value_of(i))
 
 
 KILL_ITSELF = """

@@ -5,11 +5,12 @@ Never wrong bytes, and never a key that silently reads as absent.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
 import pytest
-from damage import KEYS, examine, is_complete, is_honest, is_refused, put_values
+from damage import KEYS, examine, is_complete, is_honest, is_refused, put_values, value_of
 from rocksdb_files import records
 
 import prestige
@@ -108,6 +109,30 @@ class TestTableFiles:
         assert 0 < outcome["damaged"] < KEYS
         assert outcome["right"] == KEYS - outcome["damaged"]
         assert outcome["violations"] != 0
+
+    def test_reads_go_on_after_a_compaction_has_met_the_damage(
+        self, flushed: Path, tmp_path: Path
+    ) -> None:
+        damaged = Path(shutil.copytree(flushed, tmp_path / "damaged"))
+        largest = damaged / tables(flushed)[-1].name
+        content = bytearray(largest.read_bytes())
+        content[20_000] ^= 4
+        largest.write_bytes(content)
+        store = prestige.open(damaged)
+        store.compact()
+        right = 0
+        for i in range(KEYS):
+            with contextlib.suppress(prestige.CorruptionError):
+                right += store.get(f"key{i:04}") == value_of(i)
+        assert 0 < right < KEYS
+        assert len(store.list_keys()) == KEYS
+        # The files are as they were, and nothing may be built on them any more.
+        with pytest.raises(prestige.CorruptionError):
+            store.put("another", "value")
+        assert "another" not in store
+        with pytest.raises(prestige.CorruptionError):
+            store.close()
+        assert store.closed
 
     def test_swapped(self, flushed: Path, tmp_path: Path) -> None:
         swapped = Path(shutil.copytree(flushed, tmp_path / "swapped"))

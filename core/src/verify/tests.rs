@@ -280,6 +280,73 @@ fn invariant_7_vectors_have_a_model() {
 }
 
 #[test]
+fn what_is_broken_in_a_namespace_is_reported_for_it_and_for_no_other() {
+    let (_directory, engine) = semantic_store();
+    let red = engine.namespace("red").unwrap();
+    let entry = Entry {
+        key: b"key",
+        value: b"a text of the red namespace",
+        ttl_seconds: None,
+    };
+    engine.put_many(&red, &[entry]).unwrap();
+    let id = engine.key_record(&red, b"key").unwrap().unwrap().object_id;
+    let mut batch = WriteBatch::default();
+    let digests = engine.db.family(DIGESTS).unwrap();
+    batch.delete_cf(digests, digest_key(red.id, &crate::Digest::of(entry.value)));
+    let counters = engine.db.family(SYSTEM).unwrap();
+    batch.put_cf(
+        counters,
+        counters_key(red.id, 63),
+        Counters {
+            orphans: 1,
+            ..Counters::default()
+        }
+        .encode(),
+    );
+    let vectors = engine.db.family(VECTORS).unwrap();
+    batch.delete_cf(vectors, numbered_key(red.id, id));
+    engine.db.write(batch).unwrap();
+    let mut found: Vec<u8> = engine
+        .verify(&red)
+        .unwrap()
+        .iter()
+        .map(|violation| violation.invariant)
+        .collect();
+    found.dedup();
+    found.sort_unstable();
+    found.dedup();
+    assert_eq!(found, [3, 4, 6]);
+    assert_eq!(engine.verify(&engine.namespaces.default).unwrap(), []);
+}
+
+/// What would be seen again if a number were handed out twice.
+#[test]
+fn invariant_8_nothing_is_left_of_a_namespace_that_was_dropped() {
+    for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
+        let (_directory, engine) = semantic_store();
+        let (red, blue) = (
+            engine.namespace("red").unwrap(),
+            engine.namespace("blue").unwrap(),
+        );
+        engine.drop_namespace("red").unwrap();
+        assert!(engine.verify(&red).is_err());
+        let namespaces = [&engine.namespaces.default, &blue];
+        for namespace in namespaces {
+            assert_eq!(engine.verify(namespace).unwrap(), []);
+        }
+        let mut batch = WriteBatch::default();
+        let left = numbered_key(red.id, 1);
+        batch.put_cf(engine.db.family(family).unwrap(), left, b"");
+        engine.db.write(batch).unwrap();
+        for namespace in namespaces {
+            let found = engine.verify(namespace).unwrap();
+            let found: Vec<_> = found.iter().map(|violation| violation.invariant).collect();
+            assert_eq!(found, [8], "{family}");
+        }
+    }
+}
+
+#[test]
 fn invariant_8_nothing_lies_in_a_namespace_that_does_not_exist() {
     for family in FAMILIES.into_iter().filter(|family| *family != SYSTEM) {
         let stranger = broken_by(|engine, batch| {
