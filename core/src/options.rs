@@ -52,7 +52,7 @@ pub struct Options {
     pub enable_gc: bool,
     /// RocksDB block cache, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
-    /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 64 MiB.
+    /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 256 MiB.
     pub value_cache_bytes: u64,
     /// RocksDB write buffers of the whole store, in bytes. Default 64 MiB.
     pub write_buffer_bytes: u64,
@@ -117,7 +117,7 @@ impl Default for Options {
             lru_update_interval_seconds: 3600,
             enable_gc: true,
             block_cache_bytes: 64 << 20,
-            value_cache_bytes: 64 << 20,
+            value_cache_bytes: 256 << 20,
             write_buffer_bytes: 64 << 20,
             bloom_bits_per_key: 10,
             enable_statistics: false,
