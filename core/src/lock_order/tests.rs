@@ -103,7 +103,7 @@ fn work(store: &Store, step: usize) -> crate::Result<()> {
         10 => view.health().map(drop),
         11 => store.flush(),
         12 => store.verify().map(drop),
-        _ if step % 5 == 0 => store.drop_namespace("red"),
+        _ if step.is_multiple_of(5) => store.drop_namespace("red"),
         _ => view.get(b"word1 ").map(drop),
     }
 }
