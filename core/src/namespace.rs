@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::options::{DedupMode, Options};
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
 use crate::semantic::Semantic;
+use crate::stats::Recorder;
 use parking_lot::{Mutex, RwLock};
 use prestige_embed::Embedder;
 use rocksdb::WriteBatch;
@@ -37,6 +38,8 @@ pub(crate) struct Namespace {
     pub id: NamespaceId,
     pub name: String,
     pub totals: Totals,
+    /// What has happened since the store was opened.
+    pub stats: Recorder,
     /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
     semantic: OnceLock<Semantic>,
     /// Held while the semantic stage is loaded, and while the namespace is dropped. Guards no data of its own.
@@ -53,6 +56,7 @@ impl Namespace {
             id,
             name,
             totals: Totals::default(),
+            stats: Recorder::new(),
             semantic: OnceLock::new(),
             loading: Mutex::new(()),
             dropped: AtomicBool::new(false),

@@ -4,6 +4,7 @@ use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::record::KeyRecord;
 use crate::schema::{ACCESS, numbered_key};
+use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
@@ -137,10 +138,9 @@ impl Engine {
         }
         // A key that was put or read since it was listed is not among the oldest any more.
         let unused_since = |record: &KeyRecord, listed_us| record.accessed_us == listed_us;
-        Ok(Some(
-            self.remove_keys(namespace, &victims, true, unused_since)?
-                .keys,
-        ))
+        let removed = self.remove_keys(namespace, &victims, true, unused_since)?;
+        namespace.stats.add(Count::Evictions, removed.keys);
+        Ok(Some(removed.keys))
     }
 
     /// What nobody can read any more goes before what somebody could.

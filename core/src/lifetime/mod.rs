@@ -7,12 +7,14 @@ pub(crate) mod access;
 pub(crate) mod evict;
 mod prune;
 mod sweep;
+mod ttl;
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Removed;
 use crate::record::KeyRecord;
 use crate::schema::{numbered_key, split_number, time_key};
+use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use std::ops::ControlFlow;
 
@@ -26,13 +28,14 @@ pub(crate) struct Listed {
 
 impl Engine {
     /// Removes every key that `family` lists with a time before `before_us` and whose record, with the time it is listed
-    /// under, satisfies `condition`.
+    /// under, satisfies `condition`. They are counted as `count`.
     fn remove_before(
         &self,
         namespace: &Namespace,
         family: &'static str,
         before_us: u64,
         delete_orphans: bool,
+        count: Count,
         condition: impl Fn(&KeyRecord, u64) -> bool,
     ) -> Result<Removed> {
         let mut removed = Removed::default();
@@ -42,6 +45,7 @@ impl Engine {
                 self.oldest_keys(namespace, family, &cursor, before_us, REMOVE_BATCH)?;
             let Some(last) = last else { return Ok(removed) };
             let part = self.remove_keys(namespace, &batch, delete_orphans, &condition)?;
+            namespace.stats.add(count, part.keys);
             removed.keys += part.keys;
             removed.objects += part.objects;
             cursor = last;

@@ -4,6 +4,7 @@ use crate::clock::before_seconds;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::schema::{ACCESS, CREATED};
+use crate::stats::Count;
 
 impl Engine {
     /// Removes expired keys; given `max_age_seconds`, keys put longer ago; given `max_idle_seconds`, keys neither put
@@ -20,7 +21,7 @@ impl Engine {
         if max_age_seconds > 0 {
             let before_us = before_seconds(now_us, max_age_seconds);
             keys += self
-                .remove_before(namespace, CREATED, before_us, gc, |r, _| {
+                .remove_before(namespace, CREATED, before_us, gc, Count::Pruned, |r, _| {
                     r.created_us < before_us
                 })?
                 .keys;
@@ -29,7 +30,7 @@ impl Engine {
             self.fold_accesses()?;
             let before_us = before_seconds(now_us, max_idle_seconds);
             keys += self
-                .remove_before(namespace, ACCESS, before_us, gc, |r, _| {
+                .remove_before(namespace, ACCESS, before_us, gc, Count::Pruned, |r, _| {
                     r.accessed_us < before_us
                 })?
                 .keys;

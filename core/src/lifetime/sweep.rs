@@ -6,6 +6,7 @@ use crate::locks::digest_stripe;
 use crate::mutation::Mutation;
 use crate::record::ObjectMeta;
 use crate::schema::{EXPIRY, OBJECT_META, ORPHANS, namespace_end, numbered_key, split_number};
+use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -28,9 +29,14 @@ impl Engine {
         delete_orphans: bool,
     ) -> Result<crate::mutation::Removed> {
         let before_us = now_us.saturating_add(1);
-        self.remove_before(namespace, EXPIRY, before_us, delete_orphans, |record, _| {
-            record.is_expired(now_us)
-        })
+        self.remove_before(
+            namespace,
+            EXPIRY,
+            before_us,
+            delete_orphans,
+            Count::Expirations,
+            |record, _| record.is_expired(now_us),
+        )
     }
 
     /// Deletes the objects that no key points at. Returns their number.

@@ -3,11 +3,13 @@
 mod batch;
 mod calls;
 mod get;
+mod lifetime;
 mod list;
 mod open;
 mod put;
 pub(crate) mod remove;
 mod scan;
+mod stats;
 
 pub use get::{Reader, Value};
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
