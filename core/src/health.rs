@@ -4,8 +4,7 @@ use crate::clock::MICROS_PER_SECOND;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::options::DedupMode;
-use crate::schema::{ACCESS, CREATED, EXPIRY, namespace_end, numbered_key, split_number, time_key};
-use std::ops::ControlFlow;
+use crate::schema::{ACCESS, CREATED, namespace_end, numbered_key, split_number};
 use std::sync::atomic::Ordering;
 
 /// Figures of a store at one moment.
@@ -104,23 +103,6 @@ impl Engine {
         Ok(keys.saturating_sub(self.count_expired(namespace)?))
     }
 
-    /// Expired keys that are still there: a read of as many entries.
-    fn count_expired(&self, namespace: &Namespace) -> Result<u64> {
-        let end = time_key(namespace.id, self.now_us().saturating_add(1), b"");
-        let mut expired = 0;
-        self.db.scan(
-            EXPIRY,
-            &numbered_key(namespace.id, 0),
-            &end,
-            None,
-            |_, _| {
-                expired += 1;
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
-        Ok(expired)
-    }
-
     pub(crate) fn health(&self, namespace: &Namespace) -> Result<Health> {
         let totals = namespace.totals.get();
         let unsigned = |figure: i64| u64::try_from(figure).unwrap_or(0);
@@ -151,27 +133,6 @@ impl Engine {
             index_log_entries,
             index_ok: semantic.is_none_or(|semantic| !semantic.is_stale()),
         })
-    }
-
-    /// The earliest time that a time-ordered family lists.
-    pub(crate) fn first_time(
-        &self,
-        namespace: &Namespace,
-        family: &'static str,
-    ) -> Result<Option<u64>> {
-        let mut first = None;
-        let end = namespace_end(namespace.id);
-        self.db.scan(
-            family,
-            &numbered_key(namespace.id, 0),
-            &end,
-            None,
-            |entry, _| {
-                first = Some(split_number(family, entry)?.0);
-                Ok(ControlFlow::Break(()))
-            },
-        )?;
-        Ok(first)
     }
 
     fn last_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {

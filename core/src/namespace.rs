@@ -12,6 +12,8 @@ use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lifetime::expired::ExpiredCount;
+use crate::lifetime::frontier::Frontiers;
 use crate::options::{DedupMode, Options};
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
 use crate::semantic::Semantic;
@@ -38,6 +40,10 @@ pub(crate) struct Namespace {
     pub id: NamespaceId,
     pub name: String,
     pub totals: Totals,
+    /// Where its ordered families begin.
+    pub frontiers: Frontiers,
+    /// Its expired keys.
+    pub expired: ExpiredCount,
     /// What has happened since the store was opened.
     pub stats: Recorder,
     /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
@@ -56,6 +62,8 @@ impl Namespace {
             id,
             name,
             totals: Totals::default(),
+            frontiers: Frontiers::default(),
+            expired: ExpiredCount::default(),
             stats: Recorder::new(),
             semantic: OnceLock::new(),
             loading: Mutex::new(()),

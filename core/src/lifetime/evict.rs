@@ -1,13 +1,15 @@
 //! Eviction: least recently used keys go until the store is small enough.
 
+use super::Due;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::record::KeyRecord;
-use crate::schema::{ACCESS, numbered_key};
+use crate::schema::ACCESS;
 use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
-use std::sync::Arc;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 /// Wakes the background thread, and lets puts wait until it has made room.
 #[derive(Debug, Default)]
@@ -31,8 +33,9 @@ struct EvictionState {
 enum Spare {
     /// Everything may go.
     Nothing,
-    /// The most recently used key stays: it is the one whose put is waiting.
-    Newest,
+    /// The most recently used key of the store stays: it is the one whose put is waiting. Another namespace has one
+    /// that was used at this time or later, if any has one.
+    Newest { elsewhere_us: Option<u64> },
 }
 
 impl Engine {
@@ -92,20 +95,37 @@ impl Engine {
             return Ok(0);
         }
         self.fold_accesses_or_log();
-        for namespace in self.namespaces.all() {
-            self.remove_dead(&namespace)?;
+        let namespaces = self.namespaces.all();
+        let mut queue = BinaryHeap::with_capacity(namespaces.len());
+        for (number, namespace) in namespaces.iter().enumerate() {
+            self.remove_dead(namespace)?;
+            let first_us = self.first_time(namespace, ACCESS)?;
+            queue.extend(first_us.map(|time_us| Reverse((time_us, number))));
         }
-        loop {
+        // The namespace with the oldest key is on top. What the others did meanwhile is seen when their turn comes:
+        // a batch looks at one namespace, however many there are.
+        while let Some(Reverse((_, number))) = queue.pop() {
             let excess = self.total_bytes().saturating_sub(target);
-            if excess == 0 {
-                break;
-            }
-            let Some(namespace) = self.namespace_of_oldest_key()? else {
+            let Some(namespace) = namespaces.get(number).filter(|_| excess > 0) else {
                 break;
             };
-            match self.evict_round(&namespace, excess, Spare::Newest)? {
-                Some(round) => evicted += round,
-                None => break,
+            let Some(first_us) = self.first_time(namespace, ACCESS)? else {
+                continue;
+            };
+            let elsewhere_us = queue.peek().map(|Reverse((time_us, _))| *time_us);
+            if elsewhere_us.is_some_and(|time_us| time_us < first_us) {
+                queue.push(Reverse((first_us, number)));
+                continue;
+            }
+            match self.evict_round(namespace, excess, Spare::Newest { elsewhere_us }) {
+                Ok(Some(round)) => {
+                    evicted += round;
+                    queue.push(Reverse((first_us, number)));
+                }
+                // Nothing is left but the newest key; the other namespaces go on.
+                Ok(None) => {}
+                Err(_) if namespace.check_exists().is_err() => {}
+                Err(error) => return Err(error),
             }
             self.eviction.wake();
         }
@@ -119,18 +139,14 @@ impl Engine {
         let average = (namespace.total_bytes() / keys.max(1)).max(1);
         let wanted = usize::try_from(excess.div_ceil(average)).unwrap_or(usize::MAX);
         let wanted = wanted.clamp(1, REMOVE_BATCH);
-        let first = numbered_key(namespace.id, 0);
-        let (mut victims, _) = self.oldest_keys(
-            namespace,
-            ACCESS,
-            &first,
-            u64::MAX,
-            wanted.saturating_add(1),
-        )?;
-        if spare == Spare::Nothing {
+        let listed = wanted.saturating_add(1);
+        let mut victims = self.oldest_keys(namespace, ACCESS, b"", u64::MAX, listed)?;
+        if victims.len() > wanted {
             victims.truncate(wanted);
-        } else {
-            // One more than wanted was listed: the last of them is either too much or the newest of all.
+        } else if let (Spare::Newest { elsewhere_us }, Some(last)) = (spare, victims.last())
+            && elsewhere_us.is_none_or(|time_us| time_us < last.time_us)
+        {
+            // These are all keys of the namespace, and the last of them may be the newest of the store.
             victims.pop();
         }
         if victims.is_empty() {
@@ -145,22 +161,8 @@ impl Engine {
 
     /// What nobody can read any more goes before what somebody could.
     fn remove_dead(&self, namespace: &Namespace) -> Result<()> {
-        self.remove_expired(namespace, self.now_us(), true)?;
+        self.remove_due(namespace, &Due::expired(self.now_us(), true))?;
         self.remove_orphans(namespace).map(drop)
-    }
-
-    fn namespace_of_oldest_key(&self) -> Result<Option<Arc<Namespace>>> {
-        let mut oldest = None;
-        for namespace in self.namespaces.all() {
-            if let Some(time_us) = self.first_time(&namespace, ACCESS)?
-                && oldest
-                    .as_ref()
-                    .is_none_or(|(oldest_us, _)| time_us < *oldest_us)
-            {
-                oldest = Some((time_us, namespace));
-            }
-        }
-        Ok(oldest.map(|(_, namespace)| namespace))
     }
 }
 

@@ -183,7 +183,7 @@ impl Store {
         self.shared.mode
     }
 
-    fn engine(&self) -> Result<EngineGuard<'_>> {
+    pub(crate) fn engine(&self) -> Result<EngineGuard<'_>> {
         self.check_usable()?;
         let shared = &self.shared;
         // Never waits: who holds the lock alone is closing the store.
@@ -211,7 +211,7 @@ impl Store {
     }
 
     /// The namespace of this handle.
-    fn namespace_of(&self, engine: &Engine) -> Result<Arc<Namespace>> {
+    pub(crate) fn namespace_of(&self, engine: &Engine) -> Result<Arc<Namespace>> {
         match &self.view {
             None => Ok(Arc::clone(&engine.namespaces.default)),
             Some(view) => {
