@@ -43,6 +43,7 @@ from .exceptions import (
     TimedOutError,
 )
 from .health import HealthStats
+from .stats import StoreStats
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
@@ -62,6 +63,7 @@ __all__ = [
     "SemanticModel",
     "Server",
     "Store",
+    "StoreStats",
     "TimedOutError",
     "__version__",
     "open",

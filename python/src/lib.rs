@@ -4,16 +4,19 @@
 //! exceptions of `prestige.exceptions`.
 
 mod batch;
+mod clock;
 mod convert;
 mod enums;
 mod error;
 mod iterate;
+mod lifetime;
 mod model;
 mod namespace;
 mod numbers;
 mod options;
 mod registry;
 mod server;
+mod stats;
 mod store;
 
 use pyo3::prelude::*;
@@ -23,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SEMANTIC_AVAILABLE", true)?;
     module.add("SERVER_AVAILABLE", true)?;
+    module.add_class::<clock::ManualClock>()?;
     module.add_class::<enums::DedupMode>()?;
     module.add_class::<enums::NormalizationMode>()?;
     module.add_class::<model::SemanticModel>()?;

@@ -118,6 +118,8 @@ fn check(operations: Vec<Operation>, enable_gc: bool) {
         clock: clock.clone(),
         enable_gc,
         track_access_time: false,
+        // What has expired stays until the operations remove it.
+        reaper_interval_seconds: 0.0,
         ..Options::default()
     };
     let mut store = Store::open(directory.path(), options.clone()).unwrap();
