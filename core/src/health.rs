@@ -31,7 +31,7 @@ pub struct Health {
     pub orphaned_objects: u64,
     /// Seconds since the oldest put of a key that is still there; 0 for an empty store.
     pub oldest_key_age_seconds: u64,
-    /// Seconds since the latest access that is on record; 0 for an empty store.
+    /// Seconds since the latest put or noted access, also of a key that is gone by now; 0 for an empty store.
     pub newest_access_age_seconds: u64,
     /// Seconds since the last sweep; `None`: not since the store was opened.
     pub last_sweep_age_seconds: Option<u64>,
@@ -113,9 +113,10 @@ impl Engine {
             semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
         let oldest = self.first_time(namespace, CREATED)?;
-        let newest = self
-            .last_time(namespace, ACCESS)?
-            .max(self.last_time(namespace, CREATED)?);
+        let newest = match totals.keys {
+            0 => None,
+            _ => self.latest_use(namespace)?,
+        };
         Ok(Health {
             dedup_mode: self.mode,
             total_keys: unsigned(totals.keys),
@@ -133,6 +134,18 @@ impl Engine {
             index_log_entries,
             index_ok: semantic.is_none_or(|semantic| !semantic.is_stale()),
         })
+    }
+
+    /// The latest put or noted access. Kept with every write, since the end of a family may be a long row of tombstones;
+    /// read where there was no write since the store was opened.
+    fn latest_use(&self, namespace: &Namespace) -> Result<Option<u64>> {
+        let kept = &namespace.latest_use_us;
+        if kept.load(Ordering::Relaxed) == 0 {
+            let accessed = self.last_time(namespace, ACCESS)?;
+            let read = accessed.max(self.last_time(namespace, CREATED)?);
+            kept.fetch_max(read.unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(Some(kept.load(Ordering::Relaxed)).filter(|time_us| *time_us != 0))
     }
 
     fn last_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {
@@ -157,3 +170,6 @@ fn dedup_ratio(keys: i64, objects: i64) -> f64 {
         1.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,7 @@ use crate::schema::{
 use crate::semantic::SemanticGuard;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -38,6 +39,8 @@ pub(crate) struct Mutation<'a> {
     created: HashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
     lowest: Lowest,
+    /// The latest put or access of its keys.
+    latest_use_us: u64,
     /// Entries of `expiry` by their time: 1 for an added one, -1 for a removed one.
     expiries: Vec<(u64, i64)>,
 }
@@ -68,6 +71,7 @@ impl<'a> Mutation<'a> {
             keys: Vec::new(),
             created: HashMap::new(),
             lowest: Lowest::default(),
+            latest_use_us: 0,
             expiries: Vec::new(),
         }
     }
@@ -161,6 +165,8 @@ impl<'a> Mutation<'a> {
             user_key(self.namespace.id, key),
             record.encode(),
         );
+        let used_us = record.accessed_us.max(record.created_us);
+        self.latest_use_us = self.latest_use_us.max(used_us);
         for (family, time_us) in times(record) {
             self.lowest.add(family, time_us);
             if family == EXPIRY {
@@ -277,6 +283,8 @@ impl<'a> Mutation<'a> {
             }
         }
         self.namespace.frontiers.lower(&self.lowest);
+        let latest = &self.namespace.latest_use_us;
+        latest.fetch_max(self.latest_use_us, Ordering::Relaxed);
         if let Some(write) = expiry_write {
             write.done(&self.expiries);
         }

@@ -42,6 +42,8 @@ pub(crate) struct Namespace {
     pub totals: Totals,
     /// Where its ordered families begin.
     pub frontiers: Frontiers,
+    /// Time of the latest put or noted access, of a key that is gone by now, too; 0: none since the store was opened.
+    pub latest_use_us: AtomicU64,
     /// Its expired keys.
     pub expired: ExpiredCount,
     /// What has happened since the store was opened.
@@ -63,6 +65,7 @@ impl Namespace {
             name,
             totals: Totals::default(),
             frontiers: Frontiers::default(),
+            latest_use_us: AtomicU64::new(0),
             expired: ExpiredCount::default(),
             stats: Recorder::new(),
             semantic: OnceLock::new(),
