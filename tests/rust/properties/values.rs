@@ -73,8 +73,8 @@ fn is_text(number: u32) -> bool {
 fn exact_bytes(number: u32) -> Vec<u8> {
     let length = match number {
         0 => return Vec::new(),
-        _ if number % 41 == 0 => 150_000,
-        _ if number % 11 == 0 => 9000,
+        _ if number.is_multiple_of(41) => 150_000,
+        _ if number.is_multiple_of(11) => 9000,
         _ => 12 + number as usize * 7,
     };
     let mut value = format!("value {number} ").into_bytes();
