@@ -41,6 +41,20 @@ impl ManualClock {
         self.0
             .fetch_add(seconds.saturating_mul(MICROS_PER_SECOND), Ordering::SeqCst);
     }
+
+    /// Moves the clock by `micros`, forth or back, at most to the ends of time.
+    pub fn move_by(&self, micros: i64) {
+        let moved = |now_us: u64| Some(now_us.saturating_add_signed(micros));
+        // Never an error, since the closure always gives a time.
+        let _ = self
+            .0
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, moved);
+    }
+
+    /// Puts the clock to `now_us` microseconds since the Unix epoch.
+    pub fn set(&self, now_us: u64) {
+        self.0.store(now_us, Ordering::SeqCst);
+    }
 }
 
 impl Clock for ManualClock {

@@ -4,8 +4,7 @@ use crate::clock::MICROS_PER_SECOND;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::options::DedupMode;
-use crate::schema::{ACCESS, CREATED, EXPIRY, namespace_end, numbered_key, split_number, time_key};
-use std::ops::ControlFlow;
+use crate::schema::{ACCESS, CREATED, namespace_end, numbered_key, split_number};
 use std::sync::atomic::Ordering;
 
 /// Figures of a store at one moment.
@@ -32,7 +31,7 @@ pub struct Health {
     pub orphaned_objects: u64,
     /// Seconds since the oldest put of a key that is still there; 0 for an empty store.
     pub oldest_key_age_seconds: u64,
-    /// Seconds since the latest access that is on record; 0 for an empty store.
+    /// Seconds since the latest put or noted access, also of a key that is gone by now; 0 for an empty store.
     pub newest_access_age_seconds: u64,
     /// Seconds since the last sweep; `None`: not since the store was opened.
     pub last_sweep_age_seconds: Option<u64>,
@@ -104,23 +103,6 @@ impl Engine {
         Ok(keys.saturating_sub(self.count_expired(namespace)?))
     }
 
-    /// Expired keys that are still there: a read of as many entries.
-    fn count_expired(&self, namespace: &Namespace) -> Result<u64> {
-        let end = time_key(namespace.id, self.now_us().saturating_add(1), b"");
-        let mut expired = 0;
-        self.db.scan(
-            EXPIRY,
-            &numbered_key(namespace.id, 0),
-            &end,
-            None,
-            |_, _| {
-                expired += 1;
-                Ok(ControlFlow::Continue(()))
-            },
-        )?;
-        Ok(expired)
-    }
-
     pub(crate) fn health(&self, namespace: &Namespace) -> Result<Health> {
         let totals = namespace.totals.get();
         let unsigned = |figure: i64| u64::try_from(figure).unwrap_or(0);
@@ -130,10 +112,11 @@ impl Engine {
         let (index_log_entries, index_vectors) =
             semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
-        let oldest = self.first_time(namespace, CREATED)?;
-        let newest = self
-            .last_time(namespace, ACCESS)?
-            .max(self.last_time(namespace, CREATED)?);
+        let oldest = self.next_time(namespace, CREATED, b"")?;
+        let newest = match totals.keys {
+            0 => None,
+            _ => self.latest_use(namespace)?,
+        };
         Ok(Health {
             dedup_mode: self.mode,
             total_keys: unsigned(totals.keys),
@@ -153,29 +136,16 @@ impl Engine {
         })
     }
 
-    /// The earliest time that a time-ordered family lists.
-    pub(crate) fn first_time(
-        &self,
-        namespace: &Namespace,
-        family: &'static str,
-    ) -> Result<Option<u64>> {
-        self.next_time(namespace, family, &numbered_key(namespace.id, 0))
-    }
-
-    /// The earliest time that a time-ordered family lists from `cursor` on.
-    pub(crate) fn next_time(
-        &self,
-        namespace: &Namespace,
-        family: &'static str,
-        cursor: &[u8],
-    ) -> Result<Option<u64>> {
-        let mut first = None;
-        let end = namespace_end(namespace.id);
-        self.db.scan(family, cursor, &end, None, |entry, _| {
-            first = Some(split_number(family, entry)?.0);
-            Ok(ControlFlow::Break(()))
-        })?;
-        Ok(first)
+    /// The latest put or noted access. Kept with every write, since the end of a family may be a long row of tombstones;
+    /// read where there was no write since the store was opened.
+    fn latest_use(&self, namespace: &Namespace) -> Result<Option<u64>> {
+        let kept = &namespace.latest_use_us;
+        if kept.load(Ordering::Relaxed) == 0 {
+            let accessed = self.last_time(namespace, ACCESS)?;
+            let read = accessed.max(self.last_time(namespace, CREATED)?);
+            kept.fetch_max(read.unwrap_or(0), Ordering::Relaxed);
+        }
+        Ok(Some(kept.load(Ordering::Relaxed)).filter(|time_us| *time_us != 0))
     }
 
     fn last_time(&self, namespace: &Namespace, family: &'static str) -> Result<Option<u64>> {
@@ -200,3 +170,6 @@ fn dedup_ratio(keys: i64, objects: i64) -> f64 {
         1.0
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,7 +21,7 @@
 //!
 //! - `store/`: the handle, and put, get, remove, list, open
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
-//! - `lifetime/`: access times, sweep, prune, eviction; `worker`: the background threads
+//! - `lifetime/`: TTL, access times, sweep, prune, eviction; `stats/`: counts and latencies; `worker`: the background threads
 //! - `mutation`: one atomic change; `locks`, `lock_order`: stripes, and in which order locks are taken; `counters`: exact
 //!   figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
@@ -56,6 +56,7 @@ mod schema;
 mod semantic;
 mod snapshot;
 mod staging;
+mod stats;
 mod store;
 mod verify;
 mod version_edit;
@@ -72,6 +73,7 @@ pub use normalize::NormalizationMode;
 pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
+pub use stats::{Latency, Stats};
 pub use store::{
     Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Record, Scan, Store,
     Value,

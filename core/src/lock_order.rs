@@ -21,6 +21,10 @@ pub(crate) enum Rank {
     Digest(usize),
     /// The semantic lock of a namespace; the locks of the index come after it, in a crate of their own.
     Semantic,
+    /// While expired keys are counted.
+    Counting,
+    /// Up to when they are counted; shared by writes to `expiry`.
+    CountedUpTo,
     /// The list of namespaces.
     Namespaces,
     /// Held for a few instructions, or over one write, by whoever takes no other.

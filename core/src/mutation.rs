@@ -10,6 +10,7 @@ use crate::counters::{Counters, counters_key};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::lifetime::frontier::Lowest;
 use crate::locks::StripeGuards;
 use crate::record::{KeyRecord, LogEntry, ObjectMeta};
 use crate::schema::{
@@ -19,6 +20,7 @@ use crate::schema::{
 use crate::semantic::SemanticGuard;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -37,6 +39,12 @@ pub(crate) struct Mutation<'a> {
     values: Vec<(u64, &'a [u8])>,
     /// Digests of objects created by this change.
     created: HashMap<Digest, u64>,
+    /// The earliest new entries of the ordered families.
+    lowest: Lowest,
+    /// The latest put or access of its keys.
+    latest_use_us: u64,
+    /// Entries of `expiry` by their time: 1 for an added one, -1 for a removed one.
+    expiries: Vec<(u64, i64)>,
 }
 
 struct TouchedObject {
@@ -65,6 +73,9 @@ impl<'a> Mutation<'a> {
             keys: Vec::new(),
             values: Vec::new(),
             created: HashMap::new(),
+            lowest: Lowest::default(),
+            latest_use_us: 0,
+            expiries: Vec::new(),
         }
     }
 
@@ -158,7 +169,13 @@ impl<'a> Mutation<'a> {
             user_key(self.namespace.id, key),
             record.encode(),
         );
+        let used_us = record.accessed_us.max(record.created_us);
+        self.latest_use_us = self.latest_use_us.max(used_us);
         for (family, time_us) in times(record) {
+            self.lowest.add(family, time_us);
+            if family == EXPIRY {
+                self.expiries.push((time_us, 1));
+            }
             self.batch.put_cf(
                 db.family(family)?,
                 time_key(self.namespace.id, time_us, key),
@@ -190,6 +207,9 @@ impl<'a> Mutation<'a> {
 
     fn remove_times(&mut self, key: &[u8], old: &KeyRecord) -> Result<()> {
         for (family, time_us) in times(old) {
+            if family == EXPIRY {
+                self.expiries.push((time_us, -1));
+            }
             self.batch.delete_cf(
                 self.engine.db.family(family)?,
                 time_key(self.namespace.id, time_us, key),
@@ -253,15 +273,28 @@ impl<'a> Mutation<'a> {
         let stripes = keys.iter().map(|(stripe, _)| *stripe);
         let written = self.keys.iter().map(|(key, _)| *key);
         let cached = cache.map(|cache| cache.begin_write(self.namespace.id, written, stripes));
+        let writes_expiry = !self.expiries.is_empty();
+        let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
+        let expiry_write;
         match self.namespace.loaded_semantic() {
             Some(stage) if !index_changes.is_empty() => {
                 let guard = match semantic {
                     Some(guard) => guard,
                     None => stage.lock()?,
                 };
+                expiry_write = expiry(self.namespace);
                 stage.commit(self.engine, self.namespace.id, guard, batch, index_changes)?;
             }
-            _ => self.engine.db.write(batch)?,
+            _ => {
+                expiry_write = expiry(self.namespace);
+                self.engine.db.write(batch)?;
+            }
+        }
+        self.namespace.frontiers.lower(&self.lowest);
+        let latest = &self.namespace.latest_use_us;
+        latest.fetch_max(self.latest_use_us, Ordering::Relaxed);
+        if let Some(write) = expiry_write {
+            write.done(&self.expiries);
         }
         if let (Some(cache), Some(cached)) = (cache, cached) {
             for (id, value) in &self.values {
@@ -310,6 +343,7 @@ impl<'a> Mutation<'a> {
             .put_cf(db.family(OBJECT_META)?, key, object.meta.encode());
         if object.meta.refcount == 0 {
             self.batch.put_cf(db.family(ORPHANS)?, key, b"");
+            self.lowest.add(ORPHANS, id);
             self.change.orphans += 1;
         } else if object.refcount_before == Some(0) {
             self.batch.delete_cf(db.family(ORPHANS)?, key);

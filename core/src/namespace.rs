@@ -12,10 +12,13 @@ use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lifetime::expired::ExpiredCount;
+use crate::lifetime::frontier::Frontiers;
 use crate::lock_order::{Ordered, Rank};
 use crate::options::{DedupMode, Options};
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
 use crate::semantic::Semantic;
+use crate::stats::Recorder;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prestige_embed::Embedder;
 use rocksdb::WriteBatch;
@@ -38,6 +41,14 @@ pub(crate) struct Namespace {
     pub id: NamespaceId,
     pub name: String,
     pub totals: Totals,
+    /// Where its ordered families begin.
+    pub frontiers: Frontiers,
+    /// Time of the latest put or noted access, of a key that is gone by now, too; 0: none since the store was opened.
+    pub latest_use_us: AtomicU64,
+    /// Its expired keys.
+    pub expired: ExpiredCount,
+    /// What has happened since the store was opened.
+    pub stats: Recorder,
     /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
     semantic: OnceLock<Semantic>,
     /// Held while the semantic stage is loaded, and while the namespace is dropped. Guards no data of its own.
@@ -54,6 +65,10 @@ impl Namespace {
             id,
             name,
             totals: Totals::default(),
+            frontiers: Frontiers::default(),
+            latest_use_us: AtomicU64::new(0),
+            expired: ExpiredCount::default(),
+            stats: Recorder::new(),
             semantic: OnceLock::new(),
             loading: Mutex::new(()),
             dropped: AtomicBool::new(false),

@@ -50,6 +50,9 @@ pub struct Options {
     pub lru_update_interval_seconds: u64,
     /// Whether an object is deleted with its last key; otherwise it stays until `sweep`. Default true.
     pub enable_gc: bool,
+    /// Seconds between two rounds in which a background thread removes expired keys of all namespaces, fractions allowed;
+    /// 0: expired keys stay until something else removes them. Default 60.
+    pub reaper_interval_seconds: f64,
     /// RocksDB block cache, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
     /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 256 MiB.
@@ -116,6 +119,7 @@ impl Default for Options {
             track_access_time: true,
             lru_update_interval_seconds: 3600,
             enable_gc: true,
+            reaper_interval_seconds: 60.0,
             block_cache_bytes: 64 << 20,
             value_cache_bytes: 256 << 20,
             write_buffer_bytes: 64 << 20,
@@ -168,6 +172,7 @@ impl Options {
     pub fn validate(&self) -> Result<()> {
         in_unit_interval("eviction_target_ratio", self.eviction_target_ratio)?;
         in_unit_interval("semantic_threshold", self.semantic.threshold)?;
+        not_negative("reaper_interval_seconds", self.reaper_interval_seconds)?;
         at_least("lock_timeout_ms", self.lock_timeout_ms, 1)?;
         at_least("write_buffer_bytes", self.write_buffer_bytes, 1 << 16)?;
         at_least("semantic_search_k", self.semantic.search_k as u64, 1)?;
@@ -204,6 +209,15 @@ fn in_unit_interval(name: &str, value: f64) -> Result<()> {
     }
     Err(Error::InvalidArgument(format!(
         "{name} must be over 0 and at most 1, not {value}"
+    )))
+}
+
+fn not_negative(name: &str, value: f64) -> Result<()> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "{name} must be a finite number from 0 on, not {value}"
     )))
 }
 
@@ -251,6 +265,14 @@ mod tests {
             "semantic_threshold",
         );
         refused(|options| options.lock_timeout_ms = 0, "lock_timeout_ms");
+        refused(
+            |options| options.reaper_interval_seconds = -1.0,
+            "reaper_interval_seconds",
+        );
+        refused(
+            |options| options.reaper_interval_seconds = f64::INFINITY,
+            "reaper_interval_seconds",
+        );
         refused(|options| options.semantic.search_k = 0, "semantic_search_k");
         refused(
             |options| options.bloom_bits_per_key = 65,

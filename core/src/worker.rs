@@ -1,8 +1,9 @@
-//! The background threads of a store: one for automatic eviction, which puts wait for, and one for access times and
-//! index checkpoints, which nobody waits for.
+//! The background threads of a store: one for automatic eviction, which puts wait for, and one for access times, index
+//! checkpoints and expired keys, which nobody waits for.
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lifetime::reap::Reaper;
 use parking_lot::{Condvar, Mutex};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -67,10 +68,10 @@ impl Stop {
     }
 
     /// Waits for the interval; true if it was cut short by the end.
-    fn wait(&self) -> bool {
+    fn wait(&self, interval: Duration) -> bool {
         let mut stopped = self.stopped.lock();
         if !*stopped {
-            self.changed.wait_for(&mut stopped, INTERVAL);
+            self.changed.wait_for(&mut stopped, interval);
         }
         *stopped
     }
@@ -96,7 +97,8 @@ fn run_evictions(engine: &Engine, stop: &Stop) {
 }
 
 fn run_housekeeping(engine: &Engine, stop: &Stop) {
-    while !stop.wait() {
+    let mut reaper = Reaper::new(engine.options.reaper_interval_seconds);
+    while !stop.wait(reaper.interval().min(INTERVAL)) {
         report("write access times", engine.fold_accesses());
         for namespace in engine.namespaces.all() {
             if let Some(semantic) = namespace.loaded_semantic()
@@ -108,6 +110,7 @@ fn run_housekeeping(engine: &Engine, stop: &Stop) {
                 );
             }
         }
+        report("remove expired keys", reaper.run(engine, || stop.is_set()));
     }
 }
 

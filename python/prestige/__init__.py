@@ -45,6 +45,7 @@ from .exceptions import (
     TimedOutError,
 )
 from .health import HealthStats
+from .stats import StoreStats
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
@@ -65,6 +66,7 @@ __all__ = [
     "SemanticModel",
     "Server",
     "Store",
+    "StoreStats",
     "TimedOutError",
     "__version__",
     "open",

@@ -5,6 +5,7 @@ threads; every method that can block releases the GIL.
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
@@ -14,11 +15,13 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from prestige.health import HealthStats
+from prestige.stats import StoreStats
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "DedupMode",
+    "ManualClock",
     "NormalizationMode",
     "Options",
     "SemanticModel",
@@ -88,6 +91,37 @@ class DedupMode:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+@final
+class ManualClock:
+    """A clock that moves only when told to, for tests of what expires.
+
+    Given as ``prestige.open(path, clock=clock)`` it takes the place of the system's clock. Several
+    stores may share it. Latencies and the rhythm of background work stay in real time.
+    """
+
+    def __new__(cls, start: float | datetime | None = None) -> ManualClock:
+        """Make a clock.
+
+        Args:
+            start: Where it stands: seconds since the epoch or an aware ``datetime``; None: now.
+
+        Raises:
+            InvalidArgumentError: ``start`` is not finite, or a ``datetime`` without a time zone.
+
+        """
+    def advance(self, seconds: float) -> None:
+        """Move the clock.
+
+        Args:
+            seconds: How far; negative: back.
+
+        Raises:
+            InvalidArgumentError: ``seconds`` is not finite.
+
+        """
+    def time(self) -> float:
+        """Return where the clock stands, in seconds since the epoch."""
 
 @final
 class NormalizationMode:
@@ -277,6 +311,11 @@ class Options:
     """Whether reads count as use; otherwise only puts do. Default True."""
     lru_update_interval_seconds: int
     """A key's access time is refreshed at most once in so many seconds. Default 3600."""
+    reaper_interval_seconds: float
+    """Seconds between background rounds that remove expired keys of all namespaces; 0: none.
+
+    A finite number from 0 on. Default 60.
+    """
     normalization_max_bytes: int
     """Longest value that is normalised, in bytes. Default 1 MiB."""
     read_only: bool
@@ -291,6 +330,8 @@ class Options:
 
     Without it a power cut can take the latest writes; the end of the process alone takes none.
     """
+    clock: ManualClock | None
+    """For tests, a ``prestige.testing.ManualClock``; None: the system's clock. Default None."""
     semantic_model: SemanticModel | None
     """The model of a semantic store; None: the bundled one. Default None."""
     semantic_threshold: float
@@ -701,7 +742,7 @@ class Store:
 
         Args:
             approximate: True: the expired and not yet swept count too, and a counter is read.
-                False: they do not, at a cost that grows with their number.
+                False: they do not; each key is looked at once, when it has expired.
 
         Returns:
             The number of keys.
@@ -752,10 +793,64 @@ class Store:
     def get_health(self) -> HealthStats:
         """Return figures of the store.
 
-        Costs a few reads, and one for each expired key that is not swept yet.
+        Costs a few reads, and one for each key that has expired since the last call.
 
         Returns:
             A dictionary with the keys of ``prestige.HealthStats``.
+
+        """
+    def stats(self) -> StoreStats:
+        """Return what has happened since the store was opened.
+
+        Counts and latencies of this handle's namespace, of all threads. Costs some microseconds.
+
+        Returns:
+            A dictionary with the keys of ``prestige.StoreStats``.
+
+        """
+    def ttl(self, key: _Key) -> float | None:
+        """Return the time a key has left.
+
+        Args:
+            key: The key.
+
+        Returns:
+            Seconds until the key expires; None: it does not expire.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+
+        """
+    def touch(self, key: _Key, ttl_seconds: int | None = None) -> None:
+        """Set the time a key has left anew, and count as a use of it.
+
+        Value and put time stay. ``touch(key)`` renews the store's default, ``touch(key, n)`` sets
+        n seconds, ``touch(key, 0)`` lets the key live for ever.
+
+        Args:
+            key: The key.
+            ttl_seconds: As in ``put``: seconds from now until the key expires, 0 to 2**63 - 1; 0:
+                never; None: ``default_ttl_seconds``.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+            TimedOutError: Another thread held the key for ``lock_timeout_ms``.
+
+        """
+    def expire_at(self, key: _Key, when: float | datetime) -> None:
+        """Let a key expire at a moment.
+
+        Value, put time and access time stay. A moment that is not in the future removes the key at
+        once.
+
+        Args:
+            key: The key.
+            when: Seconds since the epoch, as ``time.time()`` gives, or an aware ``datetime``.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+            InvalidArgumentError: ``when`` is not finite, or a ``datetime`` without a time zone.
+            TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
 
         """
     def verify(self) -> list[str]:

@@ -29,7 +29,10 @@ class HealthStats(TypedDict):
     oldest_object_age_s: int
     """Seconds since the oldest put of a key that is still there; 0 for an empty store."""
     newest_access_age_s: int
-    """Seconds since the latest access on record; 0 for an empty store."""
+    """Seconds since the latest put or noted access, also of a key that is gone by now.
+
+    0 for an empty store.
+    """
     last_sweep_age_s: int | None
     """Seconds since the last sweep; None: not since the store was opened."""
     index_vectors: int

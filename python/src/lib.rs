@@ -4,11 +4,13 @@
 //! exceptions of `prestige.exceptions`.
 
 mod batch;
+mod clock;
 mod convert;
 mod embed;
 mod enums;
 mod error;
 mod iterate;
+mod lifetime;
 mod model;
 mod namespace;
 mod numbers;
@@ -16,6 +18,7 @@ mod options;
 mod registry;
 mod safety;
 mod server;
+mod stats;
 mod store;
 mod transfer;
 
@@ -26,6 +29,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SEMANTIC_AVAILABLE", true)?;
     module.add("SERVER_AVAILABLE", true)?;
+    module.add_class::<clock::ManualClock>()?;
     module.add_class::<enums::DedupMode>()?;
     module.add_class::<enums::NormalizationMode>()?;
     module.add_class::<model::SemanticModel>()?;

@@ -144,6 +144,17 @@ fn float(object: &Bound<'_, PyAny>) -> PyResult<f64> {
         .map_err(|_| PyTypeError::new_err(format!("must be a number, not {}", shown(object))))
 }
 
+/// A finite number that the argument `name` gives.
+pub(crate) fn finite(name: &str, given: &Bound<'_, PyAny>) -> PyResult<f64> {
+    let number = float(given).map_err(|error| named(given.py(), name, error))?;
+    if number.is_finite() {
+        return Ok(number);
+    }
+    Err(invalid(format!(
+        "{name} must be a finite number, not {number}"
+    )))
+}
+
 /// A value as Python shows it, cut where it is long.
 pub(crate) fn shown(object: &Bound<'_, PyAny>) -> String {
     let Ok(repr) = object.repr() else {

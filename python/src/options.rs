@@ -1,5 +1,6 @@
 //! The options of a store as Python attributes. Defaults and ranges are those of `prestige_core::Options`.
 
+use crate::clock::ManualClock;
 use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
 use crate::model::SemanticModel;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 35] = [
+const NAMES: [&str; 37] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -31,9 +32,11 @@ const NAMES: [&str; 35] = [
     "eviction_target_ratio",
     "track_access_time",
     "lru_update_interval_seconds",
+    "reaper_interval_seconds",
     "normalization_max_bytes",
     "read_only",
     "sync_writes",
+    "clock",
     "semantic_model",
     "semantic_model_path",
     "semantic_threshold",
@@ -131,6 +134,11 @@ pub(crate) struct Options {
     /// A key's access time is refreshed at most once in so many seconds. Default 3600.
     #[pyo3(get, set)]
     lru_update_interval_seconds: Natural,
+    /// Seconds between background rounds that remove expired keys of all namespaces; 0: none.
+    ///
+    /// A finite number from 0 on. Default 60.
+    #[pyo3(get, set)]
+    reaper_interval_seconds: Factor,
     /// Longest value that is normalised, in bytes. Default 1 MiB.
     #[pyo3(get, set)]
     normalization_max_bytes: Natural,
@@ -146,6 +154,9 @@ pub(crate) struct Options {
     /// Without it a power cut can take the latest writes; the end of the process alone takes none.
     #[pyo3(get, set)]
     sync_writes: bool,
+    /// For tests, a ``prestige.testing.ManualClock``; None: the system's clock. Default None.
+    #[pyo3(get, set)]
+    clock: Option<Py<ManualClock>>,
     /// The model of a semantic store; None: the bundled one. Default None.
     #[pyo3(get, set)]
     semantic_model: Option<Py<SemanticModel>>,
@@ -277,9 +288,11 @@ impl Options {
             eviction_target_ratio: Ratio(defaults.eviction_target_ratio),
             track_access_time: defaults.track_access_time,
             lru_update_interval_seconds: Natural(defaults.lru_update_interval_seconds),
+            reaper_interval_seconds: Factor(defaults.reaper_interval_seconds),
             normalization_max_bytes: Natural(defaults.normalization_max_bytes),
             read_only: defaults.read_only,
             sync_writes: defaults.sync_writes,
+            clock: None,
             semantic_model: None,
             semantic_model_path: None,
             semantic_threshold: Ratio(semantic.threshold),
@@ -311,6 +324,7 @@ impl Options {
             track_access_time: self.track_access_time,
             lru_update_interval_seconds: self.lru_update_interval_seconds.0,
             enable_gc: self.enable_gc,
+            reaper_interval_seconds: self.reaper_interval_seconds.0,
             block_cache_bytes: self.block_cache_bytes.0,
             value_cache_bytes: self.value_cache_bytes.0,
             write_buffer_bytes: self.write_buffer_bytes.0,
@@ -332,7 +346,10 @@ impl Options {
                 hnsw_ef_search: size(self.hnsw_ef_search),
             },
             embedder: Some(Arc::new(move || Ok(loader.load()?))),
-            ..core::Options::default()
+            clock: match &self.clock {
+                Some(clock) => clock.get().to_core(),
+                None => core::Options::default().clock,
+            },
         })
     }
 

@@ -7,7 +7,8 @@ use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::server::Server;
-use prestige_core::{Error, Figure, Value};
+use crate::stats::dictionary;
+use prestige_core::{Error, Value};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -239,7 +240,7 @@ impl Store {
     ///
     /// Args:
     ///     approximate: True: the expired and not yet swept count too, and a counter is read.
-    ///         False: they do not, at a cost that grows with their number.
+    ///         False: they do not; each key is looked at once, when it has expired.
     ///
     /// Returns:
     ///     The number of keys.
@@ -308,23 +309,13 @@ impl Store {
 
     /// Return figures of the store.
     ///
-    /// Costs a few reads, and one for each expired key that is not swept yet.
+    /// Costs a few reads, and one for each key that has expired since the last call.
     ///
     /// Returns:
     ///     A dictionary with the keys of ``prestige.HealthStats``.
     fn get_health<'py>(&self, py: Python<'py>) -> PyStoreResult<Bound<'py, PyDict>> {
         let health = blocking(py, || self.handle().health())?;
-        let figures = PyDict::new(py);
-        for (name, figure) in health.figures() {
-            match figure {
-                Figure::Integer(number) => figures.set_item(name, number)?,
-                Figure::Float(number) => figures.set_item(name, number)?,
-                Figure::Text(text) => figures.set_item(name, text)?,
-                Figure::Boolean(truth) => figures.set_item(name, truth)?,
-                _ => figures.set_item(name, py.None())?,
-            }
-        }
-        Ok(figures)
+        Ok(dictionary(py, health.figures())?)
     }
 
     /// Check every invariant of the store against a full scan.

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import prestige
+from prestige.testing import ManualClock
 
 
 @pytest.fixture
-def expired(store: prestige.Store, wait_until) -> prestige.Store:
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+def options(clock: ManualClock) -> prestige.Options:
+    """Time stands still, and nothing expired goes by itself."""
+    return prestige.Options(clock=clock, reaper_interval_seconds=0)
+
+
+@pytest.fixture
+def store(store_path: Path, options: prestige.Options) -> Iterator[prestige.Store]:
+    with prestige.open(store_path, options) as opened:
+        yield opened
+        if not opened.closed:
+            assert opened.verify() == []
+
+
+@pytest.fixture
+def expired(store: prestige.Store, clock: ManualClock) -> prestige.Store:
     """Three keys that live, three that have expired; of the latter "a" has its own value."""
     store.put("forever", "shared")
     store.put("zero", "other", ttl_seconds=0)
     store.put("long", "other", ttl_seconds=3600)
     for key, text in (("a", "alone"), ("b", "shared"), ("c", "shared")):
         store.put(key, text, ttl_seconds=1)
-    wait_until(lambda: not any(key in store for key in "abc"))
+    clock.advance(1)
     return store
 
 
@@ -62,66 +83,74 @@ class TestExpiry:
         assert expired.sweep() == 0
         assert expired.get("a") == b"again"
 
-    def test_expiry_survives_reopening(self, expired: prestige.Store) -> None:
+    def test_expiry_survives_reopening(
+        self, expired: prestige.Store, options: prestige.Options
+    ) -> None:
         expired.close()
-        with prestige.open(expired.path) as store:
+        with prestige.open(expired.path, options) as store:
             assert store.list_keys() == ["forever", "long", "zero"]
             assert store.prune() == 3
             assert store.verify() == []
 
-    def test_a_put_renews_or_ends_the_ttl(self, store: prestige.Store, wait_until) -> None:
+    def test_a_put_renews_or_ends_the_ttl(self, store: prestige.Store, clock: ManualClock) -> None:
         store.put("renewed", "value", ttl_seconds=1)
         store.put("renewed", "value", ttl_seconds=3600)
         store.put("freed", "value", ttl_seconds=1)
         store.put("freed", "value")
         store.put("shortened", "value")
         store.put("shortened", "value", ttl_seconds=1)
-        store.put("clock", "value", ttl_seconds=1)
-        wait_until(lambda: "clock" not in store and "shortened" not in store)
+        clock.advance(1)
         assert store.list_keys() == ["freed", "renewed"]
 
-    def test_a_get_does_not_renew_the_ttl(self, store_path: Path, wait_until) -> None:
-        with prestige.open(store_path, lru_update_interval_seconds=0) as store:
-            store.put("key", "value", ttl_seconds=1)
-            wait_until(lambda: store.get("key", default=None) is None)
+    def test_a_get_does_not_renew_the_ttl(
+        self, store_path: Path, clock: ManualClock, options: prestige.Options
+    ) -> None:
+        with prestige.open(store_path, options, lru_update_interval_seconds=0) as store:
+            store.put("key", "value", ttl_seconds=10)
+            clock.advance(9)
+            assert store.get("key") == b"value"
+            clock.advance(1)
+            assert "key" not in store
 
-    def test_ttl_zero_is_never_whatever_the_default(self, store_path: Path, wait_until) -> None:
-        with prestige.open(store_path, default_ttl_seconds=1) as store:
+    def test_ttl_zero_is_never_whatever_the_default(
+        self, store_path: Path, clock: ManualClock, options: prestige.Options
+    ) -> None:
+        with prestige.open(store_path, options, default_ttl_seconds=1) as store:
             store.put("never", "value", ttl_seconds=0)
             store.put("default", "value")
             store.put("none", "value", ttl_seconds=None)
-            wait_until(lambda: "default" not in store and "none" not in store)
+            clock.advance(1)
             assert store.prune() == 2
             assert store.list_keys() == ["never"]
 
 
 class TestPrune:
-    def test_thousands_of_keys(self, store: prestige.Store, wait_until) -> None:
+    def test_thousands_of_keys(self, store: prestige.Store, clock: ManualClock) -> None:
         for i in range(2000):
             store.put(f"old{i}", f"value {i % 500}", ttl_seconds=1)
         store.put("new", "value 7")
-        wait_until(lambda: store.count_keys(approximate=False) == 1)
+        clock.advance(1)
+        assert store.count_keys(approximate=False) == 1
         assert store.prune() == 2000
         assert store.list_keys() == ["new"]
         assert store.count_unique_values() == 1
 
-    def test_age_counts_from_the_last_put(self, store: prestige.Store, wait_until) -> None:
+    def test_age_counts_from_the_last_put(self, store: prestige.Store, clock: ManualClock) -> None:
         store.put("old", "value")
         store.put("renewed", "value")
-
-        def pruned() -> int:
-            store.put("renewed", "value")
-            return store.prune(max_age_seconds=2)
-
-        wait_until(pruned)
+        clock.advance(2)
+        assert store.prune(max_age_seconds=2) == 0
+        store.put("renewed", "value")
+        clock.advance(1)
+        assert store.prune(max_age_seconds=2) == 1
         assert store.list_keys() == ["renewed"]
 
     def test_without_garbage_collection_values_stay_until_sweep(
-        self, store_path: Path, wait_until
+        self, store_path: Path, clock: ManualClock, options: prestige.Options
     ) -> None:
-        with prestige.open(store_path, enable_gc=False) as store:
+        with prestige.open(store_path, options, enable_gc=False) as store:
             store.put("key", "value", ttl_seconds=1)
-            wait_until(lambda: "key" not in store)
+            clock.advance(1)
             assert store.prune() == 1
             assert store.count_unique_values() == 1
             assert store.get_health()["orphaned_objects"] == 1

@@ -23,6 +23,8 @@ DEFAULTS = {
     "eviction_target_ratio": 0.8,
     "track_access_time": True,
     "lru_update_interval_seconds": 3600,
+    "reaper_interval_seconds": 60.0,
+    "clock": None,
     "normalization_max_bytes": 1024**2,
     "semantic_model": None,
     "semantic_model_path": None,

@@ -1,10 +1,11 @@
 //! Eviction: least recently used keys go until the store is small enough.
 
+use super::{Due, Listed, place_after};
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::lifetime::Listed;
 use crate::record::KeyRecord;
-use crate::schema::{ACCESS, numbered_key};
+use crate::schema::ACCESS;
+use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::{Condvar, Mutex};
 use std::cmp::Reverse;
@@ -28,8 +29,17 @@ struct EvictionState {
     ended: bool,
 }
 
-/// Keys of one namespace, as `access` lists them.
-type Victims = (Arc<Namespace>, Vec<Listed>);
+/// The least recently used keys of all namespaces, oldest first.
+struct LruQueue {
+    namespaces: Vec<Arc<Namespace>>,
+    /// A time before which the namespace of this number has no key. Namespaces without a key are left out. Kept over a
+    /// whole run, so that a batch looks only at the namespaces whose keys it takes, however many there are. What has
+    /// changed meanwhile is seen when a namespace's turn comes; keys that are put meanwhile are newer than all that goes.
+    order: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+/// Keys of the namespace of this number, as `access` lists them.
+type Victims = BTreeMap<usize, Vec<Listed>>;
 
 impl Engine {
     /// Evicts least recently used keys of `namespace` until its keys and values take at most `target_bytes`.
@@ -45,9 +55,8 @@ impl Engine {
             if excess == 0 {
                 break;
             }
-            let first = numbered_key(namespace.id, 0);
             let wanted = keys_for(excess, namespace.total_bytes(), namespace.totals.get().keys);
-            let (victims, _) = self.oldest_keys(namespace, ACCESS, &first, u64::MAX, wanted)?;
+            let victims = self.oldest_keys(namespace, ACCESS, b"", u64::MAX, wanted)?;
             if victims.is_empty() {
                 break;
             }
@@ -91,27 +100,39 @@ impl Engine {
             return Ok(0);
         }
         self.fold_accesses_or_log();
-        let namespaces = self.namespaces.all();
-        for namespace in &namespaces {
+        let mut queue = LruQueue {
+            namespaces: self.namespaces.all(),
+            order: BinaryHeap::new(),
+        };
+        for (number, namespace) in queue.namespaces.iter().enumerate() {
             // Otherwise dropped since the list was made.
             if let Err(error) = self.remove_dead(namespace)
                 && namespace.check_exists().is_ok()
             {
                 return Err(error);
             }
+            let first_us = self.next_time(namespace, ACCESS, b"")?;
+            queue
+                .order
+                .extend(first_us.map(|time_us| Reverse((time_us, number))));
         }
         loop {
             let excess = self.total_bytes().saturating_sub(target);
             if excess == 0 {
                 break;
             }
-            let keys = namespaces.iter().map(|one| one.totals.get().keys).sum();
-            let victims = self.oldest_of_all(keys_for(excess, self.total_bytes(), keys))?;
+            let keys = queue.namespaces.iter();
+            let keys = keys.map(|one| one.totals.get().keys).sum();
+            let victims =
+                self.oldest_of_all(&mut queue, keys_for(excess, self.total_bytes(), keys))?;
             if victims.is_empty() {
                 break;
             }
-            for (namespace, victims) in victims {
-                match self.evict_keys(&namespace, &victims) {
+            for (number, victims) in victims {
+                let Some(namespace) = queue.namespaces.get(number) else {
+                    break;
+                };
+                match self.evict_keys(namespace, &victims) {
                     Ok(keys) => evicted += keys,
                     Err(_) if namespace.check_exists().is_err() => {}
                     Err(error) => return Err(error),
@@ -125,60 +146,51 @@ impl Engine {
     /// Evicts those of `victims` that nobody has used or removed since they were listed. Returns their number.
     fn evict_keys(&self, namespace: &Namespace, victims: &[Listed]) -> Result<u64> {
         let unused_since = |record: &KeyRecord, listed_us| record.accessed_us == listed_us;
-        Ok(self
-            .remove_keys(namespace, victims, true, unused_since)?
-            .keys)
+        let removed = self.remove_keys(namespace, victims, true, unused_since)?;
+        namespace.stats.add(Count::Evictions, removed.keys);
+        Ok(removed.keys)
     }
 
     /// At most `wanted` least recently used keys of all namespaces. The most recently used of all is never among them:
     /// it is the one whose put is waiting.
-    fn oldest_of_all(&self, wanted: usize) -> Result<Vec<Victims>> {
-        let namespaces = self.namespaces.all();
-        let mut queue = BinaryHeap::new();
-        for (number, namespace) in namespaces.iter().enumerate() {
-            if let Some(time_us) = self.first_time(namespace, ACCESS)? {
-                queue.push(Reverse((time_us, number)));
-            }
-        }
-        let mut taken: BTreeMap<usize, (Vec<Listed>, Vec<u8>)> = BTreeMap::new();
+    fn oldest_of_all(&self, queue: &mut LruQueue, wanted: usize) -> Result<Victims> {
+        let mut victims = Victims::new();
         let mut left = wanted;
         // The namespace with the oldest key gives the keys that are no newer than the oldest of the others.
-        while let Some(Reverse((_, number))) = queue.pop() {
-            let Some(namespace) = namespaces.get(number) else {
+        while let Some(Reverse((oldest_us, number))) = queue.order.pop() {
+            let Some(namespace) = queue.namespaces.get(number) else {
                 break;
             };
-            let (keys, cursor) = taken
-                .entry(number)
-                .or_insert_with(|| (Vec::new(), numbered_key(namespace.id, 0).to_vec()));
-            let others = queue.peek().map(|Reverse((time_us, _))| *time_us);
+            let taken = victims.get(&number).and_then(|keys| keys.last());
+            let mut cursor = taken.map_or_else(Vec::new, |last| place_after(namespace, last));
+            let others = queue.order.peek().map(|Reverse((time_us, _))| *time_us);
             let before_us = others.map_or(u64::MAX, |time_us| time_us.saturating_add(1));
             // One more than wanted: where no other namespace has a newer key, the last is too much or the newest of all.
-            let (mut listed, last) =
-                self.oldest_keys(namespace, ACCESS, cursor, before_us, left + 1)?;
-            if listed.len() > left || others.is_none() {
+            let mut listed = self.oldest_keys(namespace, ACCESS, &cursor, before_us, left + 1)?;
+            let enough = listed.len() > left || others.is_none();
+            if enough {
                 listed.pop();
-                keys.append(&mut listed);
-                break;
             }
             left -= listed.len();
-            keys.append(&mut listed);
-            if let Some(last) = last {
-                *cursor = last;
+            if let Some(last) = listed.last() {
+                cursor = place_after(namespace, last);
+                victims.entry(number).or_default().append(&mut listed);
             }
-            if let Some(next_us) = self.next_time(namespace, ACCESS, cursor)? {
-                queue.push(Reverse((next_us, number)));
+            if enough {
+                queue.order.push(Reverse((oldest_us, number)));
+                break;
             }
+            let next_us = self.next_time(namespace, ACCESS, &cursor)?;
+            queue
+                .order
+                .extend(next_us.map(|time_us| Reverse((time_us, number))));
         }
-        Ok(taken
-            .into_iter()
-            .filter(|(_, (keys, _))| !keys.is_empty())
-            .filter_map(|(number, (keys, _))| Some((Arc::clone(namespaces.get(number)?), keys)))
-            .collect())
+        Ok(victims)
     }
 
     /// What nobody can read any more goes before what somebody could.
     fn remove_dead(&self, namespace: &Namespace) -> Result<()> {
-        self.remove_expired(namespace, self.now_us(), true)?;
+        self.remove_due(namespace, &Due::expired(self.now_us(), true))?;
         self.remove_orphans(namespace).map(drop)
     }
 }

@@ -5,14 +5,19 @@
 
 pub(crate) mod access;
 pub(crate) mod evict;
+pub(crate) mod expired;
+pub(crate) mod frontier;
 mod prune;
+pub(crate) mod reap;
 mod sweep;
+mod ttl;
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::mutation::Removed;
+use crate::mutation::{Removed, times};
 use crate::record::KeyRecord;
-use crate::schema::{numbered_key, split_number, time_key};
+use crate::schema::{EXPIRY, time_key};
+use crate::stats::Count;
 use crate::store::remove::REMOVE_BATCH;
 use std::ops::ControlFlow;
 
@@ -24,33 +29,66 @@ pub(crate) struct Listed {
     pub key: Vec<u8>,
 }
 
-impl Engine {
-    /// Removes every key that `family` lists with a time before `before_us` and whose record, with the time it is listed
-    /// under, satisfies `condition`.
-    fn remove_before(
-        &self,
-        namespace: &Namespace,
-        family: &'static str,
-        before_us: u64,
-        delete_orphans: bool,
-        condition: impl Fn(&KeyRecord, u64) -> bool,
-    ) -> Result<Removed> {
-        let mut removed = Removed::default();
-        let mut cursor = numbered_key(namespace.id, 0).to_vec();
-        loop {
-            let (batch, last) =
-                self.oldest_keys(namespace, family, &cursor, before_us, REMOVE_BATCH)?;
-            let Some(last) = last else { return Ok(removed) };
-            let part = self.remove_keys(namespace, &batch, delete_orphans, &condition)?;
-            removed.keys += part.keys;
-            removed.objects += part.objects;
-            cursor = last;
-            cursor.push(0);
+/// Which keys of a namespace are to be removed: those that `family` lists with a time before `before_us`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    pub family: &'static str,
+    pub before_us: u64,
+    /// Whether objects left without a key go in the same write.
+    pub delete_orphans: bool,
+    /// What the keys are counted as.
+    pub count: Count,
+}
+
+impl Due {
+    /// What has expired at `now_us`.
+    pub(crate) fn expired(now_us: u64, delete_orphans: bool) -> Self {
+        Self {
+            family: EXPIRY,
+            before_us: now_us.saturating_add(1),
+            delete_orphans,
+            count: Count::Expirations,
         }
     }
 
-    /// At most `limit` keys that `family` lists from `cursor` on with a time before `before_us`, oldest first, and
-    /// the last entry read.
+    /// Whether it still holds of a key: it may have been put or used since it was listed.
+    fn holds(&self, record: &KeyRecord) -> bool {
+        times(record).any(|(family, time_us)| family == self.family && time_us < self.before_us)
+    }
+}
+
+impl Engine {
+    /// Removes every key that is due.
+    pub(crate) fn remove_due(&self, namespace: &Namespace, due: &Due) -> Result<Removed> {
+        let mut removed = Removed::default();
+        let mut cursor = Vec::new();
+        while let Some(part) = self.remove_batch(namespace, due, &mut cursor)? {
+            removed.keys += part.keys;
+            removed.objects += part.objects;
+        }
+        Ok(removed)
+    }
+
+    /// Removes the keys of one batch that are due, from `cursor` on, and moves it on. `None`: there is none left. An
+    /// empty cursor: from the beginning.
+    pub(crate) fn remove_batch(
+        &self,
+        namespace: &Namespace,
+        due: &Due,
+        cursor: &mut Vec<u8>,
+    ) -> Result<Option<Removed>> {
+        let batch = self.oldest_keys(namespace, due.family, cursor, due.before_us, REMOVE_BATCH)?;
+        let Some(last) = batch.last() else {
+            return Ok(None);
+        };
+        *cursor = place_after(namespace, last);
+        let holds = |record: &KeyRecord, _| due.holds(record);
+        let removed = self.remove_keys(namespace, &batch, due.delete_orphans, holds)?;
+        namespace.stats.add(due.count, removed.keys);
+        Ok(Some(removed))
+    }
+
+    /// At most `limit` keys that `family` lists from `cursor` on with a time before `before_us`, oldest first.
     pub(crate) fn oldest_keys(
         &self,
         namespace: &Namespace,
@@ -58,24 +96,37 @@ impl Engine {
         cursor: &[u8],
         before_us: u64,
         limit: usize,
-    ) -> Result<(Vec<Listed>, Option<Vec<u8>>)> {
-        let end = time_key(namespace.id, before_us, b"");
-        let (mut keys, mut last) = (Vec::new(), None);
-        self.db.scan(family, cursor, &end, None, |entry, _| {
-            let (time_us, key) = split_number(family, entry)?;
+    ) -> Result<Vec<Listed>> {
+        let mut keys = Vec::new();
+        self.scan_ordered(namespace, family, cursor, before_us, |time_us, key| {
             keys.push(Listed {
                 time_us,
                 key: key.to_vec(),
             });
-            if keys.len() < limit {
-                return Ok(ControlFlow::Continue(()));
-            }
-            last = Some(entry.to_vec());
-            Ok(ControlFlow::Break(()))
+            Ok(if keys.len() < limit {
+                ControlFlow::Continue(())
+            } else {
+                ControlFlow::Break(())
+            })
         })?;
-        if last.is_none() && !keys.is_empty() {
-            last = Some(end);
-        }
-        Ok((keys, last))
+        Ok(keys)
     }
+
+    /// The earliest time that a time-ordered family lists from `cursor` on. An empty cursor: from the beginning.
+    pub(crate) fn next_time(
+        &self,
+        namespace: &Namespace,
+        family: &'static str,
+        cursor: &[u8],
+    ) -> Result<Option<u64>> {
+        let next = self.oldest_keys(namespace, family, cursor, u64::MAX, 1)?;
+        Ok(next.first().map(|listed| listed.time_us))
+    }
+}
+
+/// Where a time-ordered family goes on after `listed`.
+fn place_after(namespace: &Namespace, listed: &Listed) -> Vec<u8> {
+    let mut cursor = time_key(namespace.id, listed.time_us, &listed.key);
+    cursor.push(0);
+    cursor
 }

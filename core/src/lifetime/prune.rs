@@ -1,9 +1,11 @@
 //! Prune: expired keys, and on request old and idle ones.
 
+use super::Due;
 use crate::clock::before_seconds;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::schema::{ACCESS, CREATED};
+use crate::stats::Count;
 
 impl Engine {
     /// Removes expired keys; given `max_age_seconds`, keys put longer ago; given `max_idle_seconds`, keys neither put
@@ -15,24 +17,22 @@ impl Engine {
         max_idle_seconds: u64,
     ) -> Result<u64> {
         let now_us = self.now_us();
-        let gc = self.options.enable_gc;
-        let mut keys = self.remove_expired(namespace, now_us, gc)?.keys;
+        let expired = Due::expired(now_us, self.options.enable_gc);
+        let mut keys = self.remove_due(namespace, &expired)?.keys;
+        let listed_before = |family, seconds| Due {
+            family,
+            before_us: before_seconds(now_us, seconds),
+            count: Count::Pruned,
+            ..expired
+        };
         if max_age_seconds > 0 {
-            let before_us = before_seconds(now_us, max_age_seconds);
-            keys += self
-                .remove_before(namespace, CREATED, before_us, gc, |r, _| {
-                    r.created_us < before_us
-                })?
-                .keys;
+            let old = listed_before(CREATED, max_age_seconds);
+            keys += self.remove_due(namespace, &old)?.keys;
         }
         if max_idle_seconds > 0 {
             self.fold_accesses()?;
-            let before_us = before_seconds(now_us, max_idle_seconds);
-            keys += self
-                .remove_before(namespace, ACCESS, before_us, gc, |r, _| {
-                    r.accessed_us < before_us
-                })?
-                .keys;
+            let idle = listed_before(ACCESS, max_idle_seconds);
+            keys += self.remove_due(namespace, &idle)?.keys;
         }
         Ok(keys)
     }

@@ -1,11 +1,12 @@
 //! Sweep: expired keys and objects without a key.
 
+use super::Due;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::locks::digest_stripe;
 use crate::mutation::Mutation;
 use crate::record::ObjectMeta;
-use crate::schema::{EXPIRY, OBJECT_META, ORPHANS, namespace_end, numbered_key, split_number};
+use crate::schema::{OBJECT_META, ORPHANS, numbered_key};
 use crate::store::remove::REMOVE_BATCH;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
@@ -14,49 +15,29 @@ impl Engine {
     /// Removes expired keys and unreferenced objects. Returns the number of objects deleted.
     pub(crate) fn sweep(&self, namespace: &Namespace) -> Result<u64> {
         let now_us = self.now_us();
-        let expired = self.remove_expired(namespace, now_us, true)?;
+        let expired = self.remove_due(namespace, &Due::expired(now_us, true))?;
         let orphans = self.remove_orphans(namespace)?;
         namespace.last_sweep_us.store(now_us, Ordering::Relaxed);
         Ok(expired.objects + orphans)
     }
 
-    /// Removes the keys that have expired at `now_us`.
-    pub(super) fn remove_expired(
-        &self,
-        namespace: &Namespace,
-        now_us: u64,
-        delete_orphans: bool,
-    ) -> Result<crate::mutation::Removed> {
-        let before_us = now_us.saturating_add(1);
-        self.remove_before(namespace, EXPIRY, before_us, delete_orphans, |record, _| {
-            record.is_expired(now_us)
-        })
-    }
-
     /// Deletes the objects that no key points at. Returns their number.
     pub(crate) fn remove_orphans(&self, namespace: &Namespace) -> Result<u64> {
-        let (mut deleted, mut cursor) = (0, 0);
+        let (mut deleted, mut cursor) = (0, Vec::new());
         loop {
             let mut ids = Vec::new();
-            let start = numbered_key(namespace.id, cursor);
-            self.db.scan(
-                ORPHANS,
-                &start,
-                &namespace_end(namespace.id),
-                None,
-                |entry, _| {
-                    ids.push(split_number(ORPHANS, entry)?.0);
-                    Ok(if ids.len() < REMOVE_BATCH {
-                        ControlFlow::Continue(())
-                    } else {
-                        ControlFlow::Break(())
-                    })
-                },
-            )?;
+            self.scan_ordered(namespace, ORPHANS, &cursor, u64::MAX, |id, _| {
+                ids.push(id);
+                Ok(if ids.len() < REMOVE_BATCH {
+                    ControlFlow::Continue(())
+                } else {
+                    ControlFlow::Break(())
+                })
+            })?;
             let Some(last) = ids.last() else {
                 return Ok(deleted);
             };
-            cursor = last.saturating_add(1);
+            cursor = numbered_key(namespace.id, last.saturating_add(1)).to_vec();
             deleted += self.remove_orphan_batch(namespace, &ids)?;
         }
     }

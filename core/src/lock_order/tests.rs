@@ -55,6 +55,7 @@ fn no_thread_waits_against_the_order() {
         let mut options = Options {
             max_store_bytes: 20_000,
             lru_update_interval_seconds: 0,
+            reaper_interval_seconds: 0.01,
             ..options
         };
         options.semantic.index_save_interval = 10;
@@ -92,7 +93,7 @@ fn work(store: &Store, step: usize) -> crate::Result<()> {
             ttl_seconds: Some(step as u64 % 2),
         })
         .collect();
-    match step % 14 {
+    match step % 16 {
         0..4 => view.put_many(&entries).map(drop),
         4 => view.delete_many(&[b"word1 ", b"word2 "]).map(drop),
         5 => view.delete(b"word3 "),
@@ -103,6 +104,8 @@ fn work(store: &Store, step: usize) -> crate::Result<()> {
         10 => view.health().map(drop),
         11 => store.flush(),
         12 => store.verify().map(drop),
+        13 => view.touch(b"word1 ", Some(1)),
+        14 => view.expire_at(b"word2 ", step as u64 % 2 * u64::MAX),
         _ if step.is_multiple_of(5) => store.drop_namespace("red"),
         _ => view.get(b"word1 ").map(drop),
     }

@@ -216,3 +216,33 @@ fn a_batch_embeds_each_distinct_text_once_in_a_namespace_not_loaded_yet() {
     }
     assert_eq!(store.verify().unwrap(), []);
 }
+
+/// The oldest key is the only one of its namespace, again and again, and so is the newest.
+#[test]
+fn eviction_goes_on_where_every_namespace_has_one_key() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
+    let options = Options {
+        max_store_bytes: 10_000,
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let views: Vec<_> = (0..40_u8)
+        .map(|number| store.namespace(&format!("{number}")).unwrap())
+        .collect();
+    for (number, view) in (0_u8..).zip(&views) {
+        clock.advance_seconds(1);
+        view.put(b"key", &[number; 900], None).unwrap();
+        let bytes: u64 = views.iter().map(|view| view.total_bytes().unwrap()).sum();
+        assert!(bytes <= 10_000, "{bytes} after {number}");
+        assert!(view.contains(b"key").unwrap());
+    }
+    // What is left is the end of the sequence.
+    let left: Vec<_> = views
+        .iter()
+        .map(|view| view.contains(b"key").unwrap())
+        .collect();
+    assert!(left.is_sorted(), "{left:?}");
+    assert_eq!(store.verify().unwrap(), []);
+}

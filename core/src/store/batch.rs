@@ -7,7 +7,9 @@ use crate::error::Result;
 use crate::lifetime::Listed;
 use crate::record::KeyRecord;
 use crate::schema::{KEYS, OBJECTS, numbered_key, user_key};
+use crate::stats::{Count, Timed};
 use std::collections::HashSet;
+use std::time::Instant;
 
 impl Engine {
     /// The values of `keys`, in their order: one `multi_get` for the records that are not cached, one for the objects.
@@ -16,7 +18,9 @@ impl Engine {
         namespace: &Namespace,
         keys: &[&[u8]],
     ) -> Result<Vec<Option<Value<'_>>>> {
+        let start = Instant::now();
         let records = self.live_records(namespace, keys)?;
+        let (mut cached_hits, mut cache_misses, mut bytes) = (0, 0, 0);
         let mut values: Vec<Option<Value<'_>>> = Vec::with_capacity(keys.len());
         let (mut wanted, mut names) = (Vec::new(), Vec::new());
         for (position, record) in records.iter().enumerate() {
@@ -25,16 +29,26 @@ impl Engine {
                 continue;
             };
             let cached = self.cached_object(record.object_id);
-            if cached.is_none() {
-                wanted.push((position, record.object_id));
-                names.push(numbered_key(namespace.id, record.object_id));
+            match &cached {
+                Some(value) => {
+                    cached_hits += 1;
+                    bytes += value.len();
+                }
+                None => {
+                    wanted.push((position, record.object_id));
+                    names.push(numbered_key(namespace.id, record.object_id));
+                }
             }
             values.push(cached);
         }
         for ((position, id), found) in wanted.iter().zip(self.db.multi_get(OBJECTS, &names)?) {
             let value = match (found, keys.get(*position)) {
-                (Some(pinned), _) => Some(self.keep(*id, pinned)),
-                // Replaced or deleted between the two reads: the careful way.
+                (Some(pinned), _) => {
+                    cache_misses += 1;
+                    bytes += pinned.len();
+                    Some(self.keep(*id, pinned))
+                }
+                // Replaced or deleted between the two reads: the careful way, which counts for itself.
                 (None, Some(key)) => self.get(namespace, key)?,
                 (None, None) => return Err(missing_object(*id)),
             };
@@ -47,6 +61,16 @@ impl Engine {
                 self.note_access(namespace, key, record);
             }
         }
+        let absent = records.iter().filter(|record| record.is_none()).count();
+        for (count, change) in [
+            (Count::CacheHits, cached_hits),
+            (Count::CacheMisses, cache_misses),
+            (Count::Misses, absent),
+            (Count::BytesRead, bytes),
+        ] {
+            namespace.stats.add(count, change as u64);
+        }
+        namespace.stats.add_time(Timed::GetMany, start.elapsed(), 1);
         Ok(values)
     }
 
@@ -71,7 +95,9 @@ impl Engine {
         let mut deleted = 0;
         for batch in wanted.chunks(REMOVE_BATCH) {
             let live = |record: &KeyRecord, _| !record.is_expired(now_us);
-            deleted += self.remove_keys(namespace, batch, gc, live)?.keys;
+            let removed = self.remove_keys(namespace, batch, gc, live)?;
+            namespace.stats.add(Count::Deletes, removed.keys);
+            deleted += removed.keys;
         }
         Ok(deleted)
     }

@@ -5,7 +5,9 @@ use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::health::Health;
 use crate::lifetime::Listed;
+use crate::stats::{Count, Timed};
 use crate::verify::Violation;
+use std::time::Instant;
 
 impl Store {
     /// Puts `value` under `key`, replacing what was there. `ttl_seconds`: seconds until the key expires, 0 never,
@@ -15,11 +17,12 @@ impl Store {
     /// [`Error::InvalidArgument`] for a key or value that is too long; [`Error::TimedOut`] if another thread held the
     /// key or value for `lock_timeout_ms`; [`Error::Io`] if the write failed. The store is then as it was.
     pub fn put(&self, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) -> Result<PutOutcome> {
-        let outcomes = self.put_many(&[Entry {
+        let entry = Entry {
             key,
             value,
             ttl_seconds,
-        }])?;
+        };
+        let outcomes = self.put_timed(&[entry], Timed::Put)?;
         outcomes
             .first()
             .copied()
@@ -32,8 +35,16 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; then nothing of the batch is stored.
     pub fn put_many(&self, entries: &[Entry<'_>]) -> Result<Vec<PutOutcome>> {
+        self.put_timed(entries, Timed::PutMany)
+    }
+
+    fn put_timed(&self, entries: &[Entry<'_>], timed: Timed) -> Result<Vec<PutOutcome>> {
         let engine = self.writer()?;
-        engine.put_many(&*self.namespace_of(&engine)?, entries)
+        let namespace = self.namespace_of(&engine)?;
+        let start = Instant::now();
+        let outcomes = engine.put_many(&namespace, entries)?;
+        namespace.stats.add_time(timed, start.elapsed(), 1);
+        Ok(outcomes)
     }
 
     /// A copy of the value of `key`; `None` if the key is absent or has expired.
@@ -105,15 +116,15 @@ impl Store {
             time_us: now_us,
             key: key.to_vec(),
         }];
-        let removed =
-            engine.remove_keys(&*self.namespace_of(&engine)?, &wanted, gc, |record, _| {
-                !record.is_expired(now_us)
-            })?;
+        let namespace = self.namespace_of(&engine)?;
+        let removed = engine.remove_keys(&namespace, &wanted, gc, |record, _| {
+            !record.is_expired(now_us)
+        })?;
         if removed.keys == 0 {
-            Err(Error::not_found(key))
-        } else {
-            Ok(())
+            return Err(Error::not_found(key));
         }
+        namespace.stats.add(Count::Deletes, removed.keys);
+        Ok(())
     }
 
     /// At most `limit` keys that begin with `prefix`, in byte order; given `after`, those that come after it.

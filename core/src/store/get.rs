@@ -5,10 +5,12 @@ use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
+use crate::stats::{Count, SAMPLED, Timed, sampled_start};
 use rocksdb::DBPinnableSlice;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The bytes of a value where the store holds them.
 pub struct Value<'a>(Place<'a>);
@@ -91,12 +93,18 @@ impl Engine {
     /// The value of `key` from memory alone.
     fn cached(&self, namespace: &Namespace, key: &[u8]) -> Option<Value<'_>> {
         let cache = self.cache.as_ref()?;
+        let start = sampled_start();
         let record = cache.record(namespace.id, key)?;
         if self.is_expired(&record) {
             return None;
         }
         let value = cache.value(record.object_id)?;
         self.note_access(namespace, key, &record);
+        namespace.stats.add_hit(true, value.len());
+        if let Some(start) = start {
+            let stats = &namespace.stats;
+            stats.add_time(Timed::Get, start.elapsed(), SAMPLED);
+        }
         Some(Value(Place::Cached(value)))
     }
 
@@ -105,12 +113,24 @@ impl Engine {
         if let Some(value) = self.cached(namespace, key) {
             return Ok(Some(value));
         }
-        let mut found = self.live_record(namespace, key)?;
+        let start = Instant::now();
+        let found = self.load(namespace, key)?;
+        if found.is_none() {
+            namespace.stats.add(Count::Misses, 1);
+        }
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Get, start.elapsed(), 1);
+        Ok(found)
+    }
+
+    /// The value of a key whose record or object is not in memory.
+    fn load(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Value<'_>>> {
         let mut missing = None;
+        let mut next = self.live_record(namespace, key)?;
         // Between the reads of record and object another thread may replace the value and delete its object. Ids are
         // never used twice, so the same id again means that the object is really missing. The record is read anew past
         // the cache, where one that was just replaced, or belongs to a namespace that was just dropped, may still be.
-        while let Some(record) = found {
+        while let Some(record) = next {
             if missing == Some(record.object_id) {
                 return Err(missing_object(record.object_id));
             }
@@ -120,17 +140,21 @@ impl Engine {
             }
             missing = Some(record.object_id);
             let again = self.key_record(namespace, key)?;
-            found = again.filter(|record| !self.is_expired(record));
+            next = again.filter(|record| !self.is_expired(record));
         }
         Ok(None)
     }
 
-    /// The bytes of an object.
+    /// The bytes of an object, counted as a hit.
     fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
         if let Some(value) = self.cached_object(id) {
+            namespace.stats.add_hit(true, value.len());
             return Ok(Some(value));
         }
         let found = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
+        if let Some(pinned) = &found {
+            namespace.stats.add_hit(false, pinned.len());
+        }
         Ok(found.map(|pinned| self.keep(id, pinned)))
     }
 

@@ -5,6 +5,7 @@ mod calls;
 mod export;
 mod get;
 mod jsonl;
+mod lifetime;
 mod list;
 mod open;
 mod put;
@@ -12,6 +13,7 @@ mod read_only;
 pub(crate) mod remove;
 mod safety;
 mod scan;
+mod stats;
 #[cfg(test)]
 mod tests;
 
@@ -239,7 +241,7 @@ impl Store {
     }
 
     /// The namespace of this handle.
-    fn namespace_of(&self, engine: &Engine) -> Result<Arc<Namespace>> {
+    pub(crate) fn namespace_of(&self, engine: &Engine) -> Result<Arc<Namespace>> {
         match &self.view {
             None => Ok(Arc::clone(&engine.namespaces.default)),
             Some(view) => {

@@ -3,7 +3,6 @@
 //! A single put is a batch of one, so there is one path to prove right. The path takes locks in the order of
 //! `locks.rs` and runs the model before it takes any.
 
-use crate::clock::after_seconds;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -11,6 +10,7 @@ use crate::locks::{STRIPES, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::semantic::{SemanticGuard, Vectors};
+use crate::stats::Count;
 use crate::store::export::Record;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -79,7 +79,7 @@ impl Engine {
         entries: &[Entry<'_>],
     ) -> Result<Vec<PutOutcome>> {
         let prepared = self.prepare(entries)?;
-        self.put_prepared(namespace, &prepared)
+        self.put_prepared(namespace, entries, &prepared)
     }
 
     /// Puts `records`, of different keys, with their own times in one write. Returns their number.
@@ -97,12 +97,13 @@ impl Engine {
             entry.created_us = record.created_us;
             entry.expires_us = record.expires_us.unwrap_or(0);
         }
-        Ok(self.put_prepared(namespace, &prepared)?.len() as u64)
+        Ok(self.put_prepared(namespace, &entries, &prepared)?.len() as u64)
     }
 
     fn put_prepared(
         &self,
         namespace: &Namespace,
+        entries: &[Entry<'_>],
         prepared: &[Prepared<'_>],
     ) -> Result<Vec<PutOutcome>> {
         let mut vectors = Vectors::default();
@@ -123,6 +124,7 @@ impl Engine {
         loop {
             match self.try_put(namespace, prepared, &vectors, &stripes)? {
                 Attempt::Done(outcomes) => {
+                    count_puts(namespace, entries, &outcomes);
                     self.enforce_size_limit()?;
                     return Ok(outcomes);
                 }
@@ -150,13 +152,7 @@ impl Engine {
         }
         let digests = Digest::of_all(&values);
         for ((entry, value), digest) in entries.iter().zip(values).zip(digests) {
-            let expires_us = match entry
-                .ttl_seconds
-                .unwrap_or(self.options.default_ttl_seconds)
-            {
-                0 => 0,
-                seconds => after_seconds(now_us, seconds),
-            };
+            let expires_us = self.expiry_after(now_us, entry.ttl_seconds);
             let ready = Prepared {
                 key: entry.key,
                 value,
@@ -306,6 +302,29 @@ impl Engine {
         }
         mutation.commit(&mut keys, self.options.enable_gc, semantic)?;
         Ok(Attempt::Done(outcomes))
+    }
+}
+
+fn count_puts(namespace: &Namespace, entries: &[Entry<'_>], outcomes: &[PutOutcome]) {
+    let stats = &namespace.stats;
+    let (mut identical, mut similar) = (0, 0);
+    for outcome in outcomes {
+        match outcome.dedup {
+            Dedup::New => {}
+            Dedup::Identical => identical += 1,
+            Dedup::Similar(_) => similar += 1,
+        }
+    }
+    stats.add(Count::Puts, outcomes.len() as u64);
+    let bytes: usize = entries.iter().map(|entry| entry.value.len()).sum();
+    stats.add(Count::BytesWritten, bytes as u64);
+    for (count, found) in [
+        (Count::DedupHits, identical),
+        (Count::SemanticHits, similar),
+    ] {
+        if found > 0 {
+            stats.add(count, found);
+        }
     }
 }
 

@@ -1,4 +1,5 @@
-//! Metrics in Prometheus text format: the figures of the store as gauges, the requests as counter and histogram.
+//! Metrics in Prometheus text format: the figures of the store as gauges, what it has done as counters, the requests as
+//! counter and histogram.
 
 use super::Context;
 use crate::error::Problem;
@@ -8,7 +9,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
-use prestige_core::{Figure, Health, Store};
+use prestige_core::{Figure, Health, Stats, Store};
 use std::time::Instant;
 
 /// Upper bounds of the request duration's buckets, in seconds.
@@ -52,7 +53,7 @@ impl Metrics {
         Self { recorder, handle }
     }
 
-    fn set_figures(&self, health: &Health) {
+    fn set_figures(&self, health: &Health, stats: &Stats) {
         metrics::with_local_recorder(&self.recorder, || {
             for (name, figure) in health.figures() {
                 let value = match figure {
@@ -62,6 +63,15 @@ impl Metrics {
                     _ => continue,
                 };
                 gauge!(metric_name(name)).set(value);
+            }
+            for (name, figure) in stats.figures() {
+                match figure {
+                    Figure::Integer(number) => {
+                        counter!(format!("prestige_{name}_total")).absolute(number);
+                    }
+                    Figure::Float(number) => gauge!(metric_name(name)).set(number),
+                    _ => {}
+                }
             }
         });
     }
@@ -92,8 +102,10 @@ fn as_f64(number: u64) -> f64 {
 pub(super) async fn exposition(
     State(context): State<Context>,
 ) -> Result<impl IntoResponse, Problem> {
-    let health = context.with_store(Store::health).await?;
-    context.metrics.set_figures(&health);
+    let (health, stats) = context
+        .with_store(|store: &Store| Ok((store.health()?, store.stats()?)))
+        .await?;
+    context.metrics.set_figures(&health, &stats);
     context.metrics.handle.run_upkeep();
     let body = context.metrics.handle.render();
     Ok((

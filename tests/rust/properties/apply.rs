@@ -8,6 +8,7 @@ use prestige_core::{Entry, Error, ManualClock, Options, Store};
 use prestige_tests::Random;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tempfile::TempDir;
 
 const START_US: u64 = 1_700_000_000_000_000;
@@ -87,6 +88,29 @@ impl Sequence {
                 let (now, gc) = (self.model.now, self.model.enable_gc);
                 let live = |name: &[u8], found: &Key| asked.contains(&name) && found.is_live(now);
                 assert_eq!(deleted, self.model.remove(space, gc, live));
+            }
+            Operation::Ttl(space, key) => {
+                let found = self.handle(space).ttl(&key);
+                match self.model.ttl(space, &key) {
+                    None => assert!(matches!(found, Err(Error::NotFound(_)))),
+                    Some(left) => assert_eq!(found.unwrap(), left.map(Duration::from_secs)),
+                }
+            }
+            Operation::Touch(space, key, ttl) => {
+                let touched = self.handle(space).touch(&key, ttl);
+                match self.model.touch(space, &key, ttl) {
+                    false => assert!(matches!(touched, Err(Error::NotFound(_)))),
+                    true => touched.unwrap(),
+                }
+            }
+            Operation::ExpireAt(space, key, seconds) => {
+                let now_us = START_US + self.model.now * 1_000_000;
+                let moment_us = now_us.saturating_add_signed(seconds * 1_000_000);
+                let set = self.handle(space).expire_at(&key, moment_us);
+                match self.model.expire_after(space, &key, seconds) {
+                    false => assert!(matches!(set, Err(Error::NotFound(_)))),
+                    true => set.unwrap(),
+                }
             }
             Operation::List {
                 space,
@@ -239,6 +263,8 @@ fn options(model: &mut Model, clock: &Arc<ManualClock>, seed: u64) -> Options {
         clock: clock.clone(),
         // Every read counts, so that the order of eviction is known to the second.
         lru_update_interval_seconds: 0,
+        // What has expired stays until the operations remove it.
+        reaper_interval_seconds: 0.0,
         value_cache_bytes: pick(&[0, 1 << 16, 8 << 20]),
         block_cache_bytes: pick(&[1 << 20, 64 << 20]),
         write_buffer_bytes: pick(&[1 << 18, 1 << 21, 64 << 20]),

@@ -28,6 +28,8 @@ pub struct Space {
     pub keys: BTreeMap<Vec<u8>, Key>,
     /// By group; those without a key are the orphans.
     pub objects: HashMap<u32, Object>,
+    /// The latest put or access, of keys that are gone by now, too.
+    pub used_at: u64,
     /// When the last sweep ended, since the store was opened.
     pub swept_at: Option<u64>,
 }
@@ -92,12 +94,48 @@ impl Model {
         }
         found.accessed_at = now;
         let found = *found;
+        self.space(space).used_at = now;
         Some(self.bytes(&self.spaces[space], &found))
     }
 
     pub fn contains(&self, space: &str, key: &[u8]) -> bool {
         let found = self.spaces[space].keys.get(key);
         found.is_some_and(|key| key.is_live(self.now))
+    }
+
+    /// The seconds that a live key has left; the inner `None`: it does not expire.
+    pub fn ttl(&self, space: &str, key: &[u8]) -> Option<Option<u64>> {
+        let found = self.spaces[space].keys.get(key)?;
+        let left = found.expires_at.map(|at| at.saturating_sub(self.now));
+        found.is_live(self.now).then_some(left)
+    }
+
+    /// Whether there is such a key, which now expires anew.
+    pub fn touch(&mut self, space: &str, key: &[u8], ttl: Option<u64>) -> bool {
+        let (now, ttl) = (self.now, ttl.unwrap_or(self.default_ttl));
+        let space = self.space(space);
+        let found = space.keys.get_mut(key).filter(|key| key.is_live(now));
+        let Some(found) = found else {
+            return false;
+        };
+        found.accessed_at = now;
+        found.expires_at = (ttl > 0).then_some(now + ttl);
+        space.used_at = now;
+        true
+    }
+
+    /// Whether there is such a key, which now expires so many seconds from now, or is gone.
+    pub fn expire_after(&mut self, space: &str, key: &[u8], seconds: i64) -> bool {
+        let (now, gc) = (self.now, self.enable_gc);
+        if seconds <= 0 {
+            return self.remove(space, gc, |name, found| name == key && found.is_live(now)) > 0;
+        }
+        let found = self.space(space).keys.get_mut(key);
+        let Some(found) = found.filter(|key| key.is_live(now)) else {
+            return false;
+        };
+        found.expires_at = Some(now.saturating_add_signed(seconds));
+        true
     }
 
     /// Puts `entries` and checks what the store said of each distinct key, in the order of their first appearance.
@@ -145,6 +183,7 @@ impl Model {
                 expires_at: (ttl > 0).then_some(now + ttl),
             };
             released.extend(space.keys.insert(key.clone(), put).map(|old| old.group));
+            space.used_at = now;
         }
         if enable_gc {
             space.drop_unreferenced(Some(&released));
@@ -206,12 +245,10 @@ impl Model {
             oldest.map_or(0, |at| self.now - at)
         );
         // Accesses are written a moment later, puts at once.
-        let ages = |time: fn(&Key) -> u64| {
-            let newest = space.keys.values().map(time).max();
-            newest.map_or(0, |at| self.now - at)
-        };
-        assert!(health.newest_access_age_seconds >= ages(|key| key.accessed_at));
-        assert!(health.newest_access_age_seconds <= ages(|key| key.put_at));
+        let latest_put = space.keys.values().map(|key| key.put_at).max();
+        let (least, most) =
+            latest_put.map_or((0, 0), |at| (self.now - space.used_at, self.now - at));
+        assert!((least..=most).contains(&health.newest_access_age_seconds));
         let swept = space.swept_at.map(|at| self.now - at);
         assert_eq!(health.last_sweep_age_seconds, swept);
         assert!(health.index_ok);

@@ -19,6 +19,10 @@ pub enum Operation {
     ContainsMany(&'static str, Vec<Vec<u8>>),
     Delete(&'static str, Vec<u8>),
     DeleteMany(&'static str, Vec<Vec<u8>>),
+    Ttl(&'static str, Vec<u8>),
+    Touch(&'static str, Vec<u8>, Option<u64>),
+    /// Expiry at a moment so many seconds from now.
+    ExpireAt(&'static str, Vec<u8>, i64),
     List {
         space: &'static str,
         prefix: Vec<u8>,
@@ -70,11 +74,14 @@ impl Operations {
         // The lower numbers more often, so that objects gain and lose many keys.
         let most = 1 + self.random.below(self.values.count());
         let number = self.random.below(most) as u32;
-        let ttl = match self.random.below(4) {
+        (key, number, self.ttl())
+    }
+
+    fn ttl(&mut self) -> Option<u64> {
+        match self.random.below(4) {
             0 => Some(self.random.below(20)),
             _ => None,
-        };
-        (key, number, ttl)
+        }
     }
 
     fn keys(&mut self, keys: u64, most: u64) -> Vec<Vec<u8>> {
@@ -116,7 +123,10 @@ impl Iterator for Operations {
             34..52 => Operation::Get(space, key),
             52..57 => Operation::GetMany(space, self.keys(keys, most)),
             57..60 => Operation::ContainsMany(space, self.keys(keys, most)),
-            60..74 => Operation::Delete(space, key),
+            60..70 => Operation::Delete(space, key),
+            70..72 => Operation::Touch(space, key, self.ttl()),
+            72..73 => Operation::ExpireAt(space, key, self.random.below(20) as i64 - 5),
+            73..74 => Operation::Ttl(space, key),
             74..77 => Operation::DeleteMany(space, self.keys(keys, most)),
             77..80 => Operation::List {
                 space,
