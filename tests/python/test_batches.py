@@ -133,8 +133,8 @@ class TestPutMany:
             (("k", 5), "entry 3: a value must be"),
             (("k", None), "entry 3: a value must be"),
             (("k", np.array([object()])), "entry 3: an array of Python objects"),
-            (("k", "v", "1"), "entry 3: expected an integer"),
-            (("k", "v", 1.5), "entry 3: expected an integer"),
+            (("k", "v", "1"), "entry 3: ttl_seconds must be an integer"),
+            (("k", "v", 1.5), "entry 3: ttl_seconds must be an integer"),
         ],
     )
     def test_bad_entries_are_numbered(

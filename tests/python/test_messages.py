@@ -18,6 +18,7 @@ Call = Callable[[prestige.Store, Any], object]
 # Name of the argument, the greatest number in words, a call that gives it.
 INTEGERS: list[tuple[str, str, Call]] = [
     ("ttl_seconds", "2**63 - 1", lambda store, number: store.put("key", "new", number)),
+    ("ttl_seconds", "2**63 - 1", lambda store, number: store.touch("key", number)),
     ("limit", "2**63 - 1", lambda store, number: store.list_keys(limit=number)),
     ("target_bytes", "2**63 - 1", lambda store, number: store.evict_lru(number)),
     ("max_age_seconds", "2**63 - 1", lambda store, number: store.prune(number)),
