@@ -144,7 +144,7 @@ impl ReadCache {
     pub(crate) fn begin_write<'a>(
         &'a self,
         namespace: NamespaceId,
-        keys: &[&[u8]],
+        keys: impl Iterator<Item = &'a [u8]>,
         stripes: impl Iterator<Item = usize>,
     ) -> CacheWrite<'a> {
         let versions: Vec<_> = stripes
@@ -154,7 +154,11 @@ impl ReadCache {
         for key in keys {
             self.records.remove(&KeyRef { namespace, key });
         }
-        CacheWrite { versions }
+        CacheWrite {
+            cache: self,
+            namespace,
+            versions,
+        }
     }
 
     /// To be called when an object is deleted, so that its bytes do not take the place of others.
@@ -169,7 +173,20 @@ impl ReadCache {
 
 /// A write in progress, successful or not until this is dropped.
 pub(crate) struct CacheWrite<'a> {
+    cache: &'a ReadCache,
+    namespace: NamespaceId,
     versions: Vec<&'a Mutex<u64>>,
+}
+
+impl CacheWrite<'_> {
+    /// Keeps a record of the write, which has succeeded: what was just put is often read next. The writer still holds the
+    /// key, and no reader keeps another record of it before this is dropped.
+    pub(crate) fn keep(&self, key: &[u8], record: KeyRecord) {
+        let (namespace, key) = (self.namespace, key.into());
+        self.cache
+            .records
+            .insert(OwnedKey { namespace, key }, record);
+    }
 }
 
 impl Drop for CacheWrite<'_> {
@@ -208,7 +225,7 @@ mod tests {
         assert!(cache.record(NamespaceId(1), b"key").is_none());
 
         let stripe = key_stripe(NS, b"key");
-        let writing = cache.begin_write(NS, &[b"key"], [stripe].into_iter());
+        let writing = cache.begin_write(NS, [&b"key"[..]].into_iter(), [stripe].into_iter());
         assert!(cache.record(NS, b"key").is_none());
         let during = cache.version(NS, b"key");
         for version in [before, during] {

@@ -33,8 +33,10 @@ pub(crate) struct Mutation<'a> {
     change: Counters,
     /// Objects this change touches, by id.
     objects: HashMap<u64, TouchedObject>,
-    /// Keys this change writes: what is cached of them is out of date.
-    keys: Vec<&'a [u8]>,
+    /// Keys this change writes, with their new records: what is cached of them is out of date.
+    keys: Vec<(&'a [u8], Option<KeyRecord>)>,
+    /// Values of the objects created by this change.
+    values: Vec<(u64, &'a [u8])>,
     /// Digests of objects created by this change.
     created: HashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
@@ -69,6 +71,7 @@ impl<'a> Mutation<'a> {
             change: Counters::default(),
             objects: HashMap::new(),
             keys: Vec::new(),
+            values: Vec::new(),
             created: HashMap::new(),
             lowest: Lowest::default(),
             latest_use_us: 0,
@@ -103,7 +106,7 @@ impl<'a> Mutation<'a> {
     pub(crate) fn create_object(
         &mut self,
         digest: Digest,
-        value: &[u8],
+        value: &'a [u8],
         vector: Option<Vec<f32>>,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
@@ -123,6 +126,7 @@ impl<'a> Mutation<'a> {
         self.change.objects += 1;
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
+        self.values.push((id, value));
         self.objects.insert(
             id,
             TouchedObject {
@@ -158,7 +162,7 @@ impl<'a> Mutation<'a> {
                 self.change.key_bytes += signed(key.len() as u64);
             }
         }
-        self.keys.push(key);
+        self.keys.push((key, Some(*record)));
         let db = &self.engine.db;
         self.batch.put_cf(
             db.family(KEYS)?,
@@ -183,7 +187,7 @@ impl<'a> Mutation<'a> {
 
     /// Removes a key and its reference.
     pub(crate) fn remove_key(&mut self, key: &'a [u8], old: &KeyRecord) -> Result<()> {
-        self.keys.push(key);
+        self.keys.push((key, None));
         self.remove_times(key, old)?;
         let size = self.count_reference(old.object_id, -1)?;
         self.change.logical_bytes -= size;
@@ -267,7 +271,8 @@ impl<'a> Mutation<'a> {
         let batch = std::mem::take(&mut self.batch);
         let cache = self.engine.cache.as_ref();
         let stripes = keys.iter().map(|(stripe, _)| *stripe);
-        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, &self.keys, stripes));
+        let written = self.keys.iter().map(|(key, _)| *key);
+        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, written, stripes));
         let writes_expiry = !self.expiries.is_empty();
         let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
         let expiry_write;
@@ -291,8 +296,16 @@ impl<'a> Mutation<'a> {
         if let Some(write) = expiry_write {
             write.done(&self.expiries);
         }
-        drop(cached);
-        if let Some(cache) = cache {
+        if let (Some(cache), Some(cached)) = (cache, cached) {
+            for (id, value) in &self.values {
+                cache.keep_value(*id, value);
+            }
+            for (key, record) in &self.keys {
+                if let Some(record) = record {
+                    cached.keep(key, *record);
+                }
+            }
+            drop(cached);
             deleted.iter().for_each(|id| cache.forget_value(*id));
         }
         if let Some((slot, counters)) = keys.first_mut().zip(counters) {

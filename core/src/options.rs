@@ -55,7 +55,7 @@ pub struct Options {
     pub reaper_interval_seconds: f64,
     /// RocksDB block cache, in bytes. Default 64 MiB.
     pub block_cache_bytes: u64,
-    /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 64 MiB.
+    /// Cache of hot keys and values in front of RocksDB, in bytes; 0: none. Default 256 MiB.
     pub value_cache_bytes: u64,
     /// RocksDB write buffers of the whole store, in bytes. Default 64 MiB.
     pub write_buffer_bytes: u64,
@@ -121,7 +121,7 @@ impl Default for Options {
             enable_gc: true,
             reaper_interval_seconds: 60.0,
             block_cache_bytes: 64 << 20,
-            value_cache_bytes: 64 << 20,
+            value_cache_bytes: 256 << 20,
             write_buffer_bytes: 64 << 20,
             bloom_bits_per_key: 10,
             enable_statistics: false,

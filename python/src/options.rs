@@ -91,7 +91,7 @@ pub(crate) struct Options {
     block_cache_bytes: Natural,
     /// Cache of hot keys and values in front of RocksDB, 0 to 2**50; 0: none. Checked on opening.
     ///
-    /// Default 64 MiB.
+    /// Default 256 MiB.
     #[pyo3(get, set)]
     value_cache_bytes: Natural,
     /// RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -16,6 +17,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 import pytest
 
 import prestige
+
+# A shell that runs the tests in the background has SIGINT ignored, in every process they start too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SCRIPT_TIMEOUT_SECONDS = 60
 POLL_SECONDS = 0.02

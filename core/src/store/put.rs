@@ -142,15 +142,16 @@ impl Engine {
         let now_us = self.now_us();
         let mut prepared: Vec<Prepared<'a>> = Vec::with_capacity(entries.len());
         let mut positions: HashMap<&[u8], usize> = HashMap::new();
+        let mut values = Vec::with_capacity(entries.len());
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
             self.check_fits(entry)?;
-            let value = self
-                .options
-                .normalization_mode
-                .apply(entry.value, self.options.normalization_max_bytes);
-            let digest = Digest::of(&value);
+            let mode = self.options.normalization_mode;
+            values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
+        }
+        let digests = Digest::of_all(&values);
+        for ((entry, value), digest) in entries.iter().zip(values).zip(digests) {
             let expires_us = self.expiry_after(now_us, entry.ttl_seconds);
             let ready = Prepared {
                 key: entry.key,

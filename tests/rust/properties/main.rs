@@ -3,7 +3,7 @@
 //! The model knows nothing of digests, families or refcounts. Whatever the store answers must follow from it, its
 //! figures are compared every few operations, and `verify` now and then and at the end of each sequence.
 //!
-//! - `PRESTIGE_PROPERTY_OPERATIONS` (default 120,000): operations in all; a tenth as many more in semantic mode.
+//! - `PRESTIGE_PROPERTY_OPERATIONS` (default 105,000): operations in all; a tenth as many more in semantic mode.
 //! - `PRESTIGE_PROPERTY_SEED`: runs the one sequence of this seed in each test. A failure prints its seed.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
@@ -81,7 +81,7 @@ fn sequences(values: Values, share: u64, first: u64, step: u64) {
     if let Some(seed) = number("PRESTIGE_PROPERTY_SEED") {
         return run(seed, values);
     }
-    let operations = number("PRESTIGE_PROPERTY_OPERATIONS").unwrap_or(120_000) / share;
+    let operations = number("PRESTIGE_PROPERTY_OPERATIONS").unwrap_or(105_000) / share;
     let mut seed = first;
     while seed <= operations.div_ceil(SEQUENCE) {
         run(seed, values);
