@@ -64,6 +64,15 @@ class TestOneOwner:
         stores[0].close()
 
 
+def exported(store: prestige.Store) -> Path:
+    """A Parquet file of one key, from another store."""
+    path = Path(f"{store.path}.parquet")
+    with prestige.open(f"{store.path}.other") as other:
+        other.put("key", "value")
+        other.export_parquet(path)
+    return path
+
+
 CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "put": lambda store: store.put("key", "value"),
     "get": lambda store: store.get("key", default=None),
@@ -79,6 +88,16 @@ CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "namespace": lambda store: store.namespace("name"),
     "namespaces": lambda store: store.namespaces(),
     "drop_namespace": lambda store: store.drop_namespace("name"),
+    "ttl": lambda store: store.ttl("key"),
+    "touch": lambda store: store.touch("key"),
+    "expire_at": lambda store: store.expire_at("key", 0),
+    "stats": lambda store: store.stats(),
+    "backup": lambda store: store.backup(f"{store.path}.copy"),
+    "refresh": lambda store: store.refresh(),
+    "export_jsonl": lambda store: store.export_jsonl(f"{store.path}.jsonl"),
+    "import_jsonl": lambda store: store.import_jsonl(f"{store.path}.jsonl"),
+    "export_parquet": lambda store: store.export_parquet(f"{store.path}.parquet"),
+    "import_parquet": lambda store: store.import_parquet(exported(store)),
     "list_keys": lambda store: store.list_keys(),
     "count_keys": lambda store: store.count_keys(),
     "count_unique_values": lambda store: store.count_unique_values(),
@@ -101,7 +120,7 @@ CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "__enter__": lambda store: store.__enter__(),
 }
 # What a closed store still answers.
-ALWAYS = {"path", "closed", "close", "dedup_mode", "namespace_name", "open"}
+ALWAYS = {"path", "closed", "close", "dedup_mode", "namespace_name", "open", "read_only"}
 
 
 class TestClosed:
