@@ -279,7 +279,7 @@ class Options:
     value_cache_bytes: int
     """Cache of hot keys and values in front of RocksDB, 0 to 2**50; 0: none. Checked on opening.
 
-    Default 64 MiB.
+    Default 256 MiB.
     """
     write_buffer_bytes: int
     """RocksDB's write buffers, all together, 64 KiB to 2**40; checked on opening.

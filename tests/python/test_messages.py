@@ -18,7 +18,11 @@ Call = Callable[[prestige.Store, Any], object]
 # Name of the argument, the greatest number in words, a call that gives it.
 INTEGERS: list[tuple[str, str, Call]] = [
     ("ttl_seconds", "2**63 - 1", lambda store, number: store.put("key", "new", number)),
-    ("ttl_seconds", "2**63 - 1", lambda store, number: store.touch("key", number)),
+    (
+        "ttl_seconds",
+        "2**63 - 1",
+        lambda store, number: store.touch("key", number),
+    ),
     ("limit", "2**63 - 1", lambda store, number: store.list_keys(limit=number)),
     ("target_bytes", "2**63 - 1", lambda store, number: store.evict_lru(number)),
     ("max_age_seconds", "2**63 - 1", lambda store, number: store.prune(number)),
@@ -78,6 +82,7 @@ class TestIntegers:
     def test_whatever_python_takes_for_an_integer_is_one_here_and_in_options(
         self, store: prestige.Store, name: str, greatest: str, call: Call, value: object
     ) -> None:
+        store.put("key", "value")
         if name != "port":  # Ports below 1024 are not for everyone.
             call(store, value)
         assert prestige.Options(max_retries=value).max_retries == int(value)

@@ -53,7 +53,7 @@ class TestCounts:
             store["missing"]
         assert store.get_many(["key", "missing", "key"]) == [b"12345", None, b"12345"]
         assert counts(store, "gets", "hits", "misses", "bytes_read") == (13, 8, 5, 40)
-        assert counts(store, "value_cache_misses", "value_cache_hits") == (1, 7)
+        assert counts(store, "value_cache_misses", "value_cache_hits") == (0, 8)
         assert "key" in store
         assert counts(store, "gets") == (13,)
 
@@ -150,7 +150,8 @@ class TestCounts:
 class TestLatencies:
     def test_each_kind_of_call_is_measured(self, store: prestige.Store) -> None:
         store.put("key", "value")
-        store.get("key")
+        for _ in range(32):  # one in sixteen cached gets is measured
+            store.get("key")
         store.get_many(["key"])
         store.put_many({"other": "value"})
         stats = store.stats()

@@ -200,10 +200,10 @@ store = prestige.open(sys.argv[1], value_cache_bytes=int(sys.argv[2]), block_cac
                       write_buffer_bytes=4 << 20)
 def pages():
     return ([f"key{n:06}" for n in range(first, first + 1000)] for first in range(0, 60_000, 1000))
+before = rss()
 for page in pages():
     store.put_many((key, key.encode() * 100) for key in page)
 store.flush()
-before = rss()
 for _ in range(2):
     for page in pages():
         for key in page:
@@ -213,14 +213,14 @@ print(round((rss() - before) / 2**20))
 
 
 def test_memory_is_bounded(store_path: Path, run_script) -> None:
-    """Of 54 MB that are read again and again, little stays in 1 MiB, most in 128 MiB."""
+    """Of 54 MB that are put and read again and again, little stays in 1 MiB, most in 128 MiB."""
     grown = []
     for size in (1 << 20, 128 << 20):
         done = run_script(MEMORY, store_path.with_name(str(size)), size)
         assert (done.returncode, done.stderr) == (0, "")
         grown.append(int(done.stdout))
-    assert grown[0] < 20, grown
-    assert grown[1] > 40, grown
+    assert grown[0] < 40, grown
+    assert grown[1] > grown[0] + 30, grown
 
 
 def test_it_is_used(store_path: Path) -> None:
