@@ -5,7 +5,8 @@ use crate::error::Result;
 use crate::stats::Stats;
 
 impl Store {
-    /// Counts and latencies of the operations on the namespace of this handle since the store was opened.
+    /// Counts and latencies of the operations on the namespace of this handle since the store was opened, or by
+    /// [`Store::refresh`] opened anew.
     ///
     /// # Errors
     /// Only [`crate::Error::Closed`] and [`crate::Error::Forked`], and [`crate::Error::InvalidArgument`] if the
