@@ -897,6 +897,8 @@ class Store:
     def export_jsonl(self, path: _Path, *, prefix: _Key | None = None) -> int:
         """Write keys, values and times to a file, one JSON object a line.
 
+        Those of the store's own namespace, or on a view those of its namespace: export each of them.
+
         Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
         are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
         since the Unix epoch. The keys come in byte order, as they all were when the call began, the
