@@ -36,9 +36,14 @@ impl Digest {
         let digest_part = |part: &[V]| -> Vec<Self> {
             part.iter().map(|value| Self::of(value.as_ref())).collect()
         };
+        let useful = MOST_THREADS.min(bytes / BYTES_PER_THREAD).min(values.len());
+        if useful < 2 {
+            return digest_part(values);
+        }
+        // Asked for large batches alone: on Linux the answer is read from several files.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(MOST_THREADS).min(bytes / BYTES_PER_THREAD);
-        if threads < 2 || values.len() < threads {
+        let threads = threads.min(useful);
+        if threads < 2 {
             return digest_part(values);
         }
         std::thread::scope(|scope| {
