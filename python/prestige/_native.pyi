@@ -897,7 +897,7 @@ class Store:
     def export_jsonl(self, path: _Path, *, prefix: _Key | None = None) -> int:
         """Write keys, values and times to a file, one JSON object a line.
 
-        Those of the store's own namespace, or on a view those of its namespace: export each of them.
+        Those of this handle's namespace; the others are exported through their views.
 
         Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
         are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
