@@ -137,13 +137,14 @@ impl Engine {
     }
 
     /// The latest put or noted access. Kept with every write, since the end of a family may be a long row of tombstones;
-    /// read where there was no write since the store was opened.
+    /// read once after the opening, since a write may be of an older time than what was there.
     fn latest_use(&self, namespace: &Namespace) -> Result<Option<u64>> {
         let kept = &namespace.latest_use_us;
-        if kept.load(Ordering::Relaxed) == 0 {
+        if !namespace.latest_use_read.load(Ordering::Relaxed) {
             let accessed = self.last_time(namespace, ACCESS)?;
             let read = accessed.max(self.last_time(namespace, CREATED)?);
             kept.fetch_max(read.unwrap_or(0), Ordering::Relaxed);
+            namespace.latest_use_read.store(true, Ordering::Relaxed);
         }
         Ok(Some(kept.load(Ordering::Relaxed)).filter(|time_us| *time_us != 0))
     }

@@ -43,8 +43,11 @@ pub(crate) struct Namespace {
     pub totals: Totals,
     /// Where its ordered families begin.
     pub frontiers: Frontiers,
-    /// Time of the latest put or noted access, of a key that is gone by now, too; 0: none since the store was opened.
+    /// Time of the latest put or noted access that was written or read since the store was opened, of a key that is gone
+    /// by now, too; 0: none.
     pub latest_use_us: AtomicU64,
+    /// Whether the uses of before the opening are part of it.
+    pub latest_use_read: AtomicBool,
     /// Its expired keys.
     pub expired: ExpiredCount,
     /// What has happened since the store was opened.
@@ -67,6 +70,7 @@ impl Namespace {
             totals: Totals::default(),
             frontiers: Frontiers::default(),
             latest_use_us: AtomicU64::new(0),
+            latest_use_read: AtomicBool::new(false),
             expired: ExpiredCount::default(),
             stats: Recorder::new(),
             semantic: OnceLock::new(),

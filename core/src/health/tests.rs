@@ -56,3 +56,23 @@ fn a_sweep_has_an_age_since_the_store_was_opened() {
     clock.advance_seconds(7);
     assert_eq!(store.health().unwrap().last_sweep_age_seconds, Some(7));
 }
+
+#[test]
+fn a_write_of_an_older_time_does_not_hide_the_latest_use_of_before_the_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let options = Options {
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options.clone()).unwrap();
+    store.put(b"old", b"value", None).unwrap();
+    clock.advance_seconds(10);
+    store.put(b"new", b"value", None).unwrap();
+    store.close().unwrap();
+    let store = Store::open(directory.path(), options).unwrap();
+    clock.advance_seconds(5);
+    // Leaves the access time of the key as it was: 15 seconds ago.
+    store.expire_at(b"old", u64::MAX).unwrap();
+    assert_eq!(store.health().unwrap().newest_access_age_seconds, 5);
+}
