@@ -8,7 +8,7 @@ use std::fmt;
 /// Length of a digest in bytes.
 pub const DIGEST_BYTES: usize = 32;
 
-/// A thread for fewer bytes than these takes longer to start than to work: 256 KiB are 0.8 ms of it.
+/// Least bytes that are worth a thread: 256 KiB are 0.8 ms of work, many times what starting one takes.
 const BYTES_PER_THREAD: usize = 256 << 10;
 /// Other work of the process wants processors too.
 const MOST_THREADS: usize = 4;
@@ -43,9 +43,6 @@ impl Digest {
         // Asked for large batches alone: on Linux the answer is read from several files.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = threads.min(useful);
-        if threads < 2 {
-            return digest_part(values);
-        }
         std::thread::scope(|scope| {
             let parts: Vec<_> = values.chunks(values.len().div_ceil(threads)).collect();
             let (first, others) = parts

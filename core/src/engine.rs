@@ -6,6 +6,7 @@ use crate::db::Db;
 use crate::error::Result;
 use crate::lifetime::access::AccessBuffer;
 use crate::lifetime::evict::EvictionSignal;
+use crate::lock_order::{Ordered, Rank};
 use crate::locks::Stripes;
 pub(crate) use crate::namespace::Namespace;
 use crate::namespace::Namespaces;
@@ -16,7 +17,7 @@ use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
 use crate::snapshot::Snapshots;
 use crate::{digest::Digest, error::Error};
-use parking_lot::RwLock;
+use parking_lot::{RwLock, RwLockReadGuard};
 use prestige_embed::Embedder;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -57,6 +58,11 @@ impl Engine {
     /// Bytes of the keys and of the unique values of all namespaces: what `max_store_bytes` bounds.
     pub(crate) fn total_bytes(&self) -> u64 {
         self.namespaces.total_bytes()
+    }
+
+    /// For whoever replaces or removes index files: no backup copies them meanwhile.
+    pub(crate) fn keep_index_files(&self) -> Ordered<RwLockReadGuard<'_, ()>> {
+        Ordered::wait(Rank::IndexFiles, || self.index_files.read())
     }
 
     /// Makes every write so far durable, and marks it as such.

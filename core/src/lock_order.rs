@@ -11,6 +11,8 @@ use std::ops::{Deref, DerefMut};
 pub(crate) enum Rank {
     /// While access times are written.
     Folding,
+    /// While index files are replaced, by whoever does so; by a backup alone.
+    IndexFiles,
     /// While the index of a namespace is loaded, and while it is dropped.
     Loading,
     /// While a checkpoint is written.

@@ -1,10 +1,9 @@
 //! One atomic change of a namespace: everything it writes goes into one `WriteBatch`.
 //!
 //! The caller holds the key stripes of every key and the digest stripes of every object it touches, and has loaded the
-//! semantic stage of the namespace, if it has one, before it took them. Refcounts are
-//! counted in memory and written once in [`Mutation::commit`], so a batch of puts may release and reference one
-//! object many times. Only after the write has succeeded do the counters and the live index follow; a failed write
-//! changes nothing.
+//! semantic stage of the namespace, if it has one, before it took them. Refcounts are counted in memory and written
+//! once in [`Mutation::commit`], so a batch of puts may release and reference one object many times. Only after the
+//! write has succeeded do the counters and the live index follow; a failed write changes nothing.
 
 use crate::counters::{Counters, counters_key};
 use crate::digest::Digest;
@@ -151,7 +150,6 @@ impl<'a> Mutation<'a> {
         }
         match old {
             Some(old) => {
-                self.remove_times(key, old)?;
                 if old.object_id != record.object_id {
                     let size = self.count_reference(old.object_id, -1)?;
                     self.change.logical_bytes -= size;
@@ -171,24 +169,13 @@ impl<'a> Mutation<'a> {
         );
         let used_us = record.accessed_us.max(record.created_us);
         self.latest_use_us = self.latest_use_us.max(used_us);
-        for (family, time_us) in times(record) {
-            self.lowest.add(family, time_us);
-            if family == EXPIRY {
-                self.expiries.push((time_us, 1));
-            }
-            self.batch.put_cf(
-                db.family(family)?,
-                time_key(self.namespace.id, time_us, key),
-                b"",
-            );
-        }
-        Ok(())
+        self.move_times(key, old, Some(record))
     }
 
     /// Removes a key and its reference.
     pub(crate) fn remove_key(&mut self, key: &'a [u8], old: &KeyRecord) -> Result<()> {
         self.keys.push((key, None));
-        self.remove_times(key, old)?;
+        self.move_times(key, Some(old), None)?;
         let size = self.count_reference(old.object_id, -1)?;
         self.change.logical_bytes -= size;
         self.change.keys -= 1;
@@ -205,15 +192,34 @@ impl<'a> Mutation<'a> {
         self.count_reference(id, 0).map(drop)
     }
 
-    fn remove_times(&mut self, key: &[u8], old: &KeyRecord) -> Result<()> {
-        for (family, time_us) in times(old) {
-            if family == EXPIRY {
-                self.expiries.push((time_us, -1));
+    /// Lists `key` under the times of `new` in place of those of `old`. What both have stays as it is.
+    fn move_times(
+        &mut self,
+        key: &[u8],
+        old: Option<&KeyRecord>,
+        new: Option<&KeyRecord>,
+    ) -> Result<()> {
+        let db = &self.engine.db;
+        let name = |time_us| time_key(self.namespace.id, time_us, key);
+        let has = |record: Option<&KeyRecord>, entry| {
+            record.is_some_and(|record| times(record).any(|other| other == entry))
+        };
+        for (family, time_us) in old.into_iter().flat_map(times) {
+            if !has(new, (family, time_us)) {
+                if family == EXPIRY {
+                    self.expiries.push((time_us, -1));
+                }
+                self.batch.delete_cf(db.family(family)?, name(time_us));
             }
-            self.batch.delete_cf(
-                self.engine.db.family(family)?,
-                time_key(self.namespace.id, time_us, key),
-            );
+        }
+        for (family, time_us) in new.into_iter().flat_map(times) {
+            if !has(old, (family, time_us)) {
+                if family == EXPIRY {
+                    self.expiries.push((time_us, 1));
+                }
+                self.lowest.add(family, time_us);
+                self.batch.put_cf(db.family(family)?, name(time_us), b"");
+            }
         }
         Ok(())
     }
@@ -373,7 +379,7 @@ impl<'a> Mutation<'a> {
 }
 
 /// Families and times under which a key record is listed: invariant 5.
-pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u64)> {
+pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u64)> + use<> {
     let expiry = (record.expires_us != 0).then_some((EXPIRY, record.expires_us));
     [(CREATED, record.created_us), (ACCESS, record.accessed_us)]
         .into_iter()

@@ -10,19 +10,19 @@
 
 use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
-use crate::engine::Engine;
+use crate::engine::{Engine, KeyLocks};
 use crate::error::{Error, Result};
 use crate::lifetime::expired::ExpiredCount;
 use crate::lifetime::frontier::Frontiers;
 use crate::lock_order::{Ordered, Rank};
-use crate::options::{DedupMode, Options};
+use crate::options::Options;
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
 use crate::semantic::Semantic;
 use crate::stats::Recorder;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prestige_embed::Embedder;
 use rocksdb::WriteBatch;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -146,7 +146,7 @@ pub(crate) struct Namespaces {
 
 impl Namespaces {
     /// Reads names and counters of all namespaces.
-    pub(crate) fn load(db: &Db, engine_locks: &crate::engine::KeyLocks) -> Result<Self> {
+    pub(crate) fn load(db: &Db, key_locks: &KeyLocks) -> Result<Self> {
         let mut named = BTreeMap::new();
         db.scan(SYSTEM, NAMES, NAMES_END, None, |key, id| {
             let name = key.get(NAMES.len()..).unwrap_or_default();
@@ -161,7 +161,7 @@ impl Namespaces {
             bytes: AtomicI64::new(0),
         };
         for namespace in namespaces.all() {
-            load_counters(db, &namespace, engine_locks)?;
+            load_counters(db, &namespace, key_locks)?;
             namespaces.count_bytes(&namespace.totals.get(), 1);
         }
         Ok(namespaces)
@@ -208,7 +208,8 @@ impl Engine {
         self.namespaces.named().keys().cloned().collect()
     }
 
-    /// The namespace of this name, made if it does not exist, in a store opened read-only not. The empty name is the default namespace's.
+    /// The namespace of this name, made if it does not exist, unless the store was opened read-only. The empty name is
+    /// that of the default namespace.
     pub(crate) fn namespace(&self, name: &str) -> Result<Arc<Namespace>> {
         if name.is_empty() {
             return Ok(Arc::clone(&self.namespaces.default));
@@ -259,7 +260,7 @@ impl Engine {
         let unknown = || Error::NotFound(format!("namespace {name:?}"));
         let namespace = namespace.ok_or_else(unknown)?;
         // In this order everywhere: index files, loading, checkpoint, key stripes.
-        let _no_backup = self.index_files.read();
+        let _no_backup = self.keep_index_files();
         let _no_loading = Ordered::wait(Rank::Loading, || namespace.loading.lock());
         let semantic = namespace.loaded_semantic();
         let _no_checkpoint = semantic.map(Semantic::hold_checkpoints);
@@ -302,22 +303,6 @@ impl Engine {
         batch.delete_cf(system, name_key(&namespace.name));
         Ok(batch)
     }
-
-    /// The embedder that a store of this mode works with.
-    pub(crate) fn embedder_for(
-        mode: DedupMode,
-        early: Option<Arc<dyn Embedder>>,
-        options: &Options,
-    ) -> Result<Option<Arc<dyn Embedder>>> {
-        match (mode, early, &options.embedder) {
-            (DedupMode::Exact, ..) => Ok(None),
-            (DedupMode::Semantic, Some(embedder), _) => Ok(Some(embedder)),
-            (DedupMode::Semantic, None, Some(make)) => make().map(Some),
-            (DedupMode::Semantic, None, None) => Err(Error::InvalidArgument(
-                "a semantic store needs a model: set Options::embedder".to_owned(),
-            )),
-        }
-    }
 }
 
 fn name_key(name: &str) -> Vec<u8> {
@@ -339,15 +324,11 @@ fn damaged_name(name: &[u8]) -> Error {
 }
 
 /// Reads the counters of every stripe into its lock, and their sum.
-fn load_counters(
-    db: &Db,
-    namespace: &Namespace,
-    stripes: &crate::locks::Stripes<HashMap<NamespaceId, Counters>>,
-) -> Result<()> {
+fn load_counters(db: &Db, namespace: &Namespace, key_locks: &KeyLocks) -> Result<()> {
     let prefix = counters_prefix(namespace.id);
     let mut end = prefix.clone();
     end.push(0xff);
-    let mut guards = stripes.lock_all()?;
+    let mut guards = key_locks.lock_all()?;
     db.scan(SYSTEM, &prefix, &end, None, |key, encoded| {
         let counters = Counters::decode(encoded)?;
         let stripe = key.last().copied().map(usize::from);

@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use prestige_core::embed::{Embedder, HashEmbedder, ModelSpec, OnnxEmbedder, RuntimeLibrary};
-use prestige_core::{DedupMode, Options, Store};
+use prestige_core::{DedupMode, Entry, Options, Store};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -49,6 +49,19 @@ fn default_model() -> PathBuf {
         .map(PathBuf::from)
         .unwrap_or_default();
     home.join(".cache/prestige/models/all-MiniLM-L6-v2/int8w")
+}
+
+/// Entries of these keys and values, with the store's own TTL.
+#[must_use]
+pub fn entries<K: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(K, V)]) -> Vec<Entry<'_>> {
+    pairs
+        .iter()
+        .map(|(key, value)| Entry {
+            key: key.as_ref(),
+            value: value.as_ref(),
+            ttl_seconds: None,
+        })
+        .collect()
 }
 
 /// Asserts that every invariant of the store holds.

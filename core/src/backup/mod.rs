@@ -10,6 +10,7 @@ pub use restore::restore;
 
 use crate::engine::Engine;
 use crate::error::{Error, Result};
+use crate::lock_order::{Ordered, Rank};
 use crate::owner;
 use crate::semantic::INDEX_FOLDER;
 use crate::staging::StagedDirectory;
@@ -22,7 +23,8 @@ impl Engine {
         // Whatever is written meanwhile comes later, so the copy reaches at least here.
         let sequence = self.db.sequence();
         {
-            let _no_index_file_is_replaced = self.index_files.write();
+            let _no_index_file_is_replaced =
+                Ordered::wait(Rank::IndexFiles, || self.index_files.write());
             self.db
                 .checkpoint(staged.path())
                 .map_err(|error| failed(target, error))?;

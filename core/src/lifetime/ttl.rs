@@ -3,7 +3,6 @@
 use crate::clock::after_seconds;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
-use crate::lifetime::Listed;
 use crate::locks::key_stripe;
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
@@ -49,17 +48,10 @@ impl Engine {
                 ..old
             });
         }
-        let wanted = [Listed {
-            time_us: now_us,
-            key: key.to_vec(),
-        }];
-        let live = |record: &KeyRecord, _| !record.is_expired(now_us);
-        let removed = self.remove_keys(namespace, &wanted, self.options.enable_gc, live)?;
-        if removed.keys == 0 {
-            return Err(Error::not_found(key));
+        match self.remove_live(namespace, &[key], Count::Expirations)? {
+            0 => Err(Error::not_found(key)),
+            _ => Ok(()),
         }
-        namespace.stats.add(Count::Expirations, removed.keys);
-        Ok(())
     }
 
     /// When a key expires that is put at `now_us`; 0: never. `ttl_seconds`: 0 never, `None` the default of the store.

@@ -117,8 +117,8 @@ fn names_have_a_length_and_the_default_one_stays() {
     }
 }
 
-#[test]
-fn eviction_spans_namespaces_and_takes_the_oldest_first() {
+/// A store of at most 10,000 bytes, whose clock stands still.
+fn small_store() -> (tempfile::TempDir, Arc<crate::ManualClock>, Store) {
     let directory = tempfile::tempdir().unwrap();
     let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
     let options = Options {
@@ -127,6 +127,12 @@ fn eviction_spans_namespaces_and_takes_the_oldest_first() {
         ..Options::default()
     };
     let store = Store::open(directory.path(), options).unwrap();
+    (directory, clock, store)
+}
+
+#[test]
+fn eviction_spans_namespaces_and_takes_the_oldest_first() {
+    let (_directory, clock, store) = small_store();
     let other = store.namespace("other").unwrap();
     for number in 0..20_u8 {
         clock.advance_seconds(1);
@@ -142,14 +148,7 @@ fn eviction_spans_namespaces_and_takes_the_oldest_first() {
 
 #[test]
 fn eviction_is_not_stopped_by_a_namespace_with_one_key() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
-    let options = Options {
-        max_store_bytes: 10_000,
-        clock: clock.clone(),
-        ..Options::default()
-    };
-    let store = Store::open(directory.path(), options).unwrap();
+    let (_directory, clock, store) = small_store();
     for number in 0..40_u8 {
         clock.advance_seconds(1);
         let view = store.namespace(&format!("{}", number % 20)).unwrap();
@@ -220,14 +219,7 @@ fn a_batch_embeds_each_distinct_text_once_in_a_namespace_not_loaded_yet() {
 /// The oldest key is the only one of its namespace, again and again, and so is the newest.
 #[test]
 fn eviction_goes_on_where_every_namespace_has_one_key() {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
-    let options = Options {
-        max_store_bytes: 10_000,
-        clock: clock.clone(),
-        ..Options::default()
-    };
-    let store = Store::open(directory.path(), options).unwrap();
+    let (_directory, clock, store) = small_store();
     let views: Vec<_> = (0..40_u8)
         .map(|number| store.namespace(&format!("{number}")).unwrap())
         .collect();

@@ -97,7 +97,7 @@ impl Semantic {
 
     /// Writes a checkpoint of everything committed so far, if anything was committed since the last one.
     pub(crate) fn checkpoint(&self, engine: &Engine, namespace: NamespaceId) -> Result<()> {
-        let _no_backup = engine.index_files.read();
+        let _no_backup = engine.keep_index_files();
         let _one_at_a_time = self.hold_checkpoints();
         let (frozen, sequence) = {
             // Waits as long as it takes: nobody waits for us meanwhile.

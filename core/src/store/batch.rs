@@ -80,8 +80,14 @@ impl Engine {
         Ok(records.iter().map(Option::is_some).collect())
     }
 
-    /// Removes `keys`, in writes of at most [`REMOVE_BATCH`] keys. Returns the number that existed and had not expired.
-    pub(crate) fn delete_many(&self, namespace: &Namespace, keys: &[&[u8]]) -> Result<u64> {
+    /// Removes `keys`, in writes of at most [`REMOVE_BATCH`] keys, and counts them as `count`. Returns the number that
+    /// existed and had not expired.
+    pub(crate) fn remove_live(
+        &self,
+        namespace: &Namespace,
+        keys: &[&[u8]],
+        count: Count,
+    ) -> Result<u64> {
         let (now_us, gc) = (self.now_us(), self.options.enable_gc);
         let mut seen = HashSet::with_capacity(keys.len());
         let wanted: Vec<_> = keys
@@ -96,7 +102,7 @@ impl Engine {
         for batch in wanted.chunks(REMOVE_BATCH) {
             let live = |record: &KeyRecord, _| !record.is_expired(now_us);
             let removed = self.remove_keys(namespace, batch, gc, live)?;
-            namespace.stats.add(Count::Deletes, removed.keys);
+            namespace.stats.add(count, removed.keys);
             deleted += removed.keys;
         }
         Ok(deleted)

@@ -4,7 +4,6 @@ use super::{Entry, PutOutcome, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::health::Health;
-use crate::lifetime::Listed;
 use crate::stats::{Count, Timed};
 use crate::verify::Violation;
 use std::time::Instant;
@@ -80,7 +79,7 @@ impl Store {
     /// As [`Store::put`]; writes finished before the error stay.
     pub fn delete_many(&self, keys: &[&[u8]]) -> Result<u64> {
         let engine = self.writer()?;
-        engine.delete_many(&*self.namespace_of(&engine)?, keys)
+        engine.remove_live(&*self.namespace_of(&engine)?, keys, Count::Deletes)
     }
 
     /// Whether `key` exists and has not expired.
@@ -111,20 +110,11 @@ impl Store {
     /// [`Error::NotFound`] if the key is absent or has expired; otherwise as [`Store::put`].
     pub fn delete(&self, key: &[u8]) -> Result<()> {
         let engine = self.writer()?;
-        let (now_us, gc) = (engine.now_us(), engine.options.enable_gc);
-        let wanted = [Listed {
-            time_us: now_us,
-            key: key.to_vec(),
-        }];
         let namespace = self.namespace_of(&engine)?;
-        let removed = engine.remove_keys(&namespace, &wanted, gc, |record, _| {
-            !record.is_expired(now_us)
-        })?;
-        if removed.keys == 0 {
-            return Err(Error::not_found(key));
+        match engine.remove_live(&namespace, &[key], Count::Deletes)? {
+            0 => Err(Error::not_found(key)),
+            _ => Ok(()),
         }
-        namespace.stats.add(Count::Deletes, removed.keys);
-        Ok(())
     }
 
     /// At most `limit` keys that begin with `prefix`, in byte order; given `after`, those that come after it.
@@ -141,8 +131,8 @@ impl Store {
         engine.list_keys(&*self.namespace_of(&engine)?, prefix, after, limit)
     }
 
-    /// The number of keys. `approximate`: with the expired that are not swept yet, at the cost of reading a counter;
-    /// otherwise without them, at a cost that grows with their number.
+    /// The number of keys. `approximate`: with the expired that are not removed yet, at the cost of reading a
+    /// counter; otherwise without them, at the cost of a look at each that has expired since the last such call.
     ///
     /// # Errors
     /// As [`Store::list_keys`].
@@ -225,7 +215,7 @@ impl Store {
     /// Rewrites the files of the store so that removed data takes no space.
     ///
     /// # Errors
-    /// Only [`Error::Closed`] and [`Error::Forked`].
+    /// Only [`Error::Closed`], [`Error::Forked`] and [`Error::ReadOnly`].
     pub fn compact(&self) -> Result<()> {
         self.writer()?.db.compact()
     }

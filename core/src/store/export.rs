@@ -1,10 +1,8 @@
 //! Records out of a store and into it: keys with their values and times.
 
-use super::list::successor;
+use super::list::prefix_range;
 use crate::engine::{Engine, Namespace};
-use crate::error::{Error, Result};
-use crate::record::KeyRecord;
-use crate::schema::{KEYS, OBJECTS, namespace_end, numbered_key, user_key, user_part};
+use crate::error::Result;
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -43,33 +41,20 @@ impl Engine {
     where
         F: FnMut(Record<'_>) -> Result<ControlFlow<()>>,
     {
-        let now_us = self.now_us();
-        let start = user_key(namespace.id, prefix);
-        let end = successor(&start).unwrap_or_else(|| namespace_end(namespace.id));
+        let (start, end) = prefix_range(namespace.id, prefix);
         let snapshot = self.db.snapshot();
-        let objects = self.db.family(OBJECTS)?;
+        let (now_us, view) = (self.now_us(), Some(&snapshot));
         let mut visited = 0;
-        self.db
-            .scan(KEYS, &start, &end, Some(&snapshot), |encoded, record| {
-                let record = KeyRecord::decode(record)?;
-                if record.is_expired(now_us) {
-                    return Ok(ControlFlow::Continue(()));
-                }
-                let id = numbered_key(namespace.id, record.object_id);
-                let value = snapshot.get_pinned_cf(objects, id)?.ok_or_else(|| {
-                    Error::Corruption(format!(
-                        "a key points at object {}, which does not exist; run verify() for the extent of the damage",
-                        record.object_id
-                    ))
-                })?;
-                visited += 1;
-                visit(Record {
-                    key: user_part(encoded)?,
-                    value: &value,
-                    created_us: Some(record.created_us),
-                    expires_us: (record.expires_us != 0).then_some(record.expires_us),
-                })
-            })?;
+        self.scan_live(namespace, &start, &end, now_us, view, |key, record| {
+            let value = self.object_in(&snapshot, namespace, record.object_id)?;
+            visited += 1;
+            visit(Record {
+                key,
+                value: &value,
+                created_us: Some(record.created_us),
+                expires_us: (record.expires_us != 0).then_some(record.expires_us),
+            })
+        })?;
         Ok(visited)
     }
 

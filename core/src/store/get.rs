@@ -1,6 +1,7 @@
 //! Reading values. Reads take no lock of the store and never write in the caller's path.
 
 use super::{EngineGuard, Store};
+use crate::db::Snapshot;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::KeyRecord;
@@ -162,6 +163,18 @@ impl Engine {
     pub(crate) fn cached_object(&self, id: u64) -> Option<Value<'_>> {
         let value = self.cache.as_ref()?.value(id)?;
         Some(Value(Place::Cached(value)))
+    }
+
+    /// The bytes of an object that a key of `snapshot` points at. Goes past the cache.
+    pub(crate) fn object_in<'a>(
+        &'a self,
+        snapshot: &'a Snapshot<'_>,
+        namespace: &Namespace,
+        id: u64,
+    ) -> Result<DBPinnableSlice<'a>> {
+        let name = numbered_key(namespace.id, id);
+        let found = snapshot.get_pinned_cf(self.db.family(OBJECTS)?, name)?;
+        found.ok_or_else(|| missing_object(id))
     }
 
     /// Puts an object's bytes into the cache if they fit.

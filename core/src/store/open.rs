@@ -48,7 +48,7 @@ impl Engine {
             return Err(format::lost_writes(path));
         }
         let mode = format::check(&db, path, options.dedup_mode)?;
-        let embedder = Self::embedder_for(mode, early, &options)?;
+        let embedder = embedder_for(mode, early, &options)?;
         let engine = Self::assemble(path, options, db, mode, embedder, Some(owner))?;
         if marked.is_none() {
             engine.sync()?;
@@ -95,5 +95,21 @@ impl Engine {
             db: Arc::new(db),
             owner,
         })
+    }
+}
+
+/// The embedder that a store of this mode works with.
+fn embedder_for(
+    mode: DedupMode,
+    early: Option<Arc<dyn Embedder>>,
+    options: &Options,
+) -> Result<Option<Arc<dyn Embedder>>> {
+    match (mode, early, &options.embedder) {
+        (DedupMode::Exact, ..) => Ok(None),
+        (DedupMode::Semantic, Some(embedder), _) => Ok(Some(embedder)),
+        (DedupMode::Semantic, None, Some(make)) => make().map(Some),
+        (DedupMode::Semantic, None, None) => Err(Error::InvalidArgument(
+            "a semantic store needs a model: set Options::embedder".to_owned(),
+        )),
     }
 }

@@ -1,12 +1,12 @@
 //! Scans: keys and values in byte order, a page at a time, as they were when the scan began.
 
 use super::Store;
-use crate::engine::Engine;
+use crate::db::Snapshot;
+use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::KeyRecord;
-use crate::schema::{KEYS, OBJECTS, namespace_end, numbered_key, user_key, user_part};
-use crate::snapshot::OwnedSnapshot;
-use crate::store::list::successor;
+use crate::schema::user_key;
+use crate::store::list::prefix_range;
 use std::fmt;
 use std::ops::ControlFlow;
 
@@ -39,6 +39,13 @@ pub struct Scan {
     now_us: u64,
 }
 
+/// What a page is read from.
+struct At<'a> {
+    engine: &'a Engine,
+    namespace: &'a Namespace,
+    snapshot: &'a Snapshot<'a>,
+}
+
 impl Store {
     /// Begins a scan over the live keys of `range`.
     ///
@@ -47,8 +54,7 @@ impl Store {
     pub fn scan(&self, range: Range<'_>) -> Result<Scan> {
         let engine = self.engine()?;
         let namespace = self.namespace_of(&engine)?;
-        let first = user_key(namespace.id, range.prefix);
-        let end = successor(&first).unwrap_or_else(|| namespace_end(namespace.id));
+        let (first, end) = prefix_range(namespace.id, range.prefix);
         let start = range.start.map(|start| user_key(namespace.id, start));
         let scan = Scan {
             store: self.view_of(&namespace),
@@ -69,7 +75,7 @@ impl Scan {
     /// [`Error::Closed`] once the store is closed; [`Error::Io`] or [`Error::Corruption`] if the keys cannot be read.
     pub fn next_keys(&mut self) -> Result<Vec<Vec<u8>>> {
         let mut keys = Vec::new();
-        self.page(|_, _, key, _| {
+        self.page(|_, key, _| {
             keys.push(key.to_vec());
             Ok(ControlFlow::Continue(()))
         })?;
@@ -83,16 +89,10 @@ impl Scan {
     /// As [`Scan::next_keys`].
     pub fn next_items(&mut self, mut visit: impl FnMut(&[u8], &[u8])) -> Result<usize> {
         let mut bytes = 0;
-        self.page(|engine, snapshot, key, object| {
-            let value = snapshot
-                .borrow_dependent()
-                .get_pinned_cf(engine.db.family(OBJECTS)?, object)?
-                .ok_or_else(|| {
-                    Error::Corruption(format!(
-                        "the key {} points at an object that does not exist; run verify() for the extent of the damage",
-                        key.escape_ascii()
-                    ))
-                })?;
+        self.page(|at, key, record| {
+            let value = at
+                .engine
+                .object_in(at.snapshot, at.namespace, record.object_id)?;
             visit(key, &value);
             bytes += key.len() + value.len();
             Ok(if bytes < PAGE_BYTES {
@@ -103,10 +103,10 @@ impl Scan {
         })
     }
 
-    /// Calls `visit` with at most [`PAGE_KEYS`] keys and the names of their objects in `objects`, until it breaks.
+    /// Calls `visit` with at most [`PAGE_KEYS`] keys and their records, until it breaks.
     fn page(
         &mut self,
-        mut visit: impl FnMut(&Engine, &OwnedSnapshot, &[u8], &[u8]) -> Result<ControlFlow<()>>,
+        mut visit: impl FnMut(&At<'_>, &[u8], &KeyRecord) -> Result<ControlFlow<()>>,
     ) -> Result<usize> {
         let engine = self.store.engine()?;
         let namespace = self.store.namespace_of(&engine)?;
@@ -119,29 +119,29 @@ impl Scan {
                 "the store was refreshed since this scan began; begin it anew".to_owned(),
             )
         })?;
+        let at = At {
+            engine: &engine,
+            namespace: &namespace,
+            snapshot: snapshot.borrow_dependent(),
+        };
         let (mut found, mut last) = (0, None);
-        let now_us = self.now_us;
-        let view = Some(snapshot.borrow_dependent());
-        let scanned = engine
-            .db
-            .scan(KEYS, &self.next, &self.end, view, |encoded, record| {
-                let record = KeyRecord::decode(record)?;
-                if record.is_expired(now_us) {
-                    return Ok(ControlFlow::Continue(()));
-                }
+        let (now_us, view) = (self.now_us, Some(at.snapshot));
+        engine.scan_live(
+            &namespace,
+            &self.next,
+            &self.end,
+            now_us,
+            view,
+            |key, record| {
                 found += 1;
-                let object = numbered_key(namespace.id, record.object_id);
-                let flow = visit(&engine, &snapshot, user_part(encoded)?, &object)?;
+                let flow = visit(&at, key, record)?;
                 if flow.is_continue() && found < wanted {
                     return Ok(flow);
                 }
-                last = Some(encoded.to_vec());
+                last = Some(user_key(namespace.id, key));
                 Ok(ControlFlow::Break(()))
-            });
-        // A drop removes files, which takes entries from under a snapshot too: neither an end nor an error that was found
-        // meanwhile says anything.
-        namespace.check_exists()?;
-        scanned?;
+            },
+        )?;
         self.left -= found as u64;
         self.next = match last {
             Some(mut last) => {

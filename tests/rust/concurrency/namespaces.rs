@@ -1,8 +1,8 @@
 //! Every operation from many threads at once, on the same keys and values, in namespaces that come and go.
 
 use crate::watchdog::{Reporter, Watchdog};
-use prestige_core::{Entry, Error, Options, Range, Store};
-use prestige_tests::{Random, assert_sound, fast_semantic_options};
+use prestige_core::{Error, Options, Range, Store};
+use prestige_tests::{Random, assert_sound, entries, fast_semantic_options};
 
 const SPACES: [&str; 3] = ["", "red", "blue"];
 const THREADS: u64 = 16;
@@ -49,15 +49,7 @@ impl Worker<'_> {
             9..13 => {
                 let count = random.below(20);
                 let pairs: Vec<_> = (0..count).map(|_| (key(random), value(random))).collect();
-                let entries: Vec<_> = pairs
-                    .iter()
-                    .map(|(key, value)| Entry {
-                        key,
-                        value,
-                        ttl_seconds: None,
-                    })
-                    .collect();
-                view.put_many(&entries).map(drop)
+                view.put_many(&entries(&pairs)).map(drop)
             }
             13..16 => view.get_with(&key(random), assert_whole).map(drop),
             16 => {

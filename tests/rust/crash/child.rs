@@ -2,8 +2,8 @@
 
 use crate::process::{ACKNOWLEDGED, SEED};
 use crate::script::{Place, Script, Step, key, namespace, value};
-use prestige_core::{Entry, Error, Options, Store};
-use prestige_tests::{fast_semantic_options, question, real_semantic_options};
+use prestige_core::{Error, Options, Store};
+use prestige_tests::{entries, fast_semantic_options, question, real_semantic_options};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -139,15 +139,7 @@ fn take(store: &Store, thread: u64, step: &Step) {
                 .iter()
                 .map(|(number, wanted)| (key(thread, *place, *number), value(*wanted)))
                 .collect();
-            let entries: Vec<_> = pairs
-                .iter()
-                .map(|(key, value)| Entry {
-                    key,
-                    value,
-                    ttl_seconds: None,
-                })
-                .collect();
-            view(*place).put_many(&entries).unwrap();
+            view(*place).put_many(&entries(&pairs)).unwrap();
         }
         Step::Delete(place, number) => {
             let deleted = view(*place).delete(&key(thread, *place, *number));
