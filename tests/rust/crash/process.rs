@@ -39,13 +39,24 @@ impl Running {
 
     /// Waits until the child has acknowledged something.
     pub fn wait_for_acknowledgement(&mut self) {
+        self.wait_until("nothing was acknowledged", |acknowledged| {
+            std::fs::metadata(acknowledged).unwrap().len() > 0
+        });
+    }
+
+    /// Waits until the child has acknowledged so many lines.
+    pub fn wait_for_lines(&mut self, lines: u64) {
+        self.wait_until("too little was acknowledged", |acknowledged| {
+            let written = std::fs::read(acknowledged).unwrap();
+            written.iter().filter(|byte| **byte == b'\n').count() as u64 >= lines
+        });
+    }
+
+    fn wait_until(&mut self, otherwise: &str, condition: impl Fn(&Path) -> bool) {
         let deadline = Instant::now() + Duration::from_secs(60);
-        while std::fs::metadata(&self.acknowledged).unwrap().len() == 0 {
+        while !condition(&self.acknowledged) {
             self.assert_running();
-            assert!(
-                Instant::now() < deadline,
-                "nothing acknowledged in a minute"
-            );
+            assert!(Instant::now() < deadline, "{otherwise} in a minute");
             std::thread::sleep(Duration::from_millis(1));
         }
     }
