@@ -112,7 +112,7 @@ impl Engine {
         let (index_log_entries, index_vectors) =
             semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
-        let oldest = self.next_time(namespace, CREATED, b"")?;
+        let oldest = self.oldest_put(namespace)?;
         let newest = match totals.keys {
             0 => None,
             _ => self.latest_use(namespace)?,
@@ -134,6 +134,15 @@ impl Engine {
             index_log_entries,
             index_ok: semantic.is_none_or(|semantic| !semantic.is_stale()),
         })
+    }
+
+    /// The earliest put of a key that is still there.
+    fn oldest_put(&self, namespace: &Namespace) -> Result<Option<u64>> {
+        // `access` lists the keys that were not used since their put, and others at the later time of their use. In this
+        // order, since a key that is used meanwhile goes from the first to the second.
+        let unused = self.next_time(namespace, ACCESS, b"")?;
+        let used = self.next_time(namespace, CREATED, b"")?;
+        Ok(unused.into_iter().chain(used).min())
     }
 
     /// The latest put or noted access. Kept with every write, since the end of a family may be a long row of tombstones;

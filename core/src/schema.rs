@@ -45,9 +45,9 @@ pub(crate) const VECTORS: &str = "vectors";
 pub(crate) const INDEX_LOG: &str = "index_log";
 /// Keys with a TTL by the time they expire.
 pub(crate) const EXPIRY: &str = "expiry";
-/// Keys by the time of their last put.
+/// Keys that were used since their last put, by the time of that put.
 pub(crate) const CREATED: &str = "created";
-/// Keys by the time of their last access.
+/// Keys by the time of their last access, or put.
 pub(crate) const ACCESS: &str = "access";
 /// Objects with no key, left for `sweep`.
 pub(crate) const ORPHANS: &str = "orphans";

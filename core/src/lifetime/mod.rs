@@ -14,7 +14,7 @@ mod ttl;
 
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::mutation::{Removed, times};
+use crate::mutation::Removed;
 use crate::record::KeyRecord;
 use crate::schema::{EXPIRY, time_key};
 use crate::stats::Count;
@@ -29,10 +29,19 @@ pub(crate) struct Listed {
     pub key: Vec<u8>,
 }
 
-/// Which keys of a namespace are to be removed: those that `family` lists with a time before `before_us`.
+/// A time of a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Time {
+    Created,
+    Accessed,
+    Expires,
+}
+
+/// Which keys of a namespace are to be removed: those that `family` lists, with this time of theirs before `before_us`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Due {
     pub family: &'static str,
+    pub time: Time,
     pub before_us: u64,
     /// Whether objects left without a key go in the same write.
     pub delete_orphans: bool,
@@ -45,6 +54,7 @@ impl Due {
     pub(crate) fn expired(now_us: u64, delete_orphans: bool) -> Self {
         Self {
             family: EXPIRY,
+            time: Time::Expires,
             before_us: now_us.saturating_add(1),
             delete_orphans,
             count: Count::Expirations,
@@ -53,7 +63,12 @@ impl Due {
 
     /// Whether it still holds of a key: it may have been put or used since it was listed.
     fn holds(&self, record: &KeyRecord) -> bool {
-        times(record).any(|(family, time_us)| family == self.family && time_us < self.before_us)
+        let time_us = match self.time {
+            Time::Created => Some(record.created_us),
+            Time::Accessed => Some(record.accessed_us),
+            Time::Expires => Some(record.expires_us).filter(|expires_us| *expires_us != 0),
+        };
+        time_us.is_some_and(|time_us| time_us < self.before_us)
     }
 }
 
