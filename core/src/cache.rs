@@ -13,6 +13,7 @@ use crate::schema::NamespaceId;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
+use smallvec::SmallVec;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
@@ -147,7 +148,7 @@ impl ReadCache {
         keys: impl Iterator<Item = &'a [u8]>,
         stripes: impl Iterator<Item = usize>,
     ) -> CacheWrite<'a> {
-        let versions: Vec<_> = stripes
+        let versions: SmallVec<_> = stripes
             .filter_map(|stripe| self.versions.get(stripe))
             .inspect(|version| step(version))
             .collect();
@@ -175,7 +176,7 @@ impl ReadCache {
 pub(crate) struct CacheWrite<'a> {
     cache: &'a ReadCache,
     namespace: NamespaceId,
-    versions: Vec<&'a Mutex<u64>>,
+    versions: SmallVec<[&'a Mutex<u64>; 2]>,
 }
 
 impl CacheWrite<'_> {

@@ -7,7 +7,7 @@
 //! sum does.
 
 use crate::error::{Error, Result};
-use crate::schema::{NamespaceId, SYSTEM, system_key};
+use crate::schema::{EncodedKey, NamespaceId, SYSTEM, system_key};
 use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Figures, or a change of them.
@@ -92,12 +92,12 @@ impl Counters {
 }
 
 /// Prefix of the counter records of a namespace in `system`.
-pub(crate) fn counters_prefix(namespace: NamespaceId) -> Vec<u8> {
+pub(crate) fn counters_prefix(namespace: NamespaceId) -> EncodedKey {
     system_key("counters", namespace)
 }
 
 /// Name of the counter record of one stripe in `system`.
-pub(crate) fn counters_key(namespace: NamespaceId, stripe: usize) -> Vec<u8> {
+pub(crate) fn counters_key(namespace: NamespaceId, stripe: usize) -> EncodedKey {
     let mut key = counters_prefix(namespace);
     // Stripes are numbered below 64.
     key.push(u8::try_from(stripe).unwrap_or(u8::MAX));

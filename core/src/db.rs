@@ -9,13 +9,26 @@ use rocksdb::{
     CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
     ReadOptions, WriteBatch, WriteOptions,
 };
+use self_cell::self_cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+self_cell!(
+    /// RocksDB with the handles of the families of the schema, in the order of [`FAMILIES`]; `None` where one is missing.
+    /// RocksDB finds them by name, which takes longer than comparing with a few names.
+    struct Opened {
+        owner: DB,
+        #[covariant]
+        dependent: Handles,
+    }
+);
+
+type Handles<'a> = [Option<&'a ColumnFamily>; FAMILIES.len()];
+
 /// Open RocksDB with the column families of the schema.
 pub(crate) struct Db {
-    db: DB,
+    opened: Opened,
     write_options: WriteOptions,
     sync_options: WriteOptions,
     /// A write has failed since the log was last synced.
@@ -52,11 +65,15 @@ impl Db {
         let mut sync_options = WriteOptions::default();
         sync_options.set_sync(true);
         Self {
-            db,
+            opened: Opened::new(db, |db| FAMILIES.map(|name| db.cf_handle(name))),
             write_options,
             sync_options,
             write_failed: AtomicBool::new(false),
         }
+    }
+
+    fn db(&self) -> &DB {
+        self.opened.borrow_owner()
     }
 
     /// Names of the column families in `path`, without opening the database.
@@ -74,8 +91,11 @@ impl Db {
     }
 
     /// The handle of a family of the schema.
+    #[inline]
     pub(crate) fn family(&self, name: &str) -> Result<&ColumnFamily> {
-        self.db.cf_handle(name).ok_or_else(|| {
+        let handles = self.opened.borrow_dependent();
+        let named = FAMILIES.iter().zip(handles).find(|(own, _)| **own == name);
+        named.and_then(|(_, handle)| *handle).ok_or_else(|| {
             Error::Corruption(format!(
                 "the column family `{name}` is missing; restore the store from a backup"
             ))
@@ -84,7 +104,7 @@ impl Db {
 
     /// The value of `key`, pinned where RocksDB holds it: no copy.
     pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
-        Ok(self.db.get_pinned_cf(self.family(family)?, key)?)
+        Ok(self.db().get_pinned_cf(self.family(family)?, key)?)
     }
 
     /// The values of `keys`, in their order.
@@ -94,7 +114,7 @@ impl Db {
         keys: &[K],
     ) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
         let family = self.family(family)?;
-        let found = self.db.batched_multi_get_cf(family, keys, false);
+        let found = self.db().batched_multi_get_cf(family, keys, false);
         found
             .into_iter()
             .map(|value| value.map_err(Error::from))
@@ -103,12 +123,12 @@ impl Db {
 
     /// Writes everything in `batch`, or nothing.
     pub(crate) fn write(&self, batch: WriteBatch) -> Result<()> {
-        self.noted(self.db.write_opt(batch, &self.write_options))
+        self.noted(self.db().write_opt(batch, &self.write_options))
     }
 
     /// As [`Self::write`], durable against power loss when it returns.
     pub(crate) fn write_synced(&self, batch: WriteBatch) -> Result<()> {
-        self.noted(self.db.write_opt(batch, &self.sync_options))
+        self.noted(self.db().write_opt(batch, &self.sync_options))
     }
 
     /// Remembers that a write failed.
@@ -136,7 +156,7 @@ impl Db {
         if let Some(snapshot) = snapshot {
             options.set_snapshot(snapshot);
         }
-        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+        let mut iterator = self.db().raw_iterator_cf_opt(self.family(family)?, options);
         iterator.seek(start);
         while let Some((key, value)) = iterator.item() {
             if visit(key, value)?.is_break() {
@@ -156,7 +176,7 @@ impl Db {
     ) -> Result<Option<Vec<u8>>> {
         let mut options = ReadOptions::default();
         options.set_iterate_range(start..end);
-        let mut iterator = self.db.raw_iterator_cf_opt(self.family(family)?, options);
+        let mut iterator = self.db().raw_iterator_cf_opt(self.family(family)?, options);
         iterator.seek_to_last();
         iterator.status()?;
         Ok(iterator.key().map(<[u8]>::to_vec))
@@ -164,7 +184,7 @@ impl Db {
 
     /// Every later read through the result sees the store as it is now.
     pub(crate) fn snapshot(&self) -> Snapshot<'_> {
-        self.db.snapshot()
+        self.db().snapshot()
     }
 
     /// Moves every write so far from the log to table files.
@@ -173,7 +193,7 @@ impl Db {
             .iter()
             .map(|name| self.family(name))
             .collect::<Result<Vec<_>>>()?;
-        Ok(self.db.flush_cfs_opt(&families, &FlushOptions::default())?)
+        Ok(self.db().flush_cfs_opt(&families, &FlushOptions::default())?)
     }
 
     /// Makes every write so far durable against power loss.
@@ -183,22 +203,22 @@ impl Db {
         if self.write_failed.swap(false, Ordering::AcqRel) {
             self.write_synced(WriteBatch::default())?;
         }
-        self.noted(self.db.flush_wal(true))
+        self.noted(self.db().flush_wal(true))
     }
 
     /// Makes a copy of the database in the new directory `path`, with every write so far.
     pub(crate) fn checkpoint(&self, path: &Path) -> Result<()> {
-        Ok(Checkpoint::new(&self.db)?.create_checkpoint(path)?)
+        Ok(Checkpoint::new(self.db())?.create_checkpoint(path)?)
     }
 
     /// Sequence number of the last write.
     pub(crate) fn sequence(&self) -> u64 {
-        self.db.latest_sequence_number()
+        self.db().latest_sequence_number()
     }
 
     /// Ends background flushes and compactions; nothing acknowledged is lost by it.
     pub(crate) fn stop_background_work(&self) {
-        self.db.cancel_all_background_work(true);
+        self.db().cancel_all_background_work(true);
     }
 
     /// Rewrites every family so that removed data no longer takes space.
@@ -206,7 +226,7 @@ impl Db {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         for name in FAMILIES {
-            self.db.compact_range_cf_opt(
+            self.db().compact_range_cf_opt(
                 self.family(name)?,
                 None::<&[u8]>,
                 None::<&[u8]>,
@@ -224,7 +244,7 @@ impl Db {
         let end = [&start[..], &[0xff; 64]].concat();
         for name in FAMILIES {
             if name != schema::SYSTEM {
-                self.db
+                self.db()
                     .delete_file_in_range_cf(self.family(name)?, &start[..], &end[..])?;
             }
         }
@@ -234,7 +254,7 @@ impl Db {
     /// A counter of RocksDB's statistics, which `enable_statistics` turns on.
     #[cfg(test)]
     pub(crate) fn statistic(&self, name: &str) -> u64 {
-        let all = self.db.property_value(c"rocksdb.options-statistics");
+        let all = self.db().property_value(c"rocksdb.options-statistics");
         let all = all.ok().flatten().unwrap_or_default();
         let line = all.lines().find(|line| line.starts_with(name));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok())
@@ -249,8 +269,7 @@ impl Db {
                 c"rocksdb.total-sst-files-size",
                 c"rocksdb.total-blob-file-size",
             ] {
-                bytes += self
-                    .db
+                bytes += self.db()
                     .property_int_value_cf(self.family(name)?, property)?
                     .unwrap_or(0);
             }

@@ -3,6 +3,7 @@
 //! By `ring`: its assembly takes 4.6 µs for 1,536 bytes on a processor without SHA instructions, where portable code takes
 //! 8.4 µs, and hashing is the largest part of a put.
 
+use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
 /// Length of a digest in bytes.
@@ -31,14 +32,17 @@ impl Digest {
     }
 
     /// The digests of `values`, in their order; of many bytes on several threads.
-    pub(crate) fn of_all<V: AsRef<[u8]> + Sync>(values: &[V]) -> Vec<Self> {
+    pub(crate) fn of_all<V: AsRef<[u8]> + Sync>(values: &[V]) -> SmallVec<[Self; 1]> {
+        if let [value] = values {
+            return smallvec![Self::of(value.as_ref())];
+        }
         let bytes: usize = values.iter().map(|value| value.as_ref().len()).sum();
         let digest_part = |part: &[V]| -> Vec<Self> {
             part.iter().map(|value| Self::of(value.as_ref())).collect()
         };
         let useful = MOST_THREADS.min(bytes / BYTES_PER_THREAD).min(values.len());
         if useful < 2 {
-            return digest_part(values);
+            return digest_part(values).into();
         }
         // Asked for large batches alone: on Linux the answer is read from several files.
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -61,7 +65,7 @@ impl Digest {
                 let done = thread.ok().and_then(|thread| thread.join().ok());
                 digests.extend(done.unwrap_or_else(|| digest_part(part)));
             }
-            digests
+            digests.into()
         })
     }
 
@@ -95,7 +99,7 @@ mod tests {
         for (count, length) in [(0, 0), (1, 3 << 20), (7, 100_000), (1000, 1536), (5000, 10)] {
             let values: Vec<Vec<u8>> = (0..count).map(|i| vec![i as u8; length + i % 3]).collect();
             let alone: Vec<_> = values.iter().map(|value| Digest::of(value)).collect();
-            assert_eq!(Digest::of_all(&values), alone);
+            assert_eq!(*Digest::of_all(&values), alone);
         }
     }
 }

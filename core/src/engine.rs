@@ -4,6 +4,7 @@ use crate::cache::ReadCache;
 use crate::counters::Counters;
 use crate::db::Db;
 use crate::error::Result;
+use crate::known::Known;
 use crate::lifetime::access::AccessBuffer;
 use crate::lifetime::evict::EvictionSignal;
 use crate::lock_order::{Ordered, Rank};
@@ -26,6 +27,9 @@ use std::sync::Arc;
 /// The key stripes; each holds its share of the counters of every namespace.
 pub(crate) type KeyLocks = Stripes<HashMap<NamespaceId, Counters>>;
 
+/// The digest stripes.
+pub(crate) type DigestLocks = Stripes<Known>;
+
 /// An open store.
 pub(crate) struct Engine {
     pub path: PathBuf,
@@ -33,8 +37,9 @@ pub(crate) struct Engine {
     pub mode: DedupMode,
     /// First in the lock order. Guards the records of the keys of its stripe, and the stripe's counters.
     pub key_locks: KeyLocks,
-    /// Second in the lock order. Guards which object a digest names, and the refcount of that object.
-    pub digest_locks: Stripes<()>,
+    /// Second in the lock order. Guards which object a digest names, and the refcount of that object; each stripe holds
+    /// what is known of the objects of its digests.
+    pub digest_locks: DigestLocks,
     pub object_ids: ObjectIds,
     pub accesses: AccessBuffer,
     /// Hot keys and values; `None`: off.

@@ -22,8 +22,8 @@
 //! - `store/`: the handle, and put, get, remove, list, open
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: TTL, access times, sweep, prune, eviction; `stats/`: counts and latencies; `worker`: the background threads
-//! - `mutation`: one atomic change; `locks`, `lock_order`: stripes, and in which order locks are taken; `counters`: exact
-//!   figures
+//! - `mutation`: one atomic change; `locks`, `lock_order`: stripes, and in which order locks are taken; `known`: objects
+//!   written lately; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
@@ -40,6 +40,7 @@ mod error;
 mod fork;
 mod format;
 mod health;
+mod known;
 mod lifetime;
 mod lock_order;
 mod locks;

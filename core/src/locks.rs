@@ -13,6 +13,7 @@ use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
 use crate::schema::NamespaceId;
 use parking_lot::{Mutex, MutexGuard};
+use smallvec::SmallVec;
 use std::time::Duration;
 
 /// Number of stripes: with 16 writers, two meet on one stripe in about one of eight puts, for microseconds.
@@ -27,8 +28,11 @@ pub(crate) struct Stripes<T> {
     rank: fn(usize) -> Rank,
 }
 
+/// Numbers of stripes: few, unless a batch needs them.
+pub(crate) type StripeNumbers = SmallVec<[usize; 4]>;
+
 /// Guards of some stripes, with their numbers, ascending.
-pub(crate) type StripeGuards<'a, T> = Vec<(usize, Ordered<MutexGuard<'a, T>>)>;
+pub(crate) type StripeGuards<'a, T> = SmallVec<[(usize, Ordered<MutexGuard<'a, T>>); 4]>;
 
 impl<T: Default> Stripes<T> {
     pub(crate) fn new(timeout: Duration, rank: fn(usize) -> Rank) -> Self {
@@ -40,10 +44,10 @@ impl<T: Default> Stripes<T> {
     }
 
     /// Locks the stripes numbered `wanted` (below [`STRIPES`]), each once, in ascending order.
-    pub(crate) fn lock(&self, mut wanted: Vec<usize>) -> Result<StripeGuards<'_, T>> {
+    pub(crate) fn lock(&self, mut wanted: StripeNumbers) -> Result<StripeGuards<'_, T>> {
         wanted.sort_unstable();
         wanted.dedup();
-        let mut guards = Vec::with_capacity(wanted.len());
+        let mut guards = StripeGuards::with_capacity(wanted.len());
         for (number, stripe) in wanted
             .iter()
             .filter_map(|&n| self.stripes.get(n).map(|stripe| (n, stripe)))
@@ -109,11 +113,12 @@ pub(crate) fn digest_stripe(digest: &crate::digest::Digest) -> usize {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use smallvec::smallvec;
 
     #[test]
     fn stripes_are_locked_once_each_in_ascending_order() {
         let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
-        let guards = stripes.lock(vec![5, 1, 5, 63]).unwrap();
+        let guards = stripes.lock(smallvec![5, 1, 5, 63]).unwrap();
         assert_eq!(
             guards.iter().map(|(number, _)| *number).collect::<Vec<_>>(),
             [1, 5, 63]
@@ -123,9 +128,9 @@ mod tests {
     #[test]
     fn a_held_stripe_times_out_and_leaves_nothing_locked() {
         let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
-        let held = stripes.lock(vec![7]).unwrap();
+        let held = stripes.lock(smallvec![7]).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| assert!(matches!(stripes.lock(vec![3, 7]), Err(Error::TimedOut(_)))));
+            scope.spawn(|| assert!(matches!(stripes.lock(smallvec![3, 7]), Err(Error::TimedOut(_)))));
         });
         drop(held);
         assert_eq!(stripes.lock_all().unwrap().len(), STRIPES);

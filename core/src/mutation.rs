@@ -10,7 +10,8 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::lifetime::frontier::Lowest;
-use crate::locks::StripeGuards;
+use crate::known::Known;
+use crate::locks::{StripeGuards, digest_stripe};
 use crate::record::{KeyRecord, LogEntry, ObjectMeta};
 use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
@@ -18,11 +19,16 @@ use crate::schema::{
 };
 use crate::semantic::SemanticGuard;
 use rocksdb::WriteBatch;
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+use std::collections::{HashMap, hash_map};
 use std::sync::atomic::Ordering;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
+
+/// Guards of the digest stripes a mutation needs; none where it changes no object.
+pub(crate) type DigestGuards<'a> = StripeGuards<'a, Known>;
 
 /// A change in the making.
 pub(crate) struct Mutation<'a> {
@@ -31,19 +37,19 @@ pub(crate) struct Mutation<'a> {
     batch: WriteBatch,
     change: Counters,
     /// Objects this change touches, by id.
-    objects: HashMap<u64, TouchedObject>,
+    objects: FxHashMap<u64, TouchedObject>,
     /// Keys this change writes, with their new records: what is cached of them is out of date.
-    keys: Vec<(&'a [u8], Option<KeyRecord>)>,
+    keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
     /// Values of the objects created by this change.
-    values: Vec<(u64, &'a [u8])>,
+    values: SmallVec<[(u64, &'a [u8]); 1]>,
     /// Digests of objects created by this change.
-    created: HashMap<Digest, u64>,
+    created: FxHashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
     lowest: Lowest,
     /// The latest put or access of its keys.
     latest_use_us: u64,
     /// Entries of `expiry` by their time: 1 for an added one, -1 for a removed one.
-    expiries: Vec<(u64, i64)>,
+    expiries: SmallVec<[(u64, i64); 2]>,
 }
 
 struct TouchedObject {
@@ -52,6 +58,24 @@ struct TouchedObject {
     refcount_before: Option<u64>,
     /// The embedding of an object created by this change.
     vector: Option<Vec<f32>>,
+}
+
+impl TouchedObject {
+    /// An object as it is on disk.
+    fn before(meta: ObjectMeta) -> Self {
+        Self {
+            meta,
+            refcount_before: Some(meta.refcount),
+            vector: None,
+        }
+    }
+}
+
+/// What is known of the objects in the stripe of `digest`, if it is locked.
+fn known<'a>(digests: &'a mut DigestGuards<'_>, digest: &Digest) -> Option<&'a mut Known> {
+    let stripe = digest_stripe(digest);
+    let position = digests.binary_search_by_key(&stripe, |(number, _)| *number);
+    digests.get_mut(position.ok()?).map(|(_, known)| &mut **known)
 }
 
 /// What a committed change removed.
@@ -63,27 +87,49 @@ pub(crate) struct Removed {
 
 impl<'a> Mutation<'a> {
     pub(crate) fn new(engine: &'a Engine, namespace: &'a Namespace) -> Self {
+        Self::with_capacity(engine, namespace, 0)
+    }
+
+    /// A change that writes about so many bytes.
+    pub(crate) fn with_capacity(
+        engine: &'a Engine,
+        namespace: &'a Namespace,
+        bytes: usize,
+    ) -> Self {
         Self {
             engine,
             namespace,
-            batch: WriteBatch::default(),
+            batch: WriteBatch::with_capacity_bytes(bytes),
             change: Counters::default(),
-            objects: HashMap::new(),
-            keys: Vec::new(),
-            values: Vec::new(),
-            created: HashMap::new(),
+            objects: FxHashMap::default(),
+            keys: SmallVec::new(),
+            values: SmallVec::new(),
+            created: FxHashMap::default(),
             lowest: Lowest::default(),
             latest_use_us: 0,
-            expiries: Vec::new(),
+            expiries: SmallVec::new(),
         }
     }
 
-    /// The object that holds the value of `digest`, this change included.
-    pub(crate) fn object_of_digest(&self, digest: &Digest) -> Result<Option<u64>> {
-        match self.created.get(digest) {
-            Some(id) => Ok(Some(*id)),
-            None => self.engine.object_of_digest(self.namespace, digest),
+    /// The object that holds the value of `digest`, this change included. The caller holds the stripe of `digest`, among
+    /// `digests`.
+    pub(crate) fn object_of_digest(
+        &mut self,
+        digests: &mut DigestGuards<'_>,
+        digest: &Digest,
+    ) -> Result<Option<u64>> {
+        if let Some(id) = self.created.get(digest) {
+            return Ok(Some(*id));
         }
+        let namespace = self.namespace.id;
+        let known = known(digests, digest).and_then(|known| known.get(namespace, digest));
+        if let Some((id, meta)) = known {
+            self.objects
+                .entry(id)
+                .or_insert_with(|| TouchedObject::before(meta));
+            return Ok(Some(id));
+        }
+        self.engine.object_of_digest(self.namespace, digest)
     }
 
     /// The digest of an object, this change included.
@@ -227,26 +273,22 @@ impl<'a> Mutation<'a> {
     /// Adds to the refcount of an object and returns its size in bytes.
     fn count_reference(&mut self, id: u64, change: i64) -> Result<i64> {
         let object = match self.objects.entry(id) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
+            hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            hash_map::Entry::Vacant(entry) => {
                 let meta = self.engine.object_meta(self.namespace, id)?;
-                let refcount_before = Some(meta.refcount);
-                entry.insert(TouchedObject {
-                    meta,
-                    refcount_before,
-                    vector: None,
-                })
+                entry.insert(TouchedObject::before(meta))
             }
         };
         object.meta.refcount = object.meta.refcount.saturating_add_signed(change);
         Ok(signed(object.meta.size))
     }
 
-    /// Writes the change. `delete_orphans`: objects without a key go in the same write, otherwise they are left for
-    /// `sweep`. `semantic`: the semantic lock, if the caller holds it already.
+    /// Writes the change. `digests`: the stripes of the objects it touches. `delete_orphans`: objects without a key go in
+    /// the same write, otherwise they are left for `sweep`. `semantic`: the semantic lock, if the caller holds it already.
     pub(crate) fn commit(
         mut self,
         keys: &mut KeyGuards<'_>,
+        digests: &mut DigestGuards<'_>,
         delete_orphans: bool,
         semantic: Option<SemanticGuard<'a>>,
     ) -> Result<Removed> {
@@ -255,8 +297,13 @@ impl<'a> Mutation<'a> {
             objects: 0,
         };
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
+        let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
         let objects = std::mem::take(&mut self.objects);
         for (id, object) in objects {
+            // Until the write has succeeded nothing is known of what it touches.
+            if let Some(known) = known(digests, &object.meta.digest) {
+                known.forget(self.namespace.id, &object.meta.digest);
+            }
             if object.meta.refcount == 0 && delete_orphans {
                 removed.objects += 1;
                 deleted.push(id);
@@ -265,6 +312,7 @@ impl<'a> Mutation<'a> {
                     index_changes.push((LogEntry::Remove(id), Vec::new()));
                 }
             } else {
+                kept.push((id, object.meta));
                 self.write_object_meta(id, &object)?;
                 if let Some(vector) = object.vector {
                     index_changes.push((LogEntry::Add(id), vector));
@@ -294,6 +342,11 @@ impl<'a> Mutation<'a> {
             _ => {
                 expiry_write = expiry(self.namespace);
                 self.engine.db.write(batch)?;
+            }
+        }
+        for (id, meta) in kept {
+            if let Some(known) = known(digests, &meta.digest) {
+                known.set(self.namespace.id, id, meta);
             }
         }
         self.namespace.frontiers.lower(&self.lowest);

@@ -67,7 +67,7 @@ impl KeyRecord {
 /// │ SHA-256 │ size │ refcount │ created, µs │ flags │
 /// ```
 /// `flags`: bit 0, the object has a vector; the others are zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ObjectMeta {
     pub digest: Digest,
     /// Length of the value in bytes.
@@ -82,13 +82,14 @@ impl ObjectMeta {
     pub(crate) const BYTES: usize = DIGEST_BYTES + 3 * 8 + 1;
     const HAS_VECTOR: u8 = 1;
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut encoded = Vec::with_capacity(Self::BYTES);
-        encoded.extend_from_slice(&self.digest.0);
-        for field in [self.size, self.refcount, self.created_us] {
-            encoded.extend_from_slice(&field.to_le_bytes());
+    pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
+        let mut encoded = [if self.has_vector { Self::HAS_VECTOR } else { 0 }; Self::BYTES];
+        let (digest, rest) = encoded.split_at_mut(DIGEST_BYTES);
+        digest.copy_from_slice(&self.digest.0);
+        let fields = [self.size, self.refcount, self.created_us];
+        for (slot, field) in rest.chunks_exact_mut(8).zip(fields) {
+            slot.copy_from_slice(&field.to_le_bytes());
         }
-        encoded.push(if self.has_vector { Self::HAS_VECTOR } else { 0 });
         encoded
     }
 
@@ -206,7 +207,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_decode_or_are_corruption(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = KeyRecord::decode(&bytes).map(|record| assert_eq!(record.encode(), *bytes));
-            let _ = ObjectMeta::decode(&bytes).map(|meta| assert_eq!(meta.encode(), bytes));
+            let _ = ObjectMeta::decode(&bytes).map(|meta| assert_eq!(&meta.encode()[..], &bytes[..]));
             let _ = LogEntry::decode(&bytes).map(|entry| assert_eq!(entry.encode(), *bytes));
             let _ = decode_vector(&bytes, 4).map(|vector| assert_eq!(vector.len(), 4));
         }

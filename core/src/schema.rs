@@ -30,6 +30,7 @@
 
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::error::{Error, Result};
+use smallvec::SmallVec;
 
 /// Key records.
 pub(crate) const KEYS: &str = "keys";
@@ -88,9 +89,12 @@ pub(crate) const PREFIX_BYTES: usize = 4;
 /// Length of the namespace and a big-endian `u64`.
 pub(crate) const NUMBERED_BYTES: usize = PREFIX_BYTES + 8;
 
+/// An encoded key; most are so short that they need no allocation.
+pub(crate) type EncodedKey = SmallVec<[u8; 96]>;
+
 /// Key of `keys`.
-pub(crate) fn user_key(namespace: NamespaceId, key: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(PREFIX_BYTES + key.len());
+pub(crate) fn user_key(namespace: NamespaceId, key: &[u8]) -> EncodedKey {
+    let mut encoded = EncodedKey::with_capacity(PREFIX_BYTES + key.len());
     encoded.extend_from_slice(&namespace.prefix());
     encoded.extend_from_slice(key);
     encoded
@@ -118,8 +122,8 @@ pub(crate) fn digest_key(
 }
 
 /// Key of `expiry`, `created` and `access`.
-pub(crate) fn time_key(namespace: NamespaceId, time_us: u64, key: &[u8]) -> Vec<u8> {
-    let mut encoded = Vec::with_capacity(NUMBERED_BYTES + key.len());
+pub(crate) fn time_key(namespace: NamespaceId, time_us: u64, key: &[u8]) -> EncodedKey {
+    let mut encoded = EncodedKey::with_capacity(NUMBERED_BYTES + key.len());
     encoded.extend_from_slice(&numbered_key(namespace, time_us));
     encoded.extend_from_slice(key);
     encoded
@@ -161,8 +165,8 @@ pub(crate) fn digest_part(encoded: &[u8]) -> Result<Digest> {
 }
 
 /// Key of a per-namespace record of `system`.
-pub(crate) fn system_key(name: &str, namespace: NamespaceId) -> Vec<u8> {
-    let mut encoded = name.as_bytes().to_vec();
+pub(crate) fn system_key(name: &str, namespace: NamespaceId) -> EncodedKey {
+    let mut encoded = EncodedKey::from_slice(name.as_bytes());
     encoded.push(b'/');
     encoded.extend_from_slice(&namespace.prefix());
     encoded
@@ -176,11 +180,11 @@ mod tests {
     #[test]
     fn keys_have_their_documented_bytes_and_read_back() {
         let namespace = NamespaceId(7);
-        assert_eq!(user_key(namespace, b"k"), [0, 0, 0, 7, b'k']);
+        assert_eq!(*user_key(namespace, b"k"), [0, 0, 0, 7, b'k']);
         assert_eq!(user_part(&user_key(namespace, b"k")).unwrap(), b"k");
         let encoded = time_key(namespace, 0x0102, b"key");
         assert_eq!(
-            encoded,
+            *encoded,
             [0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 1, 2, b'k', b'e', b'y']
         );
         assert_eq!(
@@ -192,15 +196,15 @@ mod tests {
             digest_part(&digest_key(namespace, &digest)).unwrap(),
             digest
         );
-        assert_eq!(system_key("counters", namespace), b"counters/\0\0\0\x07");
+        assert_eq!(*system_key("counters", namespace), *b"counters/\0\0\0\x07");
     }
 
     #[test]
     fn namespaces_do_not_overlap() {
         for number in [0, 1, 255, 256, u32::MAX - 1] {
             let end = namespace_end(NamespaceId(number));
-            assert!(user_key(NamespaceId(number), &[0xff; 64]) < end);
-            assert!(user_key(NamespaceId(number + 1), b"") >= end);
+            assert!(*user_key(NamespaceId(number), &[0xff; 64]) < *end);
+            assert!(*user_key(NamespaceId(number + 1), b"") >= *end);
         }
     }
 

@@ -9,6 +9,7 @@ use crate::record::KeyRecord;
 use crate::schema::NamespaceId;
 use crate::store::remove::REMOVE_BATCH;
 use parking_lot::Mutex;
+use smallvec::smallvec;
 use std::collections::HashMap;
 
 /// Most accesses kept for the background thread. Beyond it notes are dropped: eviction order is approximate, memory
@@ -106,6 +107,6 @@ impl Engine {
                 )?;
             }
         }
-        mutation.commit(&mut guards, false, None).map(drop)
+        mutation.commit(&mut guards, &mut smallvec![], false, None).map(drop)
     }
 }

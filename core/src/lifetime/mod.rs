@@ -143,5 +143,5 @@ impl Engine {
 fn place_after(namespace: &Namespace, listed: &Listed) -> Vec<u8> {
     let mut cursor = time_key(namespace.id, listed.time_us, &listed.key);
     cursor.push(0);
-    cursor
+    cursor.into_vec()
 }

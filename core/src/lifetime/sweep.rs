@@ -3,11 +3,12 @@
 use super::Due;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::locks::digest_stripe;
+use crate::locks::{StripeNumbers, digest_stripe};
 use crate::mutation::Mutation;
 use crate::record::ObjectMeta;
 use crate::schema::{OBJECT_META, ORPHANS, numbered_key};
 use crate::store::remove::REMOVE_BATCH;
+use smallvec::smallvec;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
@@ -45,16 +46,16 @@ impl Engine {
     fn remove_orphan_batch(&self, namespace: &Namespace, ids: &[u64]) -> Result<u64> {
         namespace.semantic(self)?;
         // No key is involved: any one key stripe serves for the counters.
-        let mut keys = self.key_locks.lock(vec![0])?;
+        let mut keys = self.key_locks.lock(smallvec![0])?;
         let digest_of = |id: &u64| -> Result<Option<ObjectMeta>> {
             let meta = self.db.get(OBJECT_META, &numbered_key(namespace.id, *id))?;
             meta.map(|encoded| ObjectMeta::decode(&encoded)).transpose()
         };
-        let mut stripes = Vec::with_capacity(ids.len());
+        let mut stripes = StripeNumbers::with_capacity(ids.len());
         for id in ids {
             stripes.extend(digest_of(id)?.map(|meta| digest_stripe(&meta.digest)));
         }
-        let _digests = self.digest_locks.lock(stripes)?;
+        let mut digests = self.digest_locks.lock(stripes)?;
         let mut mutation = Mutation::new(self, namespace);
         for id in ids {
             // A put may have taken the object up again, or another sweep deleted it, before the stripes were ours.
@@ -62,6 +63,6 @@ impl Engine {
                 mutation.visit_object(*id)?;
             }
         }
-        Ok(mutation.commit(&mut keys, true, None)?.objects)
+        Ok(mutation.commit(&mut keys, &mut digests, true, None)?.objects)
     }
 }

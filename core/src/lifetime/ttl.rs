@@ -7,6 +7,7 @@ use crate::locks::key_stripe;
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::stats::Count;
+use smallvec::smallvec;
 use std::time::Duration;
 
 impl Engine {
@@ -70,14 +71,14 @@ impl Engine {
         now_us: u64,
         change: impl FnOnce(KeyRecord) -> KeyRecord,
     ) -> Result<()> {
-        let mut guards = self.key_locks.lock(vec![key_stripe(namespace.id, key)])?;
+        let mut guards = self.key_locks.lock(smallvec![key_stripe(namespace.id, key)])?;
         let old = self.key_record(namespace, key)?;
         let old = old
             .filter(|old| !old.is_expired(now_us))
             .ok_or_else(|| Error::not_found(key))?;
         let mut mutation = Mutation::new(self, namespace);
         mutation.put_key(key, Some(&old), &change(old))?;
-        mutation.commit(&mut guards, false, None).map(drop)
+        mutation.commit(&mut guards, &mut smallvec![], false, None).map(drop)
     }
 }
 

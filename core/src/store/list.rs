@@ -19,7 +19,7 @@ impl Engine {
         let (first, end) = prefix_range(namespace.id, prefix);
         let start = match after {
             Some(key) => {
-                let mut next = user_key(namespace.id, key);
+                let mut next = user_key(namespace.id, key).into_vec();
                 next.push(0);
                 next.max(first)
             }
@@ -70,7 +70,7 @@ impl Engine {
 
 /// Where in `keys` the keys that begin with `prefix` begin and end.
 pub(crate) fn prefix_range(namespace: NamespaceId, prefix: &[u8]) -> (Vec<u8>, Vec<u8>) {
-    let first = user_key(namespace, prefix);
+    let first = user_key(namespace, prefix).into_vec();
     let end = successor(&first).unwrap_or_else(|| namespace_end(namespace));
     (first, end)
 }

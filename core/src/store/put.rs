@@ -6,12 +6,13 @@
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
-use crate::locks::{STRIPES, digest_stripe, key_stripe};
+use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::semantic::{SemanticGuard, Vectors};
 use crate::stats::Count;
 use crate::store::export::Record;
+use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
@@ -62,6 +63,13 @@ struct Prepared<'a> {
     expires_us: u64,
 }
 
+impl Prepared<'_> {
+    /// About what is written for a new key and value: the key three times, and records of some 350 bytes.
+    fn bytes_written(&self) -> usize {
+        self.value.len() + 3 * self.key.len() + 400
+    }
+}
+
 /// How one round of [`Engine::try_put`] ended.
 enum Attempt {
     Done(Vec<PutOutcome>),
@@ -70,6 +78,9 @@ enum Attempt {
     /// A value merges with an object whose stripe was taken: come back holding it.
     NeedStripe(usize),
 }
+
+/// Entries of a put, of which there is mostly one.
+type PreparedEntries<'a> = SmallVec<[Prepared<'a>; 1]>;
 
 impl Engine {
     /// Puts all of `entries` in one write. Of several entries with one key the last wins.
@@ -107,7 +118,7 @@ impl Engine {
         prepared: &[Prepared<'_>],
     ) -> Result<Vec<PutOutcome>> {
         let mut vectors = Vectors::default();
-        let mut stripes = Vec::new();
+        let mut stripes = StripeNumbers::new();
         if let Some(stage) = namespace.semantic(self)? {
             let semantic = &self.options.semantic;
             let mut wanted = HashSet::new();
@@ -138,11 +149,11 @@ impl Engine {
         }
     }
 
-    fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<Vec<Prepared<'a>>> {
+    fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<PreparedEntries<'a>> {
         let now_us = self.now_us();
-        let mut prepared: Vec<Prepared<'a>> = Vec::with_capacity(entries.len());
+        let mut prepared = PreparedEntries::with_capacity(entries.len());
         let mut positions: HashMap<&[u8], usize> = HashMap::new();
-        let mut values = Vec::with_capacity(entries.len());
+        let mut values: SmallVec<[_; 1]> = SmallVec::with_capacity(entries.len());
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
@@ -225,8 +236,8 @@ impl Engine {
             .map(|entry| key_stripe(namespace.id, entry.key))
             .collect();
         let mut keys = self.key_locks.lock(key_stripes)?;
-        let mut olds = Vec::with_capacity(prepared.len());
-        let mut digest_stripes = stripes.to_vec();
+        let mut olds: SmallVec<[_; 1]> = SmallVec::with_capacity(prepared.len());
+        let mut digest_stripes = StripeNumbers::from_slice(stripes);
         for entry in prepared {
             let old = self.key_record(namespace, entry.key)?;
             digest_stripes.push(digest_stripe(&entry.digest));
@@ -240,12 +251,13 @@ impl Engine {
         }
         let mut digests = self.digest_locks.lock(digest_stripes)?;
 
-        let mut mutation = Mutation::new(self, namespace);
+        let bytes = prepared.iter().map(Prepared::bytes_written).sum();
+        let mut mutation = Mutation::with_capacity(self, namespace, bytes);
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut need_vectors = HashSet::new();
         for (entry, old) in prepared.iter().zip(&olds) {
-            let (object_id, dedup) = match mutation.object_of_digest(&entry.digest)? {
+            let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
                 None => match namespace.loaded_semantic().filter(|stage| {
                     let semantic = &self.options.semantic;
@@ -300,7 +312,8 @@ impl Engine {
         if !need_vectors.is_empty() {
             return Ok(Attempt::NeedVectors(need_vectors));
         }
-        mutation.commit(&mut keys, self.options.enable_gc, semantic)?;
+        let delete_orphans = self.options.enable_gc;
+        mutation.commit(&mut keys, &mut digests, delete_orphans, semantic)?;
         Ok(Attempt::Done(outcomes))
     }
 }

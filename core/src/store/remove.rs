@@ -3,7 +3,7 @@
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::lifetime::Listed;
-use crate::locks::{digest_stripe, key_stripe};
+use crate::locks::{StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::{Mutation, Removed};
 use crate::record::KeyRecord;
 use crate::schema::{KEYS, user_key};
@@ -28,7 +28,7 @@ impl Engine {
             .collect();
         let mut key_guards = self.key_locks.lock(stripes)?;
         let mut doomed = Vec::with_capacity(keys.len());
-        let mut digest_stripes = Vec::with_capacity(keys.len());
+        let mut digest_stripes = StripeNumbers::with_capacity(keys.len());
         let names: Vec<_> = keys
             .iter()
             .map(|listed| user_key(namespace.id, &listed.key))
@@ -46,11 +46,11 @@ impl Engine {
         if doomed.is_empty() {
             return Ok(Removed::default());
         }
-        let _digests = self.digest_locks.lock(digest_stripes)?;
+        let mut digests = self.digest_locks.lock(digest_stripes)?;
         let mut mutation = Mutation::new(self, namespace);
         for (key, record) in doomed {
             mutation.remove_key(key, &record)?;
         }
-        mutation.commit(&mut key_guards, delete_orphans, None)
+        mutation.commit(&mut key_guards, &mut digests, delete_orphans, None)
     }
 }

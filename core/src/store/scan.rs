@@ -55,7 +55,7 @@ impl Store {
         let engine = self.engine()?;
         let namespace = self.namespace_of(&engine)?;
         let (first, end) = prefix_range(namespace.id, range.prefix);
-        let start = range.start.map(|start| user_key(namespace.id, start));
+        let start = range.start.map(|start| user_key(namespace.id, start).into_vec());
         let scan = Scan {
             store: self.view_of(&namespace),
             snapshot: engine.snapshots.take(&engine.db),
@@ -138,7 +138,7 @@ impl Scan {
                 if flow.is_continue() && found < wanted {
                     return Ok(flow);
                 }
-                last = Some(user_key(namespace.id, key));
+                last = Some(user_key(namespace.id, key).into_vec());
                 Ok(ControlFlow::Break(()))
             },
         )?;
