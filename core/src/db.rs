@@ -193,7 +193,9 @@ impl Db {
             .iter()
             .map(|name| self.family(name))
             .collect::<Result<Vec<_>>>()?;
-        Ok(self.db().flush_cfs_opt(&families, &FlushOptions::default())?)
+        Ok(self
+            .db()
+            .flush_cfs_opt(&families, &FlushOptions::default())?)
     }
 
     /// Makes every write so far durable against power loss.
@@ -269,7 +271,8 @@ impl Db {
                 c"rocksdb.total-sst-files-size",
                 c"rocksdb.total-blob-file-size",
             ] {
-                bytes += self.db()
+                bytes += self
+                    .db()
                     .property_int_value_cf(self.family(name)?, property)?
                     .unwrap_or(0);
             }
@@ -351,7 +354,11 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         family.set_compression_type(DBCompressionType::None);
     } else {
         family.set_compression_type(DBCompressionType::Lz4);
-        family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        // Ids only grow, so the tables of `objects` follow one another, and RocksDB moves them down the levels as they
+        // are. It does so only where both levels compress alike; otherwise every value would be written again.
+        if name != schema::OBJECTS {
+            family.set_bottommost_compression_type(DBCompressionType::Zstd);
+        }
     }
     family
 }

@@ -25,7 +25,11 @@ type Generation = FxHashMap<(NamespaceId, Digest), (u64, ObjectMeta)>;
 
 impl Known {
     /// Id and record of the object with this digest; `None` says nothing about the object.
-    pub(crate) fn get(&mut self, namespace: NamespaceId, digest: &Digest) -> Option<(u64, ObjectMeta)> {
+    pub(crate) fn get(
+        &mut self,
+        namespace: NamespaceId,
+        digest: &Digest,
+    ) -> Option<(u64, ObjectMeta)> {
         let key = (namespace, *digest);
         if let Some(found) = self.young.get(&key) {
             return Some(*found);

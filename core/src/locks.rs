@@ -130,7 +130,12 @@ mod tests {
         let stripes: Stripes<()> = Stripes::new(Duration::from_millis(10), Rank::Key);
         let held = stripes.lock(smallvec![7]).unwrap();
         std::thread::scope(|scope| {
-            scope.spawn(|| assert!(matches!(stripes.lock(smallvec![3, 7]), Err(Error::TimedOut(_)))));
+            scope.spawn(|| {
+                assert!(matches!(
+                    stripes.lock(smallvec![3, 7]),
+                    Err(Error::TimedOut(_))
+                ))
+            });
         });
         drop(held);
         assert_eq!(stripes.lock_all().unwrap().len(), STRIPES);

@@ -9,8 +9,8 @@ use crate::counters::{Counters, counters_key};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::lifetime::frontier::Lowest;
 use crate::known::Known;
+use crate::lifetime::frontier::Lowest;
 use crate::locks::{StripeGuards, digest_stripe};
 use crate::record::{KeyRecord, LogEntry, ObjectMeta};
 use crate::schema::{
@@ -75,7 +75,9 @@ impl TouchedObject {
 fn known<'a>(digests: &'a mut DigestGuards<'_>, digest: &Digest) -> Option<&'a mut Known> {
     let stripe = digest_stripe(digest);
     let position = digests.binary_search_by_key(&stripe, |(number, _)| *number);
-    digests.get_mut(position.ok()?).map(|(_, known)| &mut **known)
+    digests
+        .get_mut(position.ok()?)
+        .map(|(_, known)| &mut **known)
 }
 
 /// What a committed change removed.

@@ -107,6 +107,8 @@ impl Engine {
                 )?;
             }
         }
-        mutation.commit(&mut guards, &mut smallvec![], false, None).map(drop)
+        mutation
+            .commit(&mut guards, &mut smallvec![], false, None)
+            .map(drop)
     }
 }

@@ -63,6 +63,8 @@ impl Engine {
                 mutation.visit_object(*id)?;
             }
         }
-        Ok(mutation.commit(&mut keys, &mut digests, true, None)?.objects)
+        Ok(mutation
+            .commit(&mut keys, &mut digests, true, None)?
+            .objects)
     }
 }

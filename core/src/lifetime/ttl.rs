@@ -71,14 +71,18 @@ impl Engine {
         now_us: u64,
         change: impl FnOnce(KeyRecord) -> KeyRecord,
     ) -> Result<()> {
-        let mut guards = self.key_locks.lock(smallvec![key_stripe(namespace.id, key)])?;
+        let mut guards = self
+            .key_locks
+            .lock(smallvec![key_stripe(namespace.id, key)])?;
         let old = self.key_record(namespace, key)?;
         let old = old
             .filter(|old| !old.is_expired(now_us))
             .ok_or_else(|| Error::not_found(key))?;
         let mut mutation = Mutation::new(self, namespace);
         mutation.put_key(key, Some(&old), &change(old))?;
-        mutation.commit(&mut guards, &mut smallvec![], false, None).map(drop)
+        mutation
+            .commit(&mut guards, &mut smallvec![], false, None)
+            .map(drop)
     }
 }
 

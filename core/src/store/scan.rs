@@ -55,7 +55,9 @@ impl Store {
         let engine = self.engine()?;
         let namespace = self.namespace_of(&engine)?;
         let (first, end) = prefix_range(namespace.id, range.prefix);
-        let start = range.start.map(|start| user_key(namespace.id, start).into_vec());
+        let start = range
+            .start
+            .map(|start| user_key(namespace.id, start).into_vec());
         let scan = Scan {
             store: self.view_of(&namespace),
             snapshot: engine.snapshots.take(&engine.db),
