@@ -321,6 +321,14 @@ fn database_options(options: &Options) -> rocksdb::Options {
 /// families of one put would together fill small buffers with next to nothing in them, and flush without end.
 const ARENA_SHARE: u64 = 128;
 
+/// Values of so many bytes go into files of their own when a write buffer is flushed, so that compaction moves references
+/// to them and not the values, and a file whose values are all gone is deleted unread. In a store that evicts as much as
+/// it puts, values of 16 KiB are written once beyond the log instead of 1.6 times, and read in half the time; at 6 KiB
+/// writes are spared as well and reads take the same, at 1.5 KiB overwriting takes longer.
+const LEAST_BLOB_BYTES: u64 = 8 << 10;
+/// Small enough that the values of a file go at about the same time in a store that evicts.
+const BLOB_FILE_BYTES: u64 = 64 << 20;
+
 /// Share of a write buffer that its filter takes: 0.8 MiB of 64 MiB, ten bits for each of 650,000 keys.
 const MEMTABLE_FILTER_SHARE: f64 = 0.0125;
 
@@ -348,6 +356,16 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
     if matches!(name, schema::KEYS | schema::DIGESTS) && options.bloom_bits_per_key > 0 {
         family.set_memtable_whole_key_filtering(true);
         family.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);
+    }
+    if name == schema::OBJECTS {
+        family.set_enable_blob_files(true);
+        family.set_min_blob_size(LEAST_BLOB_BYTES);
+        family.set_blob_file_size(BLOB_FILE_BYTES);
+        family.set_blob_compression_type(DBCompressionType::Lz4);
+        // Half of the oldest files being garbage is reason enough to write the other half again.
+        family.set_enable_blob_gc(true);
+        family.set_blob_gc_age_cutoff(0.25);
+        family.set_blob_gc_force_threshold(0.5);
     }
     // Digests and vectors are noise to a compressor.
     if matches!(name, schema::DIGESTS | schema::VECTORS) {

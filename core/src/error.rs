@@ -98,6 +98,13 @@ impl From<rocksdb::Error> for Error {
                 "{message}; the write did not happen and reads go on. Free disk space, at least write_buffer_bytes: \
                  the store notices within seconds and need not be opened anew"
             )),
+            // Tables are kept open where a store is read beside its owner; files of large values are opened when read.
+            _ if message.contains(".blob") && message.contains("No such file") => {
+                Self::Io(format!(
+                    "{message}; in a store opened read-only, its owner has removed the value since: call refresh(). \
+                 Otherwise the file is lost, restore the store from a backup"
+                ))
+            }
             _ => Self::Io(message),
         }
     }

@@ -179,7 +179,7 @@ pub(crate) fn opening(path: &Path, error: Error) -> Error {
         return crate::owner::busy(path);
     }
     // A store whose own files are gone or cut short is damaged, whatever the operating system calls it.
-    let damaged = [".sst", ".log", "MANIFEST-", "CURRENT"]
+    let damaged = [".sst", ".blob", ".log", "MANIFEST-", "CURRENT"]
         .iter()
         .any(|file| message.contains(file));
     if damaged

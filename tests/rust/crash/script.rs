@@ -90,9 +90,10 @@ pub fn key(thread: u64, place: Place, number: u64) -> Vec<u8> {
     }
 }
 
-/// Texts without a word in common, so that a semantic store keeps each as it is; some longer than others.
+/// Texts without a word in common, so that a semantic store keeps each as it is; some longer than others, a few so long
+/// that they are kept in files of their own.
 pub fn value(number: u32) -> Vec<u8> {
     let sentence = format!("v{number}a v{number}b v{number}c. ");
-    let times = 1 + number % 40 * if number.is_multiple_of(16) { 10 } else { 1 };
+    let times = 1 + number % 40 * if number.is_multiple_of(16) { 30 } else { 1 };
     sentence.repeat(times as usize).into_bytes()
 }
