@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from . import _native
+from ._aio import aopen, arestore
 from ._native import (
     SEMANTIC_AVAILABLE,
     SERVER_AVAILABLE,
@@ -32,6 +33,7 @@ from ._native import (
     __version__,
     restore,
 )
+from ._workers import WORKERS
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -69,6 +71,8 @@ __all__ = [
     "StoreStats",
     "TimedOutError",
     "__version__",
+    "aopen",
+    "arestore",
     "open",
     "restore",
 ]
@@ -96,5 +100,15 @@ def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs:
     return Store.open(path, options, **kwargs)
 
 
-# Whatever is still open when the interpreter exits ends in order: servers, then stores.
-atexit.register(_native.close_all)
+def _end() -> None:
+    """End what is left when the interpreter exits.
+
+    In order: calls that wait for a worker, servers, stores, which wait for what is running, and
+    the workers, whose longer calls end with their store.
+    """
+    WORKERS.stop()
+    _native.close_all()
+    WORKERS.join()
+
+
+atexit.register(_end)

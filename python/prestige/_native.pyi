@@ -4,7 +4,7 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import Buffer
 
+from prestige._aio import StoreOpening
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -30,6 +31,7 @@ __all__ = [
     "StoreIterator",
     "__version__",
     "close_all",
+    "end_long_calls_at_exit",
     "restore",
 ]
 
@@ -57,6 +59,9 @@ def close_all() -> None:
 
     Runs at interpreter exit.
     """
+
+def end_long_calls_at_exit() -> None:
+    """Let long calls of this thread end early when the interpreter exits."""
 
 def restore(backup: _Path, path: _Path) -> None:
     """Make a store from a backup.
@@ -249,6 +254,11 @@ class SemanticModel:
                 text.
 
         """
+    async def aembed(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Embed texts.
+
+        The ``asyncio`` form of ``embed``.
+        """
 
 @final
 class Options:
@@ -436,8 +446,16 @@ class Server:
 
         A second call does nothing.
         """
+    async def astop(self) -> None:
+        """Refuse new requests, wait up to 5 s for those in progress, and end.
+
+        The ``asyncio`` form of ``stop``. Once it has begun it goes on even if its caller is
+        cancelled.
+        """
     def __enter__(self) -> Server: ...
     def __exit__(self, *_exception: object) -> None: ...
+    async def __aenter__(self) -> Server: ...
+    async def __aexit__(self, *_exception: object) -> None: ...
 
 @final
 class StoreIterator(Generic[_T_co]):
@@ -450,6 +468,8 @@ class StoreIterator(Generic[_T_co]):
 
     def __iter__(self) -> StoreIterator[_T_co]: ...
     def __next__(self) -> _T_co: ...
+    def _next_page(self) -> list[_T_co]:
+        """Return a list of the items left of this page, or those of the next; empty at the end."""
 
 @final
 class Store:
@@ -459,6 +479,10 @@ class Store:
 
     A context manager that closes it, and dict-like: ``store[key]``, ``del store[key]``, ``key in
     store``, ``len(store)``, iteration over the keys. It is true even when empty.
+
+    Every method has an ``asyncio`` form with an ``a`` in front: ``await store.aget(key)``, ``async
+    for key in store.akeys()``. A worker thread of the process makes the call. If its task is
+    cancelled before the call has begun, it is not made; later it runs to its end.
 
     Keys are ``str`` (stored as UTF-8; lone surrogates stand for single bytes, as in file names) or
     ``bytes``, at most 65,536 bytes. Values are ``str`` (stored as UTF-8) or bytes-like (bytes,
@@ -564,6 +588,10 @@ class Store:
     def get(self, key: _Key, default: _T, decode: Literal[True]) -> str | _T: ...
     @overload
     def get(self, key: _Key, default: _T, decode: bool) -> bytes | str | _T: ...
+    def _get_cached(
+        self, key: _Key, default: object = None, decode: bool = False
+    ) -> bytes | str | None:
+        """What ``get`` returns if memory has the value; None: ask ``get``. Never waits."""
     def put_many(
         self,
         entries: _Entries,
@@ -1088,3 +1116,254 @@ class Store:
     def __iter__(self) -> StoreIterator[str]: ...
     def __enter__(self) -> Store: ...
     def __exit__(self, *_exception: object) -> None: ...
+    @classmethod
+    def aopen(cls, path: _Path, options: Options | None = None, **changes: object) -> StoreOpening:
+        """Open the store in a directory, or create it.
+
+        The ``asyncio`` form of ``open``, and what ``prestige.aopen`` does.
+        """
+    async def aput(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+        """Store a value under a key, in place of what was there.
+
+        The ``asyncio`` form of ``put``.
+        """
+    @overload
+    async def aget(self, key: _Key, *, decode: Literal[False] = False) -> bytes:
+        """Return the value of a key.
+
+        The ``asyncio`` form of ``get``. A value in memory is returned at once, without a worker.
+        """
+    @overload
+    async def aget(self, key: _Key, *, decode: Literal[True]) -> str: ...
+    @overload
+    async def aget(self, key: _Key, *, decode: bool) -> bytes | str: ...
+    @overload
+    async def aget(self, key: _Key, default: _T, decode: Literal[False] = False) -> bytes | _T: ...
+    @overload
+    async def aget(self, key: _Key, default: _T, decode: Literal[True]) -> str | _T: ...
+    @overload
+    async def aget(self, key: _Key, default: _T, decode: bool) -> bytes | str | _T: ...
+    async def aput_many(
+        self,
+        entries: _Entries,
+        ttl_seconds: int | None = None,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """Store many values, in few large writes.
+
+        The ``asyncio`` form of ``put_many``.
+        """
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: None = None, decode: Literal[False] = False
+    ) -> list[bytes | None]:
+        """Return the values of many keys.
+
+        The ``asyncio`` form of ``get_many``.
+        """
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: None = None, *, decode: Literal[True]
+    ) -> list[str | None]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: None = None, *, decode: bool
+    ) -> list[bytes | None] | list[str | None]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: _T, decode: Literal[False] = False
+    ) -> list[bytes | _T]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: _T, decode: Literal[True]
+    ) -> list[str | _T]: ...
+    @overload
+    async def aget_many(
+        self, keys: Iterable[_Key], default: _T, decode: bool
+    ) -> list[bytes | _T] | list[str | _T]: ...
+    async def acontains_many(self, keys: Iterable[_Key]) -> list[bool]:
+        """Tell for many keys whether they exist.
+
+        The ``asyncio`` form of ``contains_many``.
+        """
+    async def adelete_many(self, keys: Iterable[_Key]) -> int:
+        """Delete many keys, in bounded writes.
+
+        The ``asyncio`` form of ``delete_many``.
+        """
+    async def adelete(self, key: _Key) -> None:
+        """Delete a key, and with the last key of a value the value (see ``enable_gc``).
+
+        The ``asyncio`` form of ``delete``.
+        """
+    def akeys(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> AsyncGenerator[str]:
+        """Iterate over the keys, in byte order, as they are now.
+
+        The ``asyncio`` form of ``keys``: an asynchronous generator. It sees the store as it is
+        when the first item is asked for, and has its pages read by workers.
+        """
+    def avalues(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> AsyncGenerator[bytes]:
+        """Iterate over the values, in byte order of their keys, as they are now.
+
+        The ``asyncio`` form of ``values``: an asynchronous generator. It sees the store as it is
+        when the first item is asked for, and has its pages read by workers.
+        """
+    def aitems(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> AsyncGenerator[tuple[str, bytes]]:
+        """Iterate over pairs of key and value, in byte order of the keys, as they are now.
+
+        The ``asyncio`` form of ``items``: an asynchronous generator. It sees the store as it is
+        when the first item is asked for, and has its pages read by workers.
+        """
+    def ascan(
+        self, prefix: _Key | None = "", start: _Key | None = None, limit: int | None = None
+    ) -> AsyncGenerator[tuple[str, bytes]]:
+        """Iterate over pairs of key and value: another name of ``items``.
+
+        The ``asyncio`` form of ``scan``: an asynchronous generator. It sees the store as it is
+        when the first item is asked for, and has its pages read by workers.
+        """
+    async def alist_keys(self, prefix: _Key | None = "", limit: int | None = None) -> list[str]:
+        """List keys in byte order, the expired left out.
+
+        The ``asyncio`` form of ``list_keys``.
+        """
+    async def acount_keys(self, approximate: bool = True) -> int:
+        """Count the keys.
+
+        The ``asyncio`` form of ``count_keys``.
+        """
+    async def acount_unique_values(self) -> int:
+        """Return the number of distinct values, those that wait for ``sweep()`` included.
+
+        The ``asyncio`` form of ``count_unique_values``.
+        """
+    async def asweep(self) -> int:
+        """Remove expired keys, and values that no key points at.
+
+        The ``asyncio`` form of ``sweep``.
+        """
+    async def aprune(self, max_age_seconds: int = ..., max_idle_seconds: int = ...) -> int:
+        """Remove expired keys, and on request old and idle ones.
+
+        The ``asyncio`` form of ``prune``.
+        """
+    async def aevict_lru(self, target_bytes: int) -> int:
+        """Evict least recently used keys until ``total_bytes`` is at most ``target_bytes``.
+
+        The ``asyncio`` form of ``evict_lru``.
+        """
+    async def aget_health(self) -> HealthStats:
+        """Return figures of the store.
+
+        The ``asyncio`` form of ``get_health``.
+        """
+    async def astats(self) -> StoreStats:
+        """Return what has happened since the store was opened.
+
+        The ``asyncio`` form of ``stats``.
+        """
+    async def attl(self, key: _Key) -> float | None:
+        """Return the time a key has left.
+
+        The ``asyncio`` form of ``ttl``.
+        """
+    async def atouch(self, key: _Key, ttl_seconds: int | None = None) -> None:
+        """Set the time a key has left anew, and count as a use of it.
+
+        The ``asyncio`` form of ``touch``.
+        """
+    async def aexpire_at(self, key: _Key, when: float | datetime) -> None:
+        """Let a key expire at a moment.
+
+        The ``asyncio`` form of ``expire_at``.
+        """
+    async def averify(self) -> list[str]:
+        """Check every invariant of the store against a full scan.
+
+        The ``asyncio`` form of ``verify``.
+        """
+    async def aflush(self) -> None:
+        """Make all that was put durable against power loss, and checkpoint the vector index.
+
+        The ``asyncio`` form of ``flush``.
+        """
+    async def acompact(self) -> None:
+        """Rewrite the files of the store, so that removed data takes no space on disk.
+
+        The ``asyncio`` form of ``compact``.
+        """
+    async def abackup(self, path: _Path) -> None:
+        """Make a copy of the store while it is in use.
+
+        The ``asyncio`` form of ``backup``.
+        """
+    async def aexport_jsonl(self, path: _Path, *, prefix: _Key | None = None) -> int:
+        """Write keys, values and times to a file, one JSON object a line.
+
+        The ``asyncio`` form of ``export_jsonl``.
+        """
+    async def aimport_jsonl(self, path: _Path) -> int:
+        """Put the keys of a file that ``export_jsonl`` wrote.
+
+        The ``asyncio`` form of ``import_jsonl``.
+        """
+    async def aexport_parquet(self, path: _Path, *, prefix: _Key | None = None) -> int:
+        """Write keys, values and times to a Parquet file.
+
+        The ``asyncio`` form of ``export_parquet``.
+        """
+    async def aimport_parquet(self, path: _Path) -> int:
+        """Put the keys of a Parquet file, such as ``export_parquet`` writes.
+
+        The ``asyncio`` form of ``import_parquet``.
+        """
+    async def arefresh(self) -> None:
+        """Show what was written since, in a store that was opened read-only.
+
+        The ``asyncio`` form of ``refresh``.
+        """
+    async def aget_object_id(self, key: _Key) -> int:
+        """Return the id of the value a key points at.
+
+        The ``asyncio`` form of ``get_object_id``.
+        """
+    async def anamespace(self, name: str) -> Store:
+        """Return a view of a namespace, which is made if it does not exist.
+
+        The ``asyncio`` form of ``namespace``.
+        """
+    async def anamespaces(self) -> list[str]:
+        """Return the names of all namespaces but the store's own, sorted.
+
+        The ``asyncio`` form of ``namespaces``.
+        """
+    async def adrop_namespace(self, name: str) -> None:
+        """Remove a namespace and all it holds.
+
+        The ``asyncio`` form of ``drop_namespace``.
+        """
+    async def aserve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
+        """Serve health and metrics over HTTP, on threads of this process.
+
+        The ``asyncio`` form of ``serve``.
+
+        Cancelled meanwhile, the server is stopped.
+        """
+    async def aclose(self) -> None:
+        """Close the store.
+
+        The ``asyncio`` form of ``close``.
+
+        Once it has begun it goes on even if its caller is cancelled.
+        """
+    async def acontains(self, key: _Key) -> bool:
+        """Tell whether a key exists: the ``asyncio`` form of ``key in store``."""
+    def __aiter__(self) -> AsyncGenerator[str]: ...
+    async def __aenter__(self) -> Store: ...
+    async def __aexit__(self, *_exception: object) -> None: ...

@@ -3,6 +3,7 @@
 //! The longest texts come first, and those of like length together, as the model's own batches have them: little of
 //! a part is padding. Every distinct text is computed once.
 
+use crate::aio::check_exit;
 use crate::error::{PyStoreResult, blocking};
 use prestige_core::embed::Embedder;
 use pyo3::prelude::*;
@@ -32,6 +33,7 @@ pub(crate) fn embed_in_parts(
         vectors.extend_from_slice(embedded.as_slice());
         rest = others;
         py.check_signals()?;
+        check_exit()?;
     }
     let mut ordered = Vec::with_capacity(texts.len() * dimension);
     for row in rows {

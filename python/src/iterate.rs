@@ -8,7 +8,7 @@ use crate::store::Store;
 use parking_lot::Mutex;
 use prestige_core::{Range, Scan};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 use std::sync::Arc;
 
 /// What an iterator gives.
@@ -42,8 +42,8 @@ struct State {
 }
 
 impl State {
-    /// The next item, read with the next page if need be.
-    fn advance(&mut self, gives: Gives) -> prestige_core::Result<Option<Item>> {
+    /// Reads the next page if this one has no items left; without items afterwards the iteration has ended.
+    fn fill(&mut self, gives: Gives) -> prestige_core::Result<()> {
         if self.page.len() == 0
             && let Some(scan) = &mut self.scan
         {
@@ -52,7 +52,7 @@ impl State {
                 self.scan = None;
             }
         }
-        Ok(self.page.next())
+        Ok(())
     }
 }
 
@@ -72,20 +72,41 @@ impl StoreIterator {
             None => {
                 // Here, so that no item is lost, and so that builtins that run no Python code can be interrupted.
                 py.check_signals()?;
-                blocking(py, || self.state.lock().advance(self.gives))?
+                blocking(py, || {
+                    let mut state = self.state.lock();
+                    state.fill(self.gives)?;
+                    Ok(state.page.next())
+                })?
             }
         };
-        let Some((key, value)) = item else {
-            return Ok(None);
-        };
-        Ok(Some(match self.gives {
-            Gives::Keys => key_to_python(py, &key)?,
-            Gives::Values => PyBytes::new(py, &value).into_any(),
-            Gives::Items => {
-                let value = PyBytes::new(py, &value).into_any();
-                PyTuple::new(py, [key_to_python(py, &key)?, value])?.into_any()
+        Ok(item.map(|item| self.gives.object(py, &item)).transpose()?)
+    }
+
+    /// Return a list of the items left of this page, or those of the next; empty at the end.
+    fn _next_page<'py>(&self, py: Python<'py>) -> PyStoreResult<Bound<'py, PyList>> {
+        let page = blocking(py, || {
+            let mut state = self.state.lock();
+            state.fill(self.gives)?;
+            Ok(std::mem::take(&mut state.page))
+        })?;
+        let list = PyList::empty(py);
+        for item in page {
+            list.append(self.gives.object(py, &item)?)?;
+        }
+        Ok(list)
+    }
+}
+
+impl Gives {
+    fn object<'py>(self, py: Python<'py>, (key, value): &Item) -> PyResult<Bound<'py, PyAny>> {
+        Ok(match self {
+            Self::Keys => key_to_python(py, key)?,
+            Self::Values => PyBytes::new(py, value).into_any(),
+            Self::Items => {
+                let value = PyBytes::new(py, value).into_any();
+                PyTuple::new(py, [key_to_python(py, key)?, value])?.into_any()
             }
-        }))
+        })
     }
 }
 

@@ -3,6 +3,7 @@
 //! Logic lives in those crates. Here values are converted, the GIL is released around work, and errors become the
 //! exceptions of `prestige.exceptions`.
 
+mod aio;
 mod batch;
 mod clock;
 mod convert;
@@ -37,6 +38,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::StoreIterator>()?;
+    module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

@@ -1,5 +1,6 @@
 //! Every open store of the process, so that interpreter exit closes them in order: servers first.
 
+use crate::aio::begin_exit;
 use crate::server::Server;
 use parking_lot::Mutex;
 use prestige_core::{Error, Store};
@@ -77,6 +78,7 @@ impl Drop for OpenStore {
 /// Runs at interpreter exit.
 #[pyfunction]
 pub(crate) fn close_all(py: Python<'_>) {
+    begin_exit();
     py.detach(|| {
         let stores = std::mem::take(&mut *OPEN.lock());
         for store in stores.iter().filter_map(Weak::upgrade) {

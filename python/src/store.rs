@@ -24,6 +24,10 @@ use std::sync::Arc;
 /// A context manager that closes it, and dict-like: ``store[key]``, ``del store[key]``, ``key in
 /// store``, ``len(store)``, iteration over the keys. It is true even when empty.
 ///
+/// Every method has an ``asyncio`` form with an ``a`` in front: ``await store.aget(key)``, ``async
+/// for key in store.akeys()``. A worker thread of the process makes the call. If its task is
+/// cancelled before the call has begun, it is not made; later it runs to its end.
+///
 /// Keys are ``str`` (stored as UTF-8; lone surrogates stand for single bytes, as in file names) or
 /// ``bytes``, at most 65,536 bytes. Values are ``str`` (stored as UTF-8) or bytes-like (bytes,
 /// bytearray, memoryview, NumPy array of another dtype than object), at most 1 GiB. ``str`` and
