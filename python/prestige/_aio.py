@@ -219,7 +219,10 @@ def _open_class(
     options: Options | None = None,
     **changes: Any,  # noqa: ANN401 - of every option's type
 ) -> StoreOpening:
-    """Open the store in a directory, or create it: the ``asyncio`` form of ``open``."""
+    """Open the store in a directory, or create it.
+
+    The ``asyncio`` form of ``open``, and what ``prestige.aopen`` does.
+    """
     return StoreOpening(path, options, changes)
 
 

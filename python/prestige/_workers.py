@@ -41,8 +41,9 @@ class Workers:
         # Guards all but the queue. Held for moments, and while a thread starts.
         self._lock = threading.Lock()
         self._calls: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
+        # Calls that wait or run: no more of them than threads, and none waits for another.
+        self._unfinished = 0
         self._threads: list[threading.Thread] = []
-        self._idle = 0
         self._stopped = False
 
     def submit(self, work: _Work) -> None:
@@ -52,10 +53,9 @@ class Workers:
         """
         with self._lock:
             if not self._stopped:
-                if self._idle:
-                    self._idle -= 1
-                elif len(self._threads) < self._most:
+                if len(self._threads) < min(self._unfinished + 1, self._most):
                     self._start()
+                self._unfinished += 1
                 self._calls.put(work)
                 return
         work()
@@ -69,17 +69,11 @@ class Workers:
 
     def _serve(self, calls: queue.SimpleQueue[_Work | None]) -> None:
         _native.end_long_calls_at_exit()
-        while True:
-            try:
-                work = calls.get_nowait()
-            except queue.Empty:
-                with self._lock:
-                    self._idle += 1
-                work = calls.get()
-            if work is None:
-                return
+        while (work := calls.get()) is not None:
             work()
-            del work  # What is done must not live until the next call.
+            work = None  # An idle worker keeps no event loop alive.
+            with self._lock:
+                self._unfinished -= 1
 
     def stop(self) -> None:
         """Drop the calls that have not begun, and let the threads end after those that have."""
@@ -143,7 +137,7 @@ class Call:
     def __call__(self) -> None:
         """Make the call, in a worker."""
         work, self._work = self._work, None
-        if work is None:
+        if work is None or (self._droppable and self.ended.cancelled()):
             return
         try:
             self._outcome = work(), None

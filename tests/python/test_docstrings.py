@@ -37,7 +37,7 @@ def of_body(body: list[ast.stmt], prefix: str = "") -> Iterator[Documented]:
     for statement, following in zip(body, [*body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name):
             name, docstring = statement.target.id, string_of(following)
-        elif isinstance(statement, ast.FunctionDef | ast.ClassDef):
+        elif isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             name, docstring = statement.name, ast.get_docstring(statement)
         else:
             continue
