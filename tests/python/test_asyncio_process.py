@@ -70,6 +70,7 @@ def slowly(name):
     begun.release()
     time.sleep(0.3)
     yield f"{name}:b", "value"
+    open(f"{name}.ended", "w").close()
 
 async def main():
     global store, tasks
@@ -84,6 +85,8 @@ async def main():
         while not begun.acquire(blocking=False):
             await asyncio.sleep(0.001)
     tasks += [asyncio.create_task(store.aput(f"queued{i}", "value")) for i in range(1000)]
+    # Not of a store, so closing the stores does not refuse it.
+    tasks.append(asyncio.create_task(_workers.run(open, "queued", "w")))
     await asyncio.sleep(0)
     WORK
 
@@ -195,11 +198,13 @@ class TestFork:
 class TestExit:
     @pytest.mark.parametrize("way", EXITS)
     def test_with_calls_that_run_and_calls_that_wait(
-        self, store_path: Path, run_script, way: str
+        self, tmp_path: Path, store_path: Path, run_script, way: str
     ) -> None:
         work, start, code = EXITS[way]
         done = run_script(EXIT_SCRIPT.replace("WORK", work) + start + "\n", store_path)
         assert (done.returncode, done.stdout, done.stderr) == (code, "", "")
+        assert not (tmp_path / "queued").exists()
+        assert len(list(tmp_path.glob("running*.ended"))) == _workers.THREADS
         with prestige.open(store_path) as store:
             assert store.get("key") == b"value"
             assert store.list_keys("queued") == []
