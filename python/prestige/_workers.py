@@ -49,12 +49,15 @@ class Workers:
     def submit(self, work: _Work) -> None:
         """Have ``work`` called by a thread. It must not raise.
 
-        After ``stop`` it is called here and now: the stores are closed, so little is left to do.
+        It is called here and now if no thread can be had, and after ``stop``: then the stores are
+        closed, so little is left to do.
         """
         with self._lock:
-            if not self._stopped:
-                if len(self._threads) < min(self._unfinished + 1, self._most):
+            if len(self._threads) < min(self._unfinished + 1, self._most) and not self._stopped:
+                # Some versions of Python refuse new threads as soon as the main thread has ended.
+                with contextlib.suppress(RuntimeError):
                     self._start()
+            if self._threads and not self._stopped:
                 self._unfinished += 1
                 self._calls.put(work)
                 return

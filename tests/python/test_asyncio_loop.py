@@ -210,6 +210,25 @@ class TestLoop:
         workers.submit(entered.release)
         assert entered.acquire(blocking=False)
 
+    def test_where_no_thread_can_be_had(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Those that are there go on; without any the caller's thread makes the calls."""
+
+        def refuse(_thread: threading.Thread) -> None:
+            raise RuntimeError("can't start new thread")
+
+        async def call(workers: _workers.Workers) -> list[str]:
+            monkeypatch.setattr(_workers, "WORKERS", workers)
+            name = await _workers.run(lambda: threading.current_thread().name)
+            monkeypatch.setattr(threading.Thread, "start", refuse)
+            names = [_workers.run(lambda: threading.current_thread().name) for _ in range(9)]
+            return [name, *await asyncio.gather(*names)]
+
+        one, none = _workers.Workers(2), _workers.Workers(2)
+        assert set(asyncio.run(call(one))) == {"prestige-worker-0"}
+        assert set(asyncio.run(call(none))) == {threading.current_thread().name}
+        one.stop()
+        one.join()
+
     def test_context_variables_come_along(self, store: prestige.Store) -> None:
         seen: list[tuple[str, str]] = []
 
