@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from test_processes import CLOSED_CALLS
 
 import prestige
 from prestige.testing import ManualClock
@@ -140,6 +141,26 @@ WRONG: dict[str, tuple[str, tuple[Any, ...], dict[str, Any]]] = {
 }
 
 
+class Forms:
+    """A store of which every method is the form, run to its end."""
+
+    def __init__(self, store: prestige.Store) -> None:
+        self._store, self.path = store, store.path
+
+    def __getattr__(self, name: str) -> Any:
+        form = getattr(self._store, f"a{name}")
+
+        async def items(arguments: Any, options: Any) -> list[Any]:
+            return [item async for item in form(*arguments, **options)]
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            if inspect.isasyncgenfunction(form):
+                return asyncio.run(items(arguments, options))
+            return asyncio.run(form(*arguments, **options))
+
+        return call
+
+
 class TestSameAsSync:
     @pytest.fixture
     def stores(self, tmp_path: Path) -> Any:
@@ -180,26 +201,25 @@ class TestSameAsSync:
         path, other = str(asynchronous.path), str(sync.path)
         assert str(found.value).replace(path, other) == str(expected.value)
 
-    def test_a_closed_store(self, stores: Any) -> None:
-        for store in stores:
-            store.close()
+    @pytest.mark.parametrize("name", [name for _, name in methods() if name in CLOSED_CALLS])
+    def test_a_closed_store(self, store: prestige.Store, name: str) -> None:
+        store.put("key", "value")
+        store.close()
+        with pytest.raises(prestige.ClosedError):
+            CLOSED_CALLS[name](Forms(store))
+
+    def test_a_closed_store_in_statements(self, store: prestige.Store) -> None:
+        store.close()
 
         async def call() -> None:
-            store = stores[0]
-            for work in (
-                store.aget("a"),
-                store.aput("a", "b"),
-                store.averify(),
-                store.alist_keys(),
-            ):
-                with pytest.raises(prestige.ClosedError):
-                    await work
             with pytest.raises(prestige.ClosedError):
                 async for _ in store:
                     pass
             with pytest.raises(prestige.ClosedError):
                 async with store:
                     pass
+            with pytest.raises(prestige.ClosedError):
+                await store.acontains("key")
             await store.aclose()
 
         asyncio.run(call())
@@ -294,6 +314,7 @@ class TestOpening:
             assert store.closed
             store = await asyncio.create_task(prestige.Store.aopen(store_path, read_only=True))
             assert store.read_only
+            assert await store.averify() == []
             await store.aclose()
             await store.aclose()
 

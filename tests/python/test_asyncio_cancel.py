@@ -355,6 +355,9 @@ class TestClosing:
                     await task
                 assert not other.closed
             await until(lambda: other.closed)
+            other.close()  # Waits for the close that has begun.
+            async with prestige.aopen(tmp_path / "other") as again:
+                assert await again.averify() == []
 
         asyncio.run(call())
 

@@ -126,6 +126,8 @@ ALWAYS = {"path", "closed", "close", "dedup_mode", "namespace_name", "open", "re
 class TestClosed:
     def test_every_public_name_is_covered(self) -> None:
         public = {name for name in dir(prestige.Store) if not name.startswith("_")}
+        # The `asyncio` forms make the same calls.
+        public -= {f"a{name}" for name in public} | {"acontains"}
         assert public == {name for name in CLOSED_CALLS if name[0] != "_"} | ALWAYS
 
     @pytest.mark.parametrize("name", CLOSED_CALLS)
