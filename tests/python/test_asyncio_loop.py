@@ -210,6 +210,24 @@ class TestLoop:
         workers.submit(entered.release)
         assert entered.acquire(blocking=False)
 
+    def test_a_call_submitted_while_another_is(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As the garbage collector may do anywhere, when it ends a coroutine that nobody awaits."""
+        workers, made = _workers.Workers(2), threading.Semaphore(0)
+        start, once = workers._start, [True]
+
+        def collect() -> None:
+            start()
+            if once:
+                once.clear()
+                workers.submit(made.release)
+
+        monkeypatch.setattr(workers, "_start", collect)
+        workers.submit(made.release)
+        for _ in range(2):
+            assert made.acquire(timeout=LIMIT_SECONDS)
+        workers.stop()
+        workers.join()
+
     def test_where_no_thread_can_be_had(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Those that are there go on; without any the caller's thread makes the calls."""
 
