@@ -38,8 +38,8 @@ class Workers:
 
     def renew(self) -> None:
         """Begin without threads and calls, as a forked child must: they are its parent's."""
-        # Guards all but the queue. Held for moments, and while a thread starts. Reentrant, since the
-        # garbage collector may end a forgotten coroutine there, which then submits a release.
+        # Guards all but the queue. Held for moments, and while a thread starts. Reentrant: anywhere
+        # the garbage collector may end a forgotten coroutine, which then submits a release.
         self._lock = threading.RLock()
         self._calls: queue.SimpleQueue[_Work | None] = queue.SimpleQueue()
         # Calls that wait or run: no more of them than threads, and none waits for another.
