@@ -1,12 +1,14 @@
 //! The one error type of the crate. Every message says what was expected, what was found and what to do.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What can go wrong. A failed write leaves the store as it was.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The key is not in the store, or has expired.
@@ -56,6 +58,53 @@ pub enum Error {
     /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
     #[error("{0}")]
     Model(String),
+    /// A function that the caller gave has failed.
+    #[error("{0}")]
+    Callback(CallbackError),
+}
+
+/// What a function of the caller has failed with. Everyone who waited for the same call gets the same one.
+#[derive(Clone, Debug)]
+pub struct CallbackError {
+    error: Arc<dyn std::error::Error + Send + Sync>,
+    interrupts: bool,
+}
+
+impl CallbackError {
+    /// A failure of the function.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            error: Arc::new(error),
+            interrupts: false,
+        }
+    }
+
+    /// The end of a call for reasons of its caller's alone, for example an interrupt from the keyboard. Whoever waited
+    /// for the call makes it anew.
+    pub fn interrupt(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self {
+            interrupts: true,
+            ..Self::new(error)
+        }
+    }
+
+    /// Whether it concerns the caller alone.
+    #[must_use]
+    pub fn is_interrupt(&self) -> bool {
+        self.interrupts
+    }
+
+    /// What the function has failed with.
+    #[must_use]
+    pub fn inner(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+impl fmt::Display for CallbackError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
 }
 
 impl Error {

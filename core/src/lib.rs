@@ -19,6 +19,7 @@
 //!
 //! # Layout
 //!
+//! - `caches/`: the cache of embeddings and the cache of responses, each in namespaces of its own
 //! - `store/`: the handle, and put, get, remove, list, open
 //! - `semantic/`: embeddings, the decision to merge, the index with its checkpoints and log
 //! - `lifetime/`: TTL, access times, sweep, prune, eviction; `stats/`: counts and latencies; `worker`: the background threads
@@ -31,6 +32,7 @@
 
 mod backup;
 mod cache;
+mod caches;
 mod clock;
 mod counters;
 mod db;
@@ -65,9 +67,13 @@ mod wal;
 mod worker;
 
 pub use backup::restore;
+pub use caches::{
+    EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, EmbeddingStats, ModelSource, Rows,
+    VectorSource,
+};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
-pub use error::{Error, Result};
+pub use error::{CallbackError, Error, Result};
 pub use health::{Figure, Health};
 pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;

@@ -8,6 +8,7 @@
 //!          "next_namespace"             first number never handed out:4
 //! ```
 
+use crate::caches::CacheRecord;
 use crate::counters::{Counters, Totals, counters_prefix};
 use crate::db::Db;
 use crate::engine::{Engine, KeyLocks};
@@ -40,6 +41,8 @@ const NEXT: &[u8] = b"next_namespace";
 pub(crate) struct Namespace {
     pub id: NamespaceId,
     pub name: String,
+    /// What it holds as part of a cache. Others than the cache read and remove its keys, but put none.
+    pub cache: Option<CacheRecord>,
     pub totals: Totals,
     /// Where its ordered families begin.
     pub frontiers: Frontiers,
@@ -63,10 +66,11 @@ pub(crate) struct Namespace {
 }
 
 impl Namespace {
-    pub(crate) fn new(id: NamespaceId, name: String) -> Self {
+    pub(crate) fn new(id: NamespaceId, name: String, cache: Option<CacheRecord>) -> Self {
         Self {
             id,
             name,
+            cache,
             totals: Totals::default(),
             frontiers: Frontiers::default(),
             latest_use_us: AtomicU64::new(0),
@@ -101,10 +105,27 @@ impl Namespace {
         ))
     }
 
-    /// The semantic stage; `None` in exact mode. The first call in semantic mode loads the index.
+    /// Refuses a put that is not the cache's.
+    pub(crate) fn check_no_cache(&self) -> Result<()> {
+        match &self.cache {
+            None => Ok(()),
+            Some(_) => Err(Error::InvalidArgument(format!(
+                "the namespace {:?} belongs to a cache, which alone puts entries into it; choose another name",
+                self.name
+            ))),
+        }
+    }
+
+    /// The semantic stage; `None` in exact mode and of a cache without queries. The first call of one that has it loads
+    /// the index.
     pub(crate) fn semantic(&self, engine: &Engine) -> Result<Option<&Semantic>> {
-        let Some(embedder) = &engine.embedder else {
-            return Ok(None);
+        let embedder = match &self.cache {
+            None => match &engine.embedder {
+                Some(embedder) => Some(embedder),
+                None => return Ok(None),
+            },
+            Some(CacheRecord::Embeddings { .. }) => return Ok(None),
+            Some(CacheRecord::Responses { .. }) => None,
         };
         if let Some(loaded) = self.semantic.get() {
             return Ok(Some(loaded));
@@ -117,7 +138,7 @@ impl Namespace {
         &self,
         db: &Db,
         path: &Path,
-        embedder: &Arc<dyn Embedder>,
+        embedder: Option<&Arc<dyn Embedder>>,
         options: &Options,
     ) -> Result<&Semantic> {
         let _one_at_a_time = Ordered::wait(Rank::Loading, || self.loading.lock());
@@ -125,7 +146,7 @@ impl Namespace {
             return Ok(loaded);
         }
         self.check_exists()?;
-        let stage = Semantic::open(db, path, self.id, Arc::clone(embedder), options)?;
+        let stage = Semantic::open(db, path, self.id, embedder.cloned(), options)?;
         Ok(self.semantic.get_or_init(|| stage))
     }
 
@@ -148,15 +169,17 @@ impl Namespaces {
     /// Reads names and counters of all namespaces.
     pub(crate) fn load(db: &Db, key_locks: &KeyLocks) -> Result<Self> {
         let mut named = BTreeMap::new();
+        let mut caches = crate::caches::records(db)?;
         db.scan(SYSTEM, NAMES, NAMES_END, None, |key, id| {
             let name = key.get(NAMES.len()..).unwrap_or_default();
             let name = std::str::from_utf8(name).map_err(|_| damaged_name(name))?;
-            let namespace = Namespace::new(decode_id(id)?, name.to_owned());
+            let id = decode_id(id)?;
+            let namespace = Namespace::new(id, name.to_owned(), caches.remove(&id));
             named.insert(name.to_owned(), Arc::new(namespace));
             Ok(ControlFlow::Continue(()))
         })?;
         let namespaces = Self {
-            default: Arc::new(Namespace::new(NamespaceId::DEFAULT, String::new())),
+            default: Arc::new(Namespace::new(NamespaceId::DEFAULT, String::new(), None)),
             named: RwLock::new(named),
             bytes: AtomicI64::new(0),
         };
@@ -211,11 +234,27 @@ impl Engine {
     /// The namespace of this name, made if it does not exist, unless the store was opened read-only. The empty name is
     /// that of the default namespace.
     pub(crate) fn namespace(&self, name: &str) -> Result<Arc<Namespace>> {
+        self.namespace_or_new(name, None, |_, _| Ok(()))
+    }
+
+    /// The namespace of this name, if it exists.
+    pub(crate) fn find_namespace(&self, name: &str) -> Option<Arc<Namespace>> {
         if name.is_empty() {
-            return Ok(Arc::clone(&self.namespaces.default));
+            return Some(Arc::clone(&self.namespaces.default));
         }
-        if let Some(namespace) = self.namespaces.named().get(name) {
-            return Ok(Arc::clone(namespace));
+        self.namespaces.named().get(name).map(Arc::clone)
+    }
+
+    /// As [`Self::namespace`]; one that is made belongs to `cache`, and `write` adds what else is known of it to the write
+    /// that makes it.
+    pub(crate) fn namespace_or_new(
+        &self,
+        name: &str,
+        cache: Option<CacheRecord>,
+        write: impl FnOnce(&mut WriteBatch, NamespaceId) -> Result<()>,
+    ) -> Result<Arc<Namespace>> {
+        if let Some(namespace) = self.find_namespace(name) {
+            return Ok(namespace);
         }
         if self.owner.is_none() {
             return Err(Error::NotFound(format!("namespace {name:?}")));
@@ -243,8 +282,9 @@ impl Engine {
         let system = self.db.family(SYSTEM)?;
         batch.put_cf(system, name_key(name), id.prefix());
         batch.put_cf(system, NEXT, NamespaceId(next).prefix());
+        write(&mut batch, id)?;
         self.db.write(batch)?;
-        let namespace = Arc::new(Namespace::new(id, name.to_owned()));
+        let namespace = Arc::new(Namespace::new(id, name.to_owned(), cache));
         named.insert(name.to_owned(), Arc::clone(&namespace));
         Ok(namespace)
     }
@@ -300,6 +340,7 @@ impl Engine {
         batch.delete_range_cf(system, counters, after);
         batch.delete_cf(system, system_key("model", id));
         batch.delete_cf(system, system_key("checkpoint", id));
+        batch.delete_cf(system, system_key("cache", id));
         batch.delete_cf(system, name_key(&namespace.name));
         Ok(batch)
     }

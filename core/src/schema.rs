@@ -24,6 +24,7 @@
 //!              "counters/" ‖ namespace:4 ‖ stripe:1                 Counters (counters.rs)
 //!              "model/" ‖ namespace:4                               JSON: model fingerprint and dimension
 //!              "checkpoint/" ‖ namespace:4                          JSON: index file and the log sequence it holds
+//!              "cache/" ‖ namespace:4                               JSON: what the namespace holds for a cache
 //!              "namespace/" ‖ name, UTF-8                           namespace:4; the default one has no name
 //!              "next_namespace"                                     first number never handed out:4; absent: 1
 //! ```

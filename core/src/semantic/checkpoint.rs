@@ -6,7 +6,7 @@
 
 use super::Semantic;
 use crate::db::Db;
-use crate::engine::Engine;
+use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::options::SemanticOptions;
 use crate::schema::{INDEX_LOG, NamespaceId, SYSTEM, numbered_key, system_key};
@@ -93,6 +93,12 @@ impl Semantic {
             interval => interval,
         };
         pending >= interval
+    }
+
+    /// Whether `flush` and `close` write a checkpoint. A cache may have thousands of small scopes: of those a file would take
+    /// longer to write than it takes to read the vectors. Their logs stay short by the checkpoints in the background.
+    pub(crate) fn needs_checkpoint(&self, namespace: &Namespace) -> bool {
+        namespace.cache.is_none() || self.index.is_graph()
     }
 
     /// Writes a checkpoint of everything committed so far, if anything was committed since the last one.

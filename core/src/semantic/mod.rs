@@ -10,7 +10,7 @@ mod recover;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
-pub(crate) use model::recorded_dimension;
+pub(crate) use model::{ModelRecord, put_model, recorded_dimension, recorded_model};
 
 use crate::digest::Digest;
 use crate::engine::Engine;
@@ -33,7 +33,10 @@ pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
 
 /// The semantic stage of one namespace.
 pub(crate) struct Semantic {
-    embedder: Arc<dyn Embedder>,
+    /// `None`: the vectors are given with what they belong to.
+    embedder: Option<Arc<dyn Embedder>>,
+    /// Length of the vectors.
+    dimension: usize,
     /// Last in the lock order (it has locks of its own inside).
     pub(crate) index: VectorIndex,
     /// The semantic lock, third in the lock order. It makes "search, decide, insert" one step, so that two concurrent
@@ -66,7 +69,12 @@ impl Semantic {
     pub(crate) fn embeds(&self, value: &[u8], options: &SemanticOptions) -> bool {
         value.len() as u64 <= options.max_text_bytes
             && std::str::from_utf8(value)
-                .is_ok_and(|text| !text.trim().is_empty() && self.embedder.fits(text))
+                .is_ok_and(|text| !text.trim().is_empty() && self.fits(text))
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        let embedder = self.embedder.as_ref();
+        embedder.is_some_and(|embedder| embedder.fits(text))
     }
 
     /// Whether the index takes another vector.
@@ -80,7 +88,12 @@ impl Semantic {
             return Ok(());
         }
         let (digests, texts): (Vec<Digest>, Vec<&str>) = texts.into_iter().unzip();
-        let embeddings = self.embedder.embed(&texts)?;
+        let Some(embedder) = &self.embedder else {
+            return Err(Error::Model(
+                "the vectors of a cache are not made by the store; ask the cache".to_owned(),
+            ));
+        };
+        let embeddings = embedder.embed(&texts)?;
         if embeddings.len() != texts.len() {
             return Err(Error::Model(format!(
                 "the model should return {} embeddings, one a text, and returned {}",
@@ -169,7 +182,7 @@ impl Semantic {
 
     /// Length of the vectors.
     pub(crate) fn dimension(&self) -> usize {
-        self.embedder.dimension()
+        self.dimension
     }
 }
 

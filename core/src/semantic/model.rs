@@ -9,46 +9,54 @@ use serde::{Deserialize, Serialize};
 use std::ops::ControlFlow;
 
 /// The record `model/<namespace>` of `system`, as JSON.
-#[derive(Debug, PartialEq, Serialize, Deserialize)]
-struct ModelRecord {
-    fingerprint: Fingerprint,
-    dimension: usize,
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ModelRecord {
+    pub fingerprint: Fingerprint,
+    pub dimension: usize,
 }
 
 /// Checks that `embedder` is the model of the namespace, or makes it so while there are no vectors.
 pub(super) fn bind(db: &Db, namespace: NamespaceId, embedder: &dyn Embedder) -> Result<()> {
-    let key = system_key("model", namespace);
     let given = ModelRecord {
         fingerprint: embedder.fingerprint().clone(),
         dimension: embedder.dimension(),
     };
-    match recorded(db, namespace)? {
+    match recorded_model(db, namespace)? {
         Some(stored) if stored == given => Ok(()),
         Some(stored) if has_vectors(db, namespace)? => Err(Error::Model(format!(
             "the vectors of this store were made by the model {} and the one given is {}. Vectors of different models \
              cannot be compared: open the store with its own model, or copy its keys and values into a new store that \
              is opened with the other one, which embeds them anew",
-            describe(&stored),
-            describe(&given)
+            stored.describe(),
+            given.describe()
         ))),
         _ => {
             let mut batch = WriteBatch::default();
-            batch.put_cf(
-                db.family(SYSTEM)?,
-                key,
-                serde_json::to_vec(&given).map_err(damaged)?,
-            );
+            put_model(db, &mut batch, namespace, &given)?;
             db.write_synced(batch)
         }
     }
 }
 
-/// Length of the vectors of the model that is recorded for the namespace.
-pub(crate) fn recorded_dimension(db: &Db, namespace: NamespaceId) -> Result<Option<usize>> {
-    Ok(recorded(db, namespace)?.map(|record| record.dimension))
+/// Adds the record of the model of a namespace to `batch`.
+pub(crate) fn put_model(
+    db: &Db,
+    batch: &mut WriteBatch,
+    namespace: NamespaceId,
+    model: &ModelRecord,
+) -> Result<()> {
+    let record = serde_json::to_vec(model).map_err(damaged)?;
+    batch.put_cf(db.family(SYSTEM)?, system_key("model", namespace), record);
+    Ok(())
 }
 
-fn recorded(db: &Db, namespace: NamespaceId) -> Result<Option<ModelRecord>> {
+/// Length of the vectors of the model that is recorded for the namespace.
+pub(crate) fn recorded_dimension(db: &Db, namespace: NamespaceId) -> Result<Option<usize>> {
+    Ok(recorded_model(db, namespace)?.map(|record| record.dimension))
+}
+
+/// The model that is recorded for the namespace.
+pub(crate) fn recorded_model(db: &Db, namespace: NamespaceId) -> Result<Option<ModelRecord>> {
     let encoded = db.get(SYSTEM, &system_key("model", namespace))?;
     encoded
         .map(|encoded| serde_json::from_slice(&encoded).map_err(damaged))
@@ -70,16 +78,16 @@ fn has_vectors(db: &Db, namespace: NamespaceId) -> Result<bool> {
     Ok(found)
 }
 
-fn describe(record: &ModelRecord) -> String {
-    let digest = record
-        .fingerprint
-        .sha256
-        .get(..12)
-        .unwrap_or(&record.fingerprint.sha256);
-    format!(
-        "{} (fingerprint {digest}…, dimension {})",
-        record.fingerprint.model, record.dimension
-    )
+impl ModelRecord {
+    /// The model as messages name it.
+    pub(crate) fn describe(&self) -> String {
+        let Fingerprint { model, sha256 } = &self.fingerprint;
+        let digest = sha256.get(..12).unwrap_or(sha256);
+        format!(
+            "{model} (fingerprint {digest}…, dimension {})",
+            self.dimension
+        )
+    }
 }
 
 fn damaged(error: serde_json::Error) -> Error {

@@ -3,7 +3,7 @@
 use super::checkpoint::{folder, recorded};
 use super::{LogState, Semantic, model};
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::record::{LogEntry, decode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, namespace_end, numbered_key, split_number};
@@ -17,20 +17,33 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 impl Semantic {
-    /// The semantic stage of a namespace, its index equal to `vectors`.
+    /// The semantic stage of a namespace, its index equal to `vectors`. Without an embedder the vectors are those of the
+    /// model on record.
     pub(crate) fn open(
         db: &Db,
         path: &Path,
         namespace: NamespaceId,
-        embedder: Arc<dyn Embedder>,
+        embedder: Option<Arc<dyn Embedder>>,
         options: &Options,
     ) -> Result<Self> {
-        model::bind(db, namespace, embedder.as_ref())?;
+        let dimension = match &embedder {
+            Some(embedder) => {
+                model::bind(db, namespace, embedder.as_ref())?;
+                embedder.dimension()
+            }
+            None => model::recorded_dimension(db, namespace)?.ok_or_else(|| {
+                Error::Corruption(
+                    "a namespace should have a record of the model of its vectors and has none; restore the store from \
+                     a backup"
+                        .to_owned(),
+                )
+            })?,
+        };
         let parameters = IndexParameters {
             connectivity: options.semantic.hnsw_m,
             expansion_add: options.semantic.hnsw_ef_construction,
             expansion_search: options.semantic.hnsw_ef_search,
-            ..IndexParameters::new(embedder.dimension())
+            ..IndexParameters::new(dimension)
         };
         let checkpoint = recorded(db, namespace)?;
         let included = checkpoint.as_ref().map_or(0, |record| record.sequence);
@@ -43,7 +56,7 @@ impl Semantic {
         });
         let (index, checkpointed) = match loaded {
             Some(index) => {
-                replay(db, namespace, included, &index, embedder.dimension())?;
+                replay(db, namespace, included, &index, dimension)?;
                 (index, included)
             }
             // Nothing on disk serves: everything counts as new, so that the next checkpoint writes a file.
@@ -60,6 +73,7 @@ impl Semantic {
         let next_sequence = last.unwrap_or(0).max(included) + 1;
         Ok(Self {
             embedder,
+            dimension,
             index,
             log: Mutex::new(LogState {
                 next_sequence,

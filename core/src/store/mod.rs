@@ -8,7 +8,7 @@ mod jsonl;
 mod lifetime;
 mod list;
 mod open;
-mod put;
+pub(crate) mod put;
 mod read_only;
 pub(crate) mod remove;
 mod safety;
@@ -143,6 +143,21 @@ impl Store {
                 closed: AtomicBool::new(false),
             }),
         }
+    }
+
+    /// A handle of the store itself for a cache, which has namespaces of its own.
+    pub(crate) fn for_cache(&self) -> Result<Self> {
+        self.check_usable()?;
+        if let Some(view) = &self.view {
+            return Err(Error::InvalidArgument(format!(
+                "a cache takes the store itself, not a view of its namespace {:?}: it has namespaces of its own",
+                view.name
+            )));
+        }
+        Ok(Self {
+            shared: Arc::clone(&self.shared),
+            view: None,
+        })
     }
 
     /// Names of all namespaces but the store's own, sorted.
@@ -314,7 +329,9 @@ impl Engine {
     /// Writes a checkpoint of every index that has changed.
     pub(crate) fn checkpoint_indexes(&self) -> Result<()> {
         for namespace in self.namespaces.all() {
-            if let Some(semantic) = namespace.loaded_semantic() {
+            if let Some(semantic) = namespace.loaded_semantic()
+                && semantic.needs_checkpoint(&namespace)
+            {
                 semantic.checkpoint(self, namespace.id)?;
             }
         }

@@ -76,7 +76,7 @@ impl Engine {
             // At once, so that a model that is not the store's is refused here and not at the first put.
             namespaces
                 .default
-                .load_semantic(&db, path, embedder, &options)?;
+                .load_semantic(&db, path, Some(embedder), &options)?;
         }
         Ok(Self {
             path: path.to_path_buf(),

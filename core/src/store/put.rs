@@ -117,6 +117,7 @@ impl Engine {
         entries: &[Entry<'_>],
         prepared: &[Prepared<'_>],
     ) -> Result<Vec<PutOutcome>> {
+        namespace.check_no_cache()?;
         let mut vectors = Vectors::default();
         let mut stripes = StripeNumbers::new();
         if let Some(stage) = namespace.semantic(self)? {
@@ -157,7 +158,7 @@ impl Engine {
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
-            self.check_fits(entry)?;
+            self.check_fits(entry.key, entry.value)?;
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
@@ -188,11 +189,8 @@ impl Engine {
     }
 
     /// Refuses what could not be held even by an empty store.
-    fn check_fits(&self, entry: &Entry<'_>) -> Result<()> {
-        let (limit, wanted) = (
-            self.options.max_store_bytes,
-            entry.key.len() + entry.value.len(),
-        );
+    pub(crate) fn check_fits(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        let (limit, wanted) = (self.options.max_store_bytes, key.len() + value.len());
         if limit == 0 || wanted as u64 <= limit {
             return Ok(());
         }
@@ -341,7 +339,7 @@ fn count_puts(namespace: &Namespace, entries: &[Entry<'_>], outcomes: &[PutOutco
     }
 }
 
-fn check_length(what: &str, bytes: &[u8], most: usize) -> Result<()> {
+pub(crate) fn check_length(what: &str, bytes: &[u8], most: usize) -> Result<()> {
     if bytes.len() <= most {
         return Ok(());
     }

@@ -101,7 +101,7 @@ impl Store {
     }
 
     /// The engine of a store that may be changed.
-    pub(super) fn writer(&self) -> Result<EngineGuard<'_>> {
+    pub(crate) fn writer(&self) -> Result<EngineGuard<'_>> {
         let engine = self.engine()?;
         if self.shared.read_only {
             return Err(Error::ReadOnly(self.shared.path.clone()));

@@ -1,0 +1,236 @@
+//! What the cache does not have is computed: each distinct text once, in batches, and by one of its callers alone.
+
+use super::{EmbeddingCache, Rows};
+use crate::caches::VectorSource;
+use crate::caches::single_flight::{Flight, Joined, Lead, Outcome};
+use crate::digest::Digest;
+use crate::error::{Error, Result};
+use prestige_embed::Embeddings;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+type Vector = Arc<[f32]>;
+
+/// A text that is not there.
+struct Wanted<'a> {
+    key: Digest,
+    text: &'a str,
+    /// Where its row goes.
+    positions: Vec<usize>,
+}
+
+/// A text that this caller computes.
+struct Led<'a> {
+    text: &'a str,
+    key: Digest,
+    lead: Lead<Digest, Vector>,
+}
+
+impl EmbeddingCache {
+    /// The vectors of `texts`, in their order. What is not there is computed by `source`, in batches, and stored batch by
+    /// batch; a text that another caller is computing is waited for. A batch that fails ends the call, and what was
+    /// computed before it stays.
+    ///
+    /// A vector that could be computed and not stored, for example on a full disk, is returned all the same, and counted.
+    ///
+    /// # Errors
+    /// What `source` fails with; [`Error::InvalidArgument`] if it returns another number of vectors than texts, vectors of
+    /// another length than the cache has, or components that are not finite; as [`crate::Store::get`].
+    pub fn embed(&self, texts: &[&str], source: &dyn VectorSource) -> Result<Rows> {
+        let keys = Digest::of_all(texts);
+        let mut rows = Rows::default();
+        let missing = self.look_up(&keys, &mut rows)?;
+        self.stats
+            .looked_up(texts.len() - missing.len(), missing.len());
+        if missing.is_empty() {
+            return Ok(rows);
+        }
+        let mut wanted = distinct(texts, &keys, &missing);
+        let mut done = HashMap::with_capacity(wanted.len());
+        while !wanted.is_empty() {
+            let (mut led, mut followed) = (Vec::new(), Vec::new());
+            for one in &wanted {
+                match self.flights.join(one.key, true)? {
+                    Joined::Leads(lead) => led.push(Led {
+                        text: one.text,
+                        key: one.key,
+                        lead,
+                    }),
+                    Joined::Follows(flight) => followed.push((one.key, flight)),
+                }
+            }
+            // What this caller leads comes first: whoever follows it may be whom it follows.
+            self.lead(led, source, &mut done)?;
+            self.follow(followed, source, &mut done)?;
+            wanted = self.place(wanted, &done, &mut rows, texts.len())?;
+        }
+        Ok(rows)
+    }
+
+    /// Computes and stores what this caller leads.
+    fn lead(
+        &self,
+        mut led: Vec<Led<'_>>,
+        source: &dyn VectorSource,
+        done: &mut HashMap<Digest, Vector>,
+    ) -> Result<()> {
+        if led.is_empty() {
+            return Ok(());
+        }
+        // Whoever led before may have stored it between our look and our turn.
+        let keys: Vec<_> = led.iter().map(|one| one.key).collect();
+        let stored = self.look_up_each(&keys)?;
+        let mut missing = Vec::with_capacity(led.len());
+        for (one, stored) in led.drain(..).zip(stored) {
+            match stored {
+                Some(vector) => {
+                    done.insert(one.key, Arc::clone(&vector));
+                    one.lead.end(Outcome::Value(vector));
+                }
+                None => missing.push(one),
+            }
+        }
+        if source.prefers_like_lengths() {
+            missing.sort_by_key(|one| std::cmp::Reverse(one.text.len()));
+        }
+        while !missing.is_empty() {
+            source.check()?;
+            let rest = missing.split_off(missing.len().min(self.batch_size));
+            let batch = std::mem::replace(&mut missing, rest);
+            match self.compute(&batch, source) {
+                Ok(vectors) => {
+                    for (one, vector) in batch.into_iter().zip(vectors) {
+                        done.insert(one.key, Arc::clone(&vector));
+                        one.lead.end(Outcome::Value(vector));
+                    }
+                }
+                Err(error) => {
+                    for one in batch {
+                        one.lead.end(Outcome::of_error(&error));
+                    }
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Computes one batch and stores it.
+    fn compute(&self, batch: &[Led<'_>], source: &dyn VectorSource) -> Result<Vec<Vector>> {
+        let texts: Vec<_> = batch.iter().map(|one| one.text).collect();
+        let start = Instant::now();
+        let computed = source.embed(&texts)?;
+        let elapsed = start.elapsed();
+        if computed.len() != texts.len() {
+            return Err(Error::InvalidArgument(format!(
+                "the embedding function should return {} vectors, one for each text, and returned {}",
+                texts.len(),
+                computed.len()
+            )));
+        }
+        let values = self.encoded(batch, &computed)?;
+        self.fix_dimension(computed.dimension())?;
+        self.stats.computed(texts.len(), elapsed);
+        match self.store_values(computed.dimension(), &values) {
+            Ok(()) => {}
+            Err(
+                error @ (Error::Io(_)
+                | Error::TimedOut(_)
+                | Error::Corruption(_)
+                | Error::Busy(_)
+                | Error::ReadOnly(_)),
+            ) => {
+                let model = self.model();
+                tracing::warn!(model, vectors = texts.len(), %error, "computed vectors could not be stored");
+                self.stats.not_stored(texts.len());
+            }
+            Err(error) => return Err(error),
+        }
+        Ok(computed.rows().map(Arc::from).collect())
+    }
+
+    /// The values of a batch; refused as a whole if one is no vector.
+    fn encoded(&self, batch: &[Led<'_>], computed: &Embeddings) -> Result<Vec<(Digest, Vec<u8>)>> {
+        let rows = batch.iter().zip(computed.rows()).enumerate();
+        rows.map(|(number, (one, row))| {
+            let value = self.encode(row);
+            let value = value.map_err(|error| {
+                Error::InvalidArgument(format!(
+                    "vector {number} of {} that the embedding function returned: {error}",
+                    batch.len()
+                ))
+            });
+            Ok((one.key, value?))
+        })
+        .collect()
+    }
+
+    /// Waits for what others compute. What they abandon is not `done` afterwards.
+    fn follow(
+        &self,
+        followed: Vec<(Digest, Arc<Flight<Vector>>)>,
+        source: &dyn VectorSource,
+        done: &mut HashMap<Digest, Vector>,
+    ) -> Result<()> {
+        for (key, flight) in followed {
+            match flight.wait(|| source.check())? {
+                Outcome::Value(vector) => drop(done.insert(key, vector)),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Abandoned => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts what is `done` into its rows and returns what is not.
+    fn place<'a>(
+        &self,
+        wanted: Vec<Wanted<'a>>,
+        done: &HashMap<Digest, Vector>,
+        rows: &mut Rows,
+        texts: usize,
+    ) -> Result<Vec<Wanted<'a>>> {
+        let mut left = Vec::new();
+        for one in wanted {
+            let Some(vector) = done.get(&one.key) else {
+                left.push(one);
+                continue;
+            };
+            if rows.dimension == 0 {
+                rows.dimension = vector.len();
+                rows.data = vec![0.0; texts * vector.len()];
+            }
+            for position in one.positions {
+                let start = position * rows.dimension;
+                let row = rows.data.get_mut(start..start + vector.len());
+                row.ok_or_else(|| {
+                    Error::InvalidArgument("the cache has vectors of two lengths".to_owned())
+                })?
+                .copy_from_slice(vector);
+            }
+        }
+        Ok(left)
+    }
+}
+
+/// The distinct texts at the positions of `missing`, in order of their first appearance.
+fn distinct<'a>(texts: &[&'a str], keys: &[Digest], missing: &[usize]) -> Vec<Wanted<'a>> {
+    let mut wanted: Vec<Wanted<'a>> = Vec::new();
+    let mut places: HashMap<Digest, usize> = HashMap::with_capacity(missing.len());
+    for &position in missing {
+        let (Some(text), Some(key)) = (texts.get(position), keys.get(position)) else {
+            continue;
+        };
+        let place = *places.entry(*key).or_insert(wanted.len());
+        match wanted.get_mut(place) {
+            Some(one) => one.positions.push(position),
+            None => wanted.push(Wanted {
+                key: *key,
+                text,
+                positions: vec![position],
+            }),
+        }
+    }
+    wanted
+}

@@ -1,0 +1,69 @@
+//! The two caches of LLM applications, on namespaces of an ordinary store.
+//!
+//! - [`EmbeddingCache`]: (model, text) → vector. One namespace for each model and length of vectors.
+//!
+//! Their entries are keys and objects like all others, so TTL, eviction, the reaper, backups and `verify` hold for them
+//! without more. Nobody else puts keys into their namespaces.
+//!
+//! - `record`: what is on record of such a namespace; `write`: the put of the caches
+//! - `single_flight`: of many callers who miss the same, one computes
+//! - `embedding`, `vectors`: the cache of embeddings, and the bytes of its values
+
+mod embedding;
+mod record;
+mod single_flight;
+mod vectors;
+mod write;
+
+pub use embedding::{EmbeddingCache, EmbeddingCacheOptions, EmbeddingStats, Rows};
+pub(crate) use record::{CacheRecord, records};
+pub use vectors::EmbeddingPrecision;
+
+use crate::error::Result;
+use prestige_embed::{Embedder, Embeddings};
+use std::sync::Arc;
+
+/// What computes the vectors that a cache does not have: a model, or a function of the caller.
+pub trait VectorSource: Send + Sync {
+    /// A row for each of `texts`, in their order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Callback`] and [`crate::Error::Model`].
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings>;
+
+    /// Whether all of `text` is read: otherwise its vector says nothing of what comes after.
+    fn fits(&self, _text: &str) -> bool {
+        true
+    }
+
+    /// Whether texts are computed faster with others of about their length.
+    fn prefers_like_lengths(&self) -> bool {
+        false
+    }
+
+    /// Called now and then while a call waits or works; an error ends the call.
+    ///
+    /// # Errors
+    /// Whatever is a reason to end the call, for example an interrupt from the keyboard.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A model as a source.
+#[derive(Debug)]
+pub struct ModelSource(pub Arc<dyn Embedder>);
+
+impl VectorSource for ModelSource {
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings> {
+        Ok(self.0.embed(texts)?)
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        self.0.fits(text)
+    }
+
+    fn prefers_like_lengths(&self) -> bool {
+        true
+    }
+}

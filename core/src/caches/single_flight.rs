@@ -1,0 +1,182 @@
+//! Single flight: of many callers who miss the same key at once, one computes, and all get what it got.
+//!
+//! 1. Whoever joins first **leads**: it computes, stores, and then ends the flight with the outcome.
+//! 2. Whoever joins before that end **follows** and waits for it.
+//! 3. A flight leaves the table before its outcome is seen. So a failure is that of the callers who were there already,
+//!    and the next call tries again; and whoever begins a flight looks once more into the store first, since what it
+//!    missed may have been stored in between.
+//! 4. A leader that goes without an outcome (an interrupt, a panic) leaves its followers to begin anew.
+
+use crate::error::{Error, Result};
+use parking_lot::{Condvar, Mutex};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::Arc;
+use std::thread::ThreadId;
+use std::time::Duration;
+
+/// Longest sleep of a follower between two looks at whether its own caller wants it to end.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The flights in progress.
+pub(crate) struct SingleFlight<K, T> {
+    /// Held for a few instructions, and no other lock meanwhile.
+    running: Mutex<HashMap<K, Arc<Flight<T>>>>,
+}
+
+/// One computation and those who wait for it.
+pub(crate) struct Flight<T> {
+    /// The thread that computes.
+    leader: ThreadId,
+    /// Held for a few instructions, and no other lock meanwhile.
+    state: Mutex<State<T>>,
+    ended: Condvar,
+}
+
+struct State<T> {
+    outcome: Option<Outcome<T>>,
+    /// Called at the end, by those who do not wait in a thread.
+    listeners: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+/// How a flight ended.
+#[derive(Clone, Debug)]
+pub(crate) enum Outcome<T> {
+    /// With what was wanted.
+    Value(T),
+    /// With an error, for everyone.
+    Failed(Error),
+    /// Without one: who still wants it begins anew.
+    Abandoned,
+}
+
+/// The part of a caller in a flight.
+pub(crate) enum Joined<K: Eq + Hash, T: Clone> {
+    Leads(Lead<K, T>),
+    Follows(Arc<Flight<T>>),
+}
+
+/// The duty to end a flight.
+pub(crate) struct Lead<K: Eq + Hash, T: Clone> {
+    flights: Arc<SingleFlight<K, T>>,
+    key: K,
+    flight: Arc<Flight<T>>,
+}
+
+impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            running: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Begins the flight of `key`, or joins the one in progress. `waits`: the caller will wait in this thread, which must
+    /// not be the one that computes.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] if it is: the function asks for what it is computing.
+    pub(crate) fn join(self: &Arc<Self>, key: K, waits: bool) -> Result<Joined<K, T>> {
+        let this_thread = std::thread::current().id();
+        let mut running = self.running.lock();
+        match running.entry(key) {
+            Entry::Occupied(entry) if waits && entry.get().leader == this_thread => {
+                Err(Error::InvalidArgument(
+                    "the function asks the cache for what it is computing, and would wait for itself; compute it \
+                     without the cache there"
+                        .to_owned(),
+                ))
+            }
+            Entry::Occupied(entry) => Ok(Joined::Follows(Arc::clone(entry.get()))),
+            Entry::Vacant(entry) => {
+                let flight = Arc::new(Flight {
+                    leader: this_thread,
+                    state: Mutex::new(State {
+                        outcome: None,
+                        listeners: Vec::new(),
+                    }),
+                    ended: Condvar::new(),
+                });
+                entry.insert(Arc::clone(&flight));
+                Ok(Joined::Leads(Lead {
+                    flights: Arc::clone(self),
+                    key,
+                    flight,
+                }))
+            }
+        }
+    }
+}
+
+impl<T: Clone> Flight<T> {
+    /// Waits for the end. An error of `check`, called now and then, ends the waiting alone.
+    pub(crate) fn wait(&self, check: impl Fn() -> Result<()>) -> Result<Outcome<T>> {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(outcome) = &state.outcome {
+                return Ok(outcome.clone());
+            }
+            if self.ended.wait_for(&mut state, PAUSE).timed_out() && state.outcome.is_none() {
+                drop(state);
+                check()?;
+                state = self.state.lock();
+            }
+        }
+    }
+}
+
+impl<K: Eq + Hash, T: Clone> Lead<K, T> {
+    /// Ends the flight.
+    pub(crate) fn end(self, outcome: Outcome<T>) {
+        self.flight.finish(&self.flights, &self.key, outcome);
+    }
+}
+
+impl<K: Eq + Hash, T: Clone> Drop for Lead<K, T> {
+    fn drop(&mut self) {
+        // Does nothing where there is an outcome already.
+        self.flight
+            .finish(&self.flights, &self.key, Outcome::Abandoned);
+    }
+}
+
+impl<T> Flight<T> {
+    fn finish<K: Eq + Hash>(&self, flights: &SingleFlight<K, T>, key: &K, outcome: Outcome<T>) {
+        // Only its leader ends a flight, so nobody comes between this look and what follows.
+        if self.state.lock().outcome.is_some() {
+            return;
+        }
+        flights.running.lock().remove(key);
+        let listeners = {
+            let mut state = self.state.lock();
+            state.outcome = Some(outcome);
+            std::mem::take(&mut state.listeners)
+        };
+        self.ended.notify_all();
+        for listener in listeners {
+            listener();
+        }
+    }
+}
+
+impl<T> Outcome<T> {
+    /// What `error` is to those who wait for the same.
+    pub(crate) fn of_error(error: &Error) -> Self {
+        match error {
+            Error::Callback(failure) if failure.is_interrupt() => Self::Abandoned,
+            _ => Self::Failed(error.clone()),
+        }
+    }
+}
+
+impl<K, T> fmt::Debug for SingleFlight<K, T> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SingleFlight")
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+#![allow(clippy::unwrap_used, clippy::panic)]
+use super::*;
+use crate::error::CallbackError;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+type Flights = Arc<SingleFlight<u8, String>>;
+
+/// One caller: computes if it leads, waits otherwise, begins anew if it was left alone.
+fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<String> {
+    loop {
+        match flights.join(1, true)? {
+            Joined::Leads(lead) => {
+                let outcome = compute();
+                lead.end(outcome.clone());
+                return match outcome {
+                    Outcome::Value(value) => Ok(value),
+                    Outcome::Failed(error) => Err(error),
+                    Outcome::Abandoned => Err(Error::Io("interrupted".to_owned())),
+                };
+            }
+            Joined::Follows(flight) => match flight.wait(|| Ok(()))? {
+                Outcome::Value(value) => return Ok(value),
+                Outcome::Failed(error) => return Err(error),
+                Outcome::Abandoned => {}
+            },
+        }
+    }
+}
+
+/// Lets `followers` threads follow a flight that this thread leads and ends with `outcome`.
+fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<String>>) {
+    let flights: Flights = SingleFlight::new();
+    let calls = AtomicUsize::new(0);
+    let Joined::Leads(lead) = flights.join(1, true).unwrap() else {
+        panic!("nobody leads yet");
+    };
+    let started = Barrier::new(followers + 1);
+    let results = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..followers)
+            .map(|_| {
+                scope.spawn(|| {
+                    // Joined before the flight ends, whenever the thread goes on from here.
+                    let joined = flights.join(1, true).unwrap();
+                    started.wait();
+                    let Joined::Follows(flight) = joined else {
+                        panic!("two lead");
+                    };
+                    match flight.wait(|| Ok(())).unwrap() {
+                        Outcome::Value(value) => Ok(value),
+                        Outcome::Failed(error) => Err(error),
+                        Outcome::Abandoned => call(&flights, || {
+                            calls.fetch_add(1, Ordering::SeqCst);
+                            Outcome::Value("anew".to_owned())
+                        }),
+                    }
+                })
+            })
+            .collect();
+        started.wait();
+        lead.end(outcome);
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert!(flights.running.lock().is_empty());
+    (calls.into_inner(), results)
+}
+
+#[test]
+fn everyone_gets_what_one_computed() {
+    let (calls, results) = followed(8, Outcome::Value("one".to_owned()));
+    assert_eq!(calls, 0);
+    assert!(
+        results
+            .iter()
+            .all(|result| result.as_deref().unwrap() == "one")
+    );
+}
+
+#[test]
+fn everyone_gets_the_error_and_the_next_call_tries_again() {
+    let failure = Outcome::Failed(Error::Io("no network".to_owned()));
+    let (calls, results) = followed(8, failure.clone());
+    assert_eq!(calls, 0);
+    for result in results {
+        assert_eq!(result.unwrap_err().to_string(), "no network");
+    }
+    let flights: Flights = SingleFlight::new();
+    assert!(call(&flights, || failure.clone()).is_err());
+    let again = call(&flights, || Outcome::Value("two".to_owned()));
+    assert_eq!(again.unwrap(), "two");
+}
+
+#[test]
+fn an_interrupt_of_the_leader_is_not_that_of_its_followers() {
+    let interrupt = Error::Callback(CallbackError::interrupt(std::io::Error::other("Ctrl-C")));
+    let (calls, results) = followed(8, Outcome::of_error(&interrupt));
+    assert!((1..=8).contains(&calls), "{calls}");
+    assert!(
+        results
+            .iter()
+            .all(|result| result.as_deref().unwrap() == "anew")
+    );
+}
+
+#[test]
+fn a_leader_that_panics_leaves_nobody_waiting() {
+    let flights: Flights = SingleFlight::new();
+    std::thread::scope(|scope| {
+        let panics = scope.spawn(|| {
+            let _lead = flights.join(1, true).unwrap();
+            panic!("in the function");
+        });
+        assert!(panics.join().is_err());
+    });
+    assert_eq!(
+        call(&flights, || Outcome::Value("x".to_owned())).unwrap(),
+        "x"
+    );
+}
+
+#[test]
+fn who_would_wait_for_itself_is_told() {
+    let flights: Flights = SingleFlight::new();
+    let _lead = flights.join(1, true).unwrap();
+    assert!(matches!(
+        flights.join(1, true),
+        Err(Error::InvalidArgument(_))
+    ));
+    // Another key, or another way of waiting, is another matter.
+    assert!(matches!(flights.join(2, true), Ok(Joined::Leads(_))));
+    assert!(matches!(flights.join(1, false), Ok(Joined::Follows(_))));
+}
+
+#[test]
+fn an_error_of_the_check_ends_the_waiting_alone() {
+    let flights: Flights = SingleFlight::new();
+    let lead = flights.join(1, true).unwrap();
+    let Joined::Follows(flight) = flights.join(1, false).unwrap() else {
+        panic!("two lead");
+    };
+    let refused = flight.wait(|| Err(Error::Io("enough".to_owned())));
+    assert!(refused.is_err());
+    drop(lead);
+    assert!(matches!(flight.wait(|| Ok(())), Ok(Outcome::Abandoned)));
+}

@@ -1,0 +1,99 @@
+//! The put of the caches: bytes as they are, without normalisation, and with a vector that is given and never merges.
+
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::Result;
+use crate::locks::{digest_stripe, key_stripe};
+use crate::mutation::Mutation;
+use crate::record::KeyRecord;
+use crate::schema::{KEYS, user_key};
+use crate::stats::Count;
+use crate::store::put::{MAX_KEY_BYTES, MAX_VALUE_BYTES, check_length};
+
+/// One key and its value.
+pub(super) struct CacheEntry<'a> {
+    pub key: &'a [u8],
+    pub value: &'a [u8],
+    /// Seconds until it expires; 0: never; `None`: `default_ttl_seconds`.
+    pub ttl_seconds: Option<u64>,
+    /// Of a namespace with a semantic stage: the unit vector by which the value is found. Values of equal bytes have
+    /// equal vectors.
+    pub vector: Option<&'a [f32]>,
+}
+
+impl Engine {
+    /// Puts `entries`, of different keys, in one write.
+    pub(super) fn put_entries(
+        &self,
+        namespace: &Namespace,
+        entries: &[CacheEntry<'_>],
+    ) -> Result<()> {
+        for entry in entries {
+            check_length("key", entry.key, MAX_KEY_BYTES)?;
+            check_length("value", entry.value, MAX_VALUE_BYTES)?;
+            self.check_fits(entry.key, entry.value)?;
+        }
+        // Before the stripes, as the order of locks has it: removing a replaced object needs it.
+        namespace.semantic(self)?;
+        let values: Vec<_> = entries.iter().map(|entry| entry.value).collect();
+        let digests = Digest::of_all(&values);
+        let new = self.write_entries(namespace, entries, &digests)?;
+        let stats = &namespace.stats;
+        let bytes: usize = values.iter().map(|value| value.len()).sum();
+        stats.add(Count::Puts, entries.len() as u64);
+        stats.add(Count::BytesWritten, bytes as u64);
+        stats.add(Count::DedupHits, (entries.len() - new) as u64);
+        self.enforce_size_limit()
+    }
+
+    /// Returns how many objects were made.
+    fn write_entries(
+        &self,
+        namespace: &Namespace,
+        entries: &[CacheEntry<'_>],
+        digests: &[Digest],
+    ) -> Result<usize> {
+        let stripes = entries.iter();
+        let stripes = stripes.map(|entry| key_stripe(namespace.id, entry.key));
+        let mut keys = self.key_locks.lock(stripes.collect())?;
+        let names: Vec<_> = entries
+            .iter()
+            .map(|entry| user_key(namespace.id, entry.key))
+            .collect();
+        let mut olds = Vec::with_capacity(entries.len());
+        let mut stripes: Vec<_> = digests.iter().map(digest_stripe).collect();
+        for found in self.db.multi_get(KEYS, &names)? {
+            let old = found.map(|encoded| KeyRecord::decode(&encoded));
+            let old = old.transpose()?;
+            if let Some(old) = &old {
+                stripes.push(digest_stripe(
+                    &self.object_meta(namespace, old.object_id)?.digest,
+                ));
+            }
+            olds.push(old);
+        }
+        let _digests = self.digest_locks.lock(stripes)?;
+        let mut mutation = Mutation::new(self, namespace);
+        let mut new = 0;
+        for ((entry, digest), old) in entries.iter().zip(digests).zip(&olds) {
+            let object_id = match mutation.object_of_digest(digest)? {
+                Some(id) => id,
+                None => {
+                    new += 1;
+                    let vector = entry.vector.map(<[f32]>::to_vec);
+                    mutation.create_object(*digest, entry.value, vector)?
+                }
+            };
+            let now_us = self.now_us();
+            let record = KeyRecord {
+                object_id,
+                created_us: now_us,
+                expires_us: self.expiry_after(now_us, entry.ttl_seconds),
+                accessed_us: now_us,
+            };
+            mutation.put_key(entry.key, old.as_ref(), &record)?;
+        }
+        mutation.commit(&mut keys, self.options.enable_gc, None)?;
+        Ok(new)
+    }
+}
