@@ -25,6 +25,7 @@ from ._native import (
     SEMANTIC_AVAILABLE,
     SERVER_AVAILABLE,
     DedupMode,
+    EmbeddingCache,
     NormalizationMode,
     Options,
     SemanticModel,
@@ -33,7 +34,7 @@ from ._native import (
     __version__,
     restore,
 )
-from ._workers import WORKERS
+from .caches import EmbeddingStats
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -56,6 +57,8 @@ __all__ = [
     "ClosedError",
     "CorruptionError",
     "DedupMode",
+    "EmbeddingCache",
+    "EmbeddingStats",
     "HealthStats",
     "IOError",
     "InvalidArgumentError",

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
 
 import numpy as np
-from numpy.typing import NDArray
-from typing_extensions import Buffer
+from numpy.typing import ArrayLike, NDArray
+from typing_extensions import Buffer, Self
 
-from prestige._aio import StoreOpening
+from prestige.caches import EmbeddingStats
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -22,6 +22,7 @@ __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "DedupMode",
+    "EmbeddingCache",
     "ManualClock",
     "NormalizationMode",
     "Options",
@@ -96,6 +97,191 @@ class DedupMode:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+@final
+class EmbeddingCache:
+    """A cache of embeddings: each text is computed once, and its vector kept in a store.
+
+    A cache of a model and a length of vectors is a namespace of its own, so that vectors of
+    different models never meet. Its entries are keys of the store: TTL, ``max_store_bytes``,
+    backups and ``verify()`` hold for them. Threads share it freely.
+
+    A context manager that closes the store if the cache has opened it.
+    """
+
+    def __new__(
+        cls,
+        path_or_store: _Path | Store,
+        model: SemanticModel | None = None,
+        embed: Callable[[list[str]], Any] | None = None,
+        *,
+        model_id: str | None = None,
+        dimension: int | None = None,
+        dtype: Literal["float32", "float16"] = "float32",
+        ttl_seconds: int | None = None,
+        batch_size: int | None = None,
+        **options: Any,  # noqa: ANN401 - of every option's type
+    ) -> Self:
+        """Open the cache.
+
+        Args:
+            path_or_store: An open ``Store``, or the directory of one, which the cache opens and
+                closes.
+            model: The model that computes vectors; None, and no ``embed``: the bundled one.
+            embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
+                (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
+                call once, in their order, and is called from one thread at a time for the same
+                text.
+            model_id: Names the model; give another for whatever makes other vectors. Needed with
+                ``embed``; None: the fingerprint of ``model``. At most 238 bytes of UTF-8.
+            dimension: Length of the vectors; None: as the store has them for the model, or as the
+                first that is computed.
+            dtype: How new vectors are stored, ``"float32"`` or ``"float16"``. They are float32 when
+                they are read, in either case.
+            ttl_seconds: Seconds until a vector expires, 0 to 2**63 - 1; 0: never; None:
+                ``default_ttl_seconds`` of the store.
+            batch_size: Most texts of one call of ``embed`` or the model; None: 256, or 64 for a
+                model.
+            **options: Attributes of ``Options``, for a store that the cache opens.
+
+        Raises:
+            InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+                both ``embed`` and ``model``, an unknown ``dtype``, or the store has vectors of
+                several lengths for the model and ``dimension`` names none.
+            ModelError: The model or ONNX Runtime is missing or damaged.
+            Exception: As ``prestige.open`` raises for a path.
+
+        """
+
+    def embed(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts; those that are not in the cache are computed and stored.
+
+        Each distinct text is computed once, in batches, and once across concurrent callers: who
+        asks for a text that another thread is computing waits for it, and gets its vector or its
+        error. After an error the next call tries again. A batch that fails ends the call; what was
+        computed before it stays. A vector that cannot be stored, for example on a full disk or in a
+        read-only store, is returned all the same, and counted in ``stats()`` as ``not_stored``.
+
+        Args:
+            texts: A list or other iterable of ``str``, of any length; a single ``str`` is refused.
+
+        Returns:
+            float32 array of shape (n, d), C order: a row for each text, in their order. Without
+            texts the shape is (0, d), d being 0 as long as it is not known.
+
+        Raises:
+            TypeError: ``texts`` is not an iterable of ``str``.
+            UnicodeEncodeError: A text holds a lone surrogate.
+            InvalidArgumentError: The function returned another shape, another length of vectors
+                than the cache has, a NaN or an infinity, or asked the cache for the same text.
+            Exception: What the function or the model raises.
+
+        """
+
+    def embed_query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of one text, computed and stored if it is not in the cache.
+
+        Args:
+            text: The text.
+
+        Returns:
+            float32 array of shape (d,).
+
+        Raises:
+            Exception: As ``embed``.
+
+        """
+
+    def get(self, text: str) -> NDArray[np.float32] | None:
+        """Return the vector of a text if it is in the cache. Computes nothing.
+
+        Args:
+            text: The text.
+
+        Returns:
+            float32 array of shape (d,), or None.
+
+        """
+
+    def get_many(self, texts: Iterable[str]) -> list[NDArray[np.float32] | None]:
+        """Return the vectors of those texts that are in the cache. Computes nothing.
+
+        Args:
+            texts: A list or other iterable of ``str``.
+
+        Returns:
+            For each text a float32 array of shape (d,), or None.
+
+        """
+
+    def put(self, text: str, vector: ArrayLike) -> None:
+        """Store the vector of a text in place of what is there.
+
+        Args:
+            text: The text.
+            vector: Its components: an array or sequence of d numbers.
+
+        Raises:
+            InvalidArgumentError: ``vector`` has another shape or length, or a NaN or an infinity.
+            TimedOutError: Another thread held the text for ``lock_timeout_ms``.
+
+        """
+
+    def delete_many(self, texts: Iterable[str]) -> int:
+        """Remove the vectors of texts.
+
+        Args:
+            texts: A list or other iterable of ``str``.
+
+        Returns:
+            The number of vectors removed.
+
+        """
+
+    def clear(self) -> int:
+        """Remove every vector of this model and length, in one write.
+
+        Returns:
+            The number of vectors removed.
+
+        """
+
+    def stats(self) -> EmbeddingStats:
+        """Return what this object has done.
+
+        Returns:
+            A dictionary: ``hits`` and ``misses`` (texts asked for), ``computed`` (texts),
+            ``batches``, ``damaged`` (stored vectors that did not read and were computed again),
+            ``not_stored``, ``seconds_computing``, and ``seconds_saved``: the hits at the average
+            time of what was computed, 0 before anything was.
+
+        """
+
+    def close(self) -> None:
+        """Close the store if the cache has opened it. A second call does nothing.
+
+        Raises:
+            IOError: The last writes failed. The store is closed all the same.
+
+        """
+
+    @property
+    def path(self) -> str:
+        """Directory of the store, as it was given."""
+    @property
+    def closed(self) -> bool:
+        """Whether the store is closed."""
+    @property
+    def model_id(self) -> str:
+        """Name of the model."""
+    @property
+    def dimension(self) -> int | None:
+        """Length of the vectors; None as long as it is not known."""
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __contains__(self, text: object, /) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *exception: object) -> None: ...
 
 @final
 class ManualClock:

@@ -5,6 +5,7 @@
 
 mod aio;
 mod batch;
+mod caches;
 mod clock;
 mod convert;
 mod embed;
@@ -30,6 +31,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SEMANTIC_AVAILABLE", true)?;
     module.add("SERVER_AVAILABLE", true)?;
+    module.add_class::<caches::EmbeddingCache>()?;
     module.add_class::<clock::ManualClock>()?;
     module.add_class::<enums::DedupMode>()?;
     module.add_class::<enums::NormalizationMode>()?;

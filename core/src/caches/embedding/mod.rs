@@ -259,6 +259,21 @@ impl EmbeddingCache {
         engine.remove_live(&namespace, &keys, Count::Deletes)
     }
 
+    /// Whether the vector of `text` is there. Not counted.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn contains(&self, text: &str) -> Result<bool> {
+        let engine = self.store.engine()?;
+        match self.namespace(&engine)? {
+            Some(namespace) => {
+                let key = Digest::of(text.as_bytes());
+                Ok(engine.live_record(&namespace, &key.0)?.is_some())
+            }
+            None => Ok(false),
+        }
+    }
+
     /// Number of vectors, without those that have expired.
     ///
     /// # Errors
