@@ -68,8 +68,10 @@ mod worker;
 
 pub use backup::restore;
 pub use caches::{
-    EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, EmbeddingStats, ModelSource, Rows,
-    VectorSource,
+    Answer, Computed, DEFAULT_CACHE_THRESHOLD, EmbeddingCache, EmbeddingCacheOptions,
+    EmbeddingPrecision, EmbeddingStats, EntryMetadata, Following, Hit, Leading, Lookup,
+    ModelSource, Prices, Put, Response, ResponseKind, Rows, Scope, Scopes, SemanticCache,
+    SemanticCacheOptions, SemanticStats, Turn, VectorSource,
 };
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};

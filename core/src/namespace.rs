@@ -18,7 +18,7 @@ use crate::lifetime::frontier::Frontiers;
 use crate::lock_order::{Ordered, Rank};
 use crate::options::Options;
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
-use crate::semantic::Semantic;
+use crate::semantic::{ModelRecord, Semantic, put_model, recorded_model};
 use crate::stats::Recorder;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prestige_embed::Embedder;
@@ -55,6 +55,8 @@ pub(crate) struct Namespace {
     pub expired: ExpiredCount,
     /// What has happened since the store was opened.
     pub stats: Recorder,
+    /// The model of its vectors, of a cache; read when it is first needed.
+    model: OnceLock<ModelRecord>,
     /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
     semantic: OnceLock<Semantic>,
     /// Held while the semantic stage is loaded, and while the namespace is dropped. Guards no data of its own.
@@ -77,6 +79,7 @@ impl Namespace {
             latest_use_read: AtomicBool::new(false),
             expired: ExpiredCount::default(),
             stats: Recorder::new(),
+            model: OnceLock::new(),
             semantic: OnceLock::new(),
             loading: Mutex::new(()),
             dropped: AtomicBool::new(false),
@@ -125,13 +128,41 @@ impl Namespace {
                 None => return Ok(None),
             },
             Some(CacheRecord::Embeddings { .. }) => return Ok(None),
-            Some(CacheRecord::Responses { .. }) => None,
+            Some(CacheRecord::Responses { .. }) => match self.model(&engine.db)? {
+                Some(_) => None,
+                None => return Ok(None),
+            },
         };
         if let Some(loaded) = self.semantic.get() {
             return Ok(Some(loaded));
         }
         self.load_semantic(&engine.db, &engine.path, embedder, &engine.options)
             .map(Some)
+    }
+
+    /// The model of the vectors of a cache, if it has any.
+    pub(crate) fn model(&self, db: &Db) -> Result<Option<&ModelRecord>> {
+        if let Some(known) = self.model.get() {
+            return Ok(Some(known));
+        }
+        let recorded = recorded_model(db, self.id)?;
+        Ok(recorded.map(|model| self.model.get_or_init(|| model)))
+    }
+
+    /// Makes `model` that of the vectors of a cache, if it has none, and returns the one it has.
+    pub(crate) fn model_or(&self, engine: &Engine, model: &ModelRecord) -> Result<&ModelRecord> {
+        if let Some(known) = self.model(&engine.db)? {
+            return Ok(known);
+        }
+        let _one_at_a_time = Ordered::wait(Rank::Loading, || self.loading.lock());
+        if let Some(known) = self.model(&engine.db)? {
+            return Ok(known);
+        }
+        self.check_exists()?;
+        let mut batch = WriteBatch::default();
+        put_model(&engine.db, &mut batch, self.id, model)?;
+        engine.db.write(batch)?;
+        Ok(self.model.get_or_init(|| model.clone()))
     }
 
     pub(crate) fn load_semantic(

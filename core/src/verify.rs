@@ -10,7 +10,10 @@
 //!    holds exactly those.
 //! 7. The vectors of a namespace have one model.
 //! 8. No family holds an entry of a namespace that does not exist.
+//! 11. The objects of a cache are what it has put: vectors of its dimension; or entries, each under the key and with the
+//!     vector of its query.
 
+use crate::caches::{CacheRecord, fault};
 use crate::counters::{Counters, counters_prefix};
 use crate::db::Snapshot;
 use crate::digest::Digest;
@@ -32,7 +35,7 @@ use std::ops::ControlFlow;
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Number of the invariant, 1 to 8, as listed in `docs/architecture.md`.
+    /// Number of the invariant, 1 to 11, as listed in `docs/architecture.md`.
     pub invariant: u8,
     /// What was expected and what was found.
     pub message: String,
@@ -49,6 +52,15 @@ const LENGTH_TOLERANCE: f32 = 2e-3;
 
 impl Engine {
     pub(crate) fn verify(&self, namespace: &Namespace) -> Result<Vec<Violation>> {
+        self.verify_part(namespace, true)
+    }
+
+    /// `between`: whether to look between the namespaces too, for which the cost is that of all of them.
+    pub(crate) fn verify_part(
+        &self,
+        namespace: &Namespace,
+        between: bool,
+    ) -> Result<Vec<Violation>> {
         let semantic = namespace.semantic(self)?;
         let (snapshot, in_memory, index, existing) = {
             // Every writer holds a key stripe while it writes and follows up in memory.
@@ -70,11 +82,13 @@ impl Engine {
             namespace,
             snapshot: &snapshot,
             dimension,
+            between,
             existing,
             found: Counters::default(),
             references: HashMap::new(),
             listed_times: HashMap::new(),
             vectors: HashSet::new(),
+            cache_keys: HashMap::new(),
             violations: Vec::new(),
         };
         let scanned = scan.all(&in_memory, index);
@@ -91,6 +105,7 @@ struct Scan<'a> {
     snapshot: &'a Snapshot<'a>,
     /// Length of the vectors; `None` where there should be none.
     dimension: Option<usize>,
+    between: bool,
     /// Every namespace, ascending.
     existing: Vec<NamespaceId>,
     found: Counters,
@@ -100,6 +115,8 @@ struct Scan<'a> {
     listed_times: HashMap<&'static str, u64>,
     /// Objects that say they have a vector.
     vectors: HashSet<u64>,
+    /// Keys by the object they point at, in a scope of a semantic cache: one each.
+    cache_keys: HashMap<u64, Vec<u8>>,
     violations: Vec<Violation>,
 }
 
@@ -110,7 +127,10 @@ impl Scan<'_> {
         self.entry_counts()?;
         self.counters(in_memory)?;
         self.index(index)?;
-        self.namespaces()
+        if self.between {
+            self.namespaces()?;
+        }
+        Ok(())
     }
 
     fn violated(&mut self, invariant: u8, message: String) {
@@ -144,6 +164,9 @@ impl Scan<'_> {
             scan.found.keys += 1;
             scan.found.key_bytes += i64::try_from(key.len()).unwrap_or(i64::MAX);
             *scan.references.entry(record.object_id).or_default() += 1;
+            if let Some(CacheRecord::Responses { .. }) = &scan.namespace.cache {
+                scan.cache_keys.insert(record.object_id, key.to_vec());
+            }
             for (family, time_us) in times(&record) {
                 *scan.listed_times.entry(family).or_default() += 1;
                 if scan
@@ -206,6 +229,7 @@ impl Scan<'_> {
                 scan.vectors.insert(id);
                 scan.vector(id)?;
             }
+            scan.cached(id, &meta)?;
             Ok(())
         })?;
         for (id, keys) in std::mem::take(&mut self.references) {
@@ -237,6 +261,25 @@ impl Scan<'_> {
                 );
             }
             Some(_) => {}
+        }
+        Ok(())
+    }
+
+    fn cached(&mut self, id: u64, meta: &ObjectMeta) -> Result<()> {
+        let Some(cache) = &self.namespace.cache else {
+            return Ok(());
+        };
+        let name = numbered_key(self.namespace.id, id);
+        let Some(value) = self.get(OBJECTS, &name)? else {
+            return Ok(());
+        };
+        let vector = match meta.has_vector {
+            true => self.get(VECTORS, &name)?,
+            false => None,
+        };
+        let key = self.cache_keys.get(&id).map(Vec::as_slice);
+        if let Some(fault) = fault(cache, key, &value, vector.as_deref()) {
+            self.violated(11, format!("object {id} {fault}"));
         }
         Ok(())
     }

@@ -1,23 +1,33 @@
 //! The two caches of LLM applications, on namespaces of an ordinary store.
 //!
 //! - [`EmbeddingCache`]: (model, text) → vector. One namespace for each model and length of vectors.
+//! - [`SemanticCache`]: (scope, query) → response, matched on queries. One namespace for each scope.
 //!
 //! Their entries are keys and objects like all others, so TTL, eviction, the reaper, backups and `verify` hold for them
 //! without more. Nobody else puts keys into their namespaces.
 //!
-//! - `record`: what is on record of such a namespace; `write`: the put of the caches
+//! - `record`: what is on record of such a namespace; `write`: the put of the caches; `verify`: what holds of their entries
 //! - `single_flight`: of many callers who miss the same, one computes
 //! - `embedding`, `vectors`: the cache of embeddings, and the bytes of its values
+//! - `responses`: the cache of responses
 
 mod embedding;
 mod record;
+mod responses;
 mod single_flight;
 mod vectors;
+mod verify;
 mod write;
 
 pub use embedding::{EmbeddingCache, EmbeddingCacheOptions, EmbeddingStats, Rows};
 pub(crate) use record::{CacheRecord, records};
+pub use responses::{
+    Answer, Computed, DEFAULT_CACHE_THRESHOLD, EntryMetadata, Following, Hit, Leading, Lookup,
+    Prices, Put, Response, ResponseKind, Scope, Scopes, SemanticCache, SemanticCacheOptions,
+    SemanticStats, Turn,
+};
 pub use vectors::EmbeddingPrecision;
+pub(crate) use verify::fault;
 
 use crate::error::Result;
 use prestige_embed::{Embedder, Embeddings};

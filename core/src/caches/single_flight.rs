@@ -126,6 +126,24 @@ impl<T: Clone> Flight<T> {
     }
 }
 
+impl<T: Clone> Flight<T> {
+    /// How it has ended, if it has.
+    pub(crate) fn outcome(&self) -> Option<Outcome<T>> {
+        self.state.lock().outcome.clone()
+    }
+
+    /// Has `listener` called at the end, or at once if that was before.
+    pub(crate) fn listen(&self, listener: Box<dyn FnOnce() + Send>) {
+        let mut state = self.state.lock();
+        if state.outcome.is_none() {
+            state.listeners.push(listener);
+            return;
+        }
+        drop(state);
+        listener();
+    }
+}
+
 impl<K: Eq + Hash, T: Clone> Lead<K, T> {
     /// Ends the flight.
     pub(crate) fn end(self, outcome: Outcome<T>) {

@@ -82,7 +82,7 @@ impl Semantic {
 }
 
 /// Cosine similarity of two unit vectors, kept within [-1, 1] against rounding.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     a.iter()
         .zip(b)
         .map(|(x, y)| x * y)

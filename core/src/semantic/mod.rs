@@ -10,6 +10,7 @@ mod recover;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
+pub(crate) use decide::dot;
 pub(crate) use model::{ModelRecord, put_model, recorded_dimension, recorded_model};
 
 use crate::digest::Digest;

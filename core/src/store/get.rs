@@ -115,7 +115,7 @@ impl Engine {
             return Ok(Some(value));
         }
         let start = Instant::now();
-        let found = self.load(namespace, key)?;
+        let found = self.load(namespace, key)?.map(|(_, value)| value);
         if found.is_none() {
             namespace.stats.add(Count::Misses, 1);
         }
@@ -124,8 +124,12 @@ impl Engine {
         Ok(found)
     }
 
-    /// The value of a key whose record or object is not in memory.
-    fn load(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Value<'_>>> {
+    /// The record and the value of a key, whether they are in memory or not.
+    pub(crate) fn load(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+    ) -> Result<Option<(KeyRecord, Value<'_>)>> {
         let mut missing = None;
         let mut next = self.live_record(namespace, key)?;
         // Between the reads of record and object another thread may replace the value and delete its object. Ids are
@@ -137,7 +141,7 @@ impl Engine {
             }
             if let Some(value) = self.object(namespace, record.object_id)? {
                 self.note_access(namespace, key, &record);
-                return Ok(Some(value));
+                return Ok(Some((record, value)));
             }
             missing = Some(record.object_id);
             let again = self.key_record(namespace, key)?;
@@ -147,7 +151,7 @@ impl Engine {
     }
 
     /// The bytes of an object, counted as a hit.
-    fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
+    pub(crate) fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
         if let Some(value) = self.cached_object(id) {
             namespace.stats.add_hit(true, value.len());
             return Ok(Some(value));

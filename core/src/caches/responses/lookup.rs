@@ -1,0 +1,240 @@
+//! Looking up: the query itself, else the nearest stored one.
+
+use super::{
+    Entry, EntryMetadata, Response, Scope, SemanticCache, check_dimension, check_threshold, unit,
+};
+use crate::caches::VectorSource;
+use crate::clock::MICROS_PER_SECOND;
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::{Error, Result};
+use crate::record::{KeyRecord, decode_vector};
+use crate::schema::{VECTORS, numbered_key};
+use crate::semantic::{Semantic, dot};
+use crate::stats::Count;
+
+/// Neighbours that the index is asked for first. More are asked for where these have expired.
+const NEIGHBOURS: usize = 8;
+/// What similarities of the index may differ from those of the stored vectors, at most.
+const INDEX_ERROR: f64 = 0.01;
+
+/// What to look up with a query.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lookup<'a> {
+    /// Least cosine similarity, over 0 and at most 1; `None`: that of the cache.
+    pub threshold: Option<f64>,
+    /// The embedding of the query, of any length but 0; `None`: it is computed if it is needed.
+    pub embedding: Option<&'a [f32]>,
+}
+
+/// A response that was found, and all that is needed to judge it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hit {
+    /// The response.
+    pub response: Response,
+    /// The query it was put with.
+    pub query: String,
+    /// Cosine similarity of the two queries; 1 if they are the same text.
+    pub similarity: f32,
+    /// Whether they are the same text.
+    pub exact: bool,
+    /// Seconds since it was put.
+    pub age_seconds: f64,
+    /// What was put with it.
+    pub metadata: EntryMetadata,
+    /// What computing it took, in microseconds; 0: not known.
+    pub computing_us: u64,
+    /// Tokens that it cost; 0: not known.
+    pub tokens: u64,
+}
+
+/// What a lookup has found, and the unit vector of the query if it was needed.
+pub(super) struct Found {
+    pub hit: Option<Hit>,
+    pub vector: Option<Vec<f32>>,
+}
+
+impl SemanticCache {
+    /// The response to `query` in `scope`: that of the same text, else of the most similar query at or above the
+    /// threshold, of equals the one put last; `None` if there is none. Runs `source` only if the text is not there and the
+    /// scope has other queries.
+    ///
+    /// # Errors
+    /// What `source` fails with; [`Error::InvalidArgument`] for a threshold out of its range or an embedding that cannot
+    /// be compared; [`Error::Model`] if the scope has embeddings of another model; as [`crate::Store::get`].
+    pub fn get(
+        &self,
+        scope: &Scope,
+        query: &str,
+        lookup: Lookup<'_>,
+        source: &dyn VectorSource,
+    ) -> Result<Option<Hit>> {
+        Ok(self.find(scope, query, lookup, source)?.hit)
+    }
+
+    pub(super) fn find(
+        &self,
+        scope: &Scope,
+        query: &str,
+        lookup: Lookup<'_>,
+        source: &dyn VectorSource,
+    ) -> Result<Found> {
+        let threshold = lookup.threshold.unwrap_or(self.options.threshold);
+        check_threshold(threshold)?;
+        let mut vector = lookup.embedding.map(unit).transpose()?;
+        let mut hit = self.exact(scope, query)?;
+        if hit.is_none() && self.has_vectors(scope)? {
+            if vector.is_none() {
+                // Nothing of the store is held meanwhile.
+                vector = self.embed(query, source)?;
+            }
+            if let Some(vector) = &vector {
+                hit = self.nearest(scope, vector, threshold)?;
+            }
+        }
+        let counter = match &hit {
+            None => &self.stats.misses,
+            Some(hit) if hit.exact => &self.stats.exact_hits,
+            Some(_) => &self.stats.semantic_hits,
+        };
+        counter.add(1);
+        if let Some(hit) = &hit {
+            self.stats.saved_us.add(hit.computing_us);
+            self.stats.saved_tokens.add(hit.tokens);
+        }
+        Ok(Found { hit, vector })
+    }
+
+    /// The entry of this very text.
+    pub(super) fn exact(&self, scope: &Scope, query: &str) -> Result<Option<Hit>> {
+        let engine = self.store.engine()?;
+        let Some(namespace) = self.namespace(&engine, scope)? else {
+            return Ok(None);
+        };
+        let key = Digest::of(query.as_bytes());
+        let Some((record, value)) = engine.load(&namespace, &key.0)? else {
+            namespace.stats.add(Count::Misses, 1);
+            return Ok(None);
+        };
+        let entry = Entry::decode(&value)?;
+        if entry.query != query {
+            return Err(Error::Corruption(
+                "an entry of a semantic cache is not that of its key; run verify() for the extent of the damage"
+                    .to_owned(),
+            ));
+        }
+        Ok(Some(hit(&engine, &record, &entry, 1.0, true)))
+    }
+
+    fn has_vectors(&self, scope: &Scope) -> Result<bool> {
+        let engine = self.store.engine()?;
+        let Some(namespace) = self.namespace(&engine, scope)? else {
+            return Ok(false);
+        };
+        let stage = namespace.semantic(&engine)?;
+        Ok(stage.is_some_and(|stage| !stage.index.is_empty()))
+    }
+
+    /// The live entry whose query is most similar to `vector`.
+    fn nearest(&self, scope: &Scope, vector: &[f32], threshold: f64) -> Result<Option<Hit>> {
+        let engine = self.store.engine()?;
+        let Some(namespace) = self.namespace(&engine, scope)? else {
+            return Ok(None);
+        };
+        let (Some(model), Some(stage)) =
+            (namespace.model(&engine.db)?, namespace.semantic(&engine)?)
+        else {
+            return Ok(None);
+        };
+        check_dimension(model, vector)?;
+        let mut wanted = NEIGHBOURS;
+        loop {
+            let neighbours = stage.index.search(vector, wanted)?;
+            let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
+            for (similarity, id) in scored(&engine, &namespace, stage, vector, &ids)? {
+                if f64::from(similarity) < threshold {
+                    break;
+                }
+                if let Some(hit) = live(&engine, &namespace, id, similarity)? {
+                    return Ok(Some(hit));
+                }
+            }
+            // All that are near enough have expired or gone; behind them there may be others.
+            let last = neighbours.last();
+            let beyond =
+                last.is_some_and(|last| f64::from(last.similarity) >= threshold - INDEX_ERROR);
+            if neighbours.len() < wanted || !beyond {
+                return Ok(None);
+            }
+            wanted = wanted.saturating_mul(4);
+        }
+    }
+}
+
+/// Similarities of `vector` with the stored vectors of `ids`, the best first, of equals the youngest.
+fn scored(
+    engine: &Engine,
+    namespace: &Namespace,
+    stage: &Semantic,
+    vector: &[f32],
+    ids: &[u64],
+) -> Result<Vec<(f32, u64)>> {
+    let names: Vec<_> = ids
+        .iter()
+        .map(|id| numbered_key(namespace.id, *id))
+        .collect();
+    let mut scored = Vec::with_capacity(ids.len());
+    for (id, stored) in ids.iter().zip(engine.db.multi_get(VECTORS, &names)?) {
+        // Otherwise removed since the index was asked.
+        if let Some(stored) = stored {
+            let stored = decode_vector(&stored, stage.dimension())?;
+            scored.push((dot(vector, &stored), *id));
+        }
+    }
+    scored.sort_unstable_by(|(a, a_id), (b, b_id)| b.total_cmp(a).then(b_id.cmp(a_id)));
+    Ok(scored)
+}
+
+/// The entry of an object, if its key still points at it and has not expired.
+fn live(engine: &Engine, namespace: &Namespace, id: u64, similarity: f32) -> Result<Option<Hit>> {
+    let Some(value) = engine.object(namespace, id)? else {
+        return Ok(None);
+    };
+    let entry = Entry::decode(&value)?;
+    let key = Digest::of(entry.query.as_bytes());
+    match engine.live_record(namespace, &key.0)? {
+        Some(record) if record.object_id == id => {
+            engine.note_access(namespace, &key.0, &record);
+            Ok(Some(hit(engine, &record, &entry, similarity, false)))
+        }
+        _ => Ok(None),
+    }
+}
+
+fn hit(
+    engine: &Engine,
+    record: &KeyRecord,
+    entry: &Entry<'_>,
+    similarity: f32,
+    exact: bool,
+) -> Hit {
+    let age_us = engine.now_us().saturating_sub(record.created_us);
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "an age for people, exact to the microsecond for 285 years"
+    )]
+    let age_seconds = age_us as f64 / MICROS_PER_SECOND as f64;
+    Hit {
+        response: Response {
+            kind: entry.kind,
+            bytes: entry.response.to_vec(),
+        },
+        query: entry.query.to_owned(),
+        similarity,
+        exact,
+        age_seconds,
+        metadata: entry.metadata.clone(),
+        computing_us: entry.computing_us,
+        tokens: entry.tokens,
+    }
+}

@@ -1,0 +1,343 @@
+//! The cache of responses: (scope, query) → response, matched on queries and never on responses.
+//!
+//! - A **scope** is a namespace of its own, `responses/<SHA-256 of the scope>`, so no lookup can return an entry of
+//!   another one. It is made with its first entry. Small scopes are cheap: their index is an exact scan of what is in
+//!   `vectors`, loaded when it is first needed.
+//! - An **entry** is one key and one object: the key is the SHA-256 of the query, the object has query, response and the
+//!   rest (`entry.rs`), and its vector is that of the query. Putting never merges; the same query again replaces.
+//! - A **lookup** asks for the query itself first, which runs no model. Otherwise the index proposes stored queries,
+//!   which are scored again with their stored vectors, and the best at or above the threshold whose key still points at
+//!   it, and has not expired, is the hit.
+
+mod compute;
+mod entry;
+mod lookup;
+mod remove;
+mod scope;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use compute::{Answer, Computed, Following, Leading, Turn};
+pub(crate) use entry::Entry;
+pub use entry::{EntryMetadata, Response, ResponseKind};
+pub use lookup::{Hit, Lookup};
+pub use remove::Scopes;
+pub use scope::Scope;
+pub use stats::{Prices, SemanticStats};
+
+use super::VectorSource;
+use super::embedding::DROPS;
+use super::record::CacheRecord;
+use super::single_flight::SingleFlight;
+use super::write::CacheEntry;
+use crate::digest::Digest;
+use crate::engine::{Engine, Namespace};
+use crate::error::{Error, Result};
+use crate::record::encode_vector;
+use crate::semantic::ModelRecord;
+use crate::store::Store;
+use prestige_embed::{Embeddings, Fingerprint};
+use std::fmt;
+use std::sync::Arc;
+
+/// How a semantic cache is opened.
+#[derive(Clone, Debug)]
+pub struct SemanticCacheOptions {
+    /// Names the model of the embeddings of queries.
+    pub model: Fingerprint,
+    /// Least cosine similarity of a hit, over 0 and at most 1, where a lookup names none.
+    pub threshold: f64,
+    /// Seconds until an entry expires, where a put names none; 0: never; `None`: as the store's `default_ttl_seconds`
+    /// says.
+    pub ttl_seconds: Option<u64>,
+    /// What the stats count as saved.
+    pub prices: Prices,
+}
+
+/// Default of [`SemanticCacheOptions::threshold`]; its precision and recall are in `docs/caches.md`.
+pub const DEFAULT_CACHE_THRESHOLD: f64 = 0.97;
+
+/// Responses by scope and query. Shared by threads through `&self`.
+pub struct SemanticCache {
+    store: Store,
+    options: SemanticCacheOptions,
+    flights: Arc<Flights>,
+    stats: Arc<stats::Recorder>,
+}
+
+/// By scope and query.
+type Flights = SingleFlight<(Digest, Digest), Arc<Response>>;
+
+/// A response to put.
+#[derive(Clone, Debug)]
+pub struct Put<'a> {
+    /// What it answers.
+    pub query: &'a str,
+    /// The response.
+    pub response: &'a Response,
+    /// Names and texts that belong to it: at most 64 pairs of at most 256 and 4,096 bytes.
+    pub metadata: EntryMetadata,
+    /// Seconds until it expires; 0: never; `None`: as the cache says.
+    pub ttl_seconds: Option<u64>,
+    /// The embedding of the query, of any length but 0; `None`: it is computed, if the source reads all of the query.
+    pub embedding: Option<&'a [f32]>,
+    /// What computing it took, in microseconds; 0: not known.
+    pub computing_us: u64,
+    /// Tokens that it cost; 0: not known.
+    pub tokens: u64,
+}
+
+impl<'a> Put<'a> {
+    /// A response without more.
+    #[must_use]
+    pub fn new(query: &'a str, response: &'a Response) -> Self {
+        Self {
+            query,
+            response,
+            metadata: EntryMetadata::new(),
+            ttl_seconds: None,
+            embedding: None,
+            computing_us: 0,
+            tokens: 0,
+        }
+    }
+}
+
+impl SemanticCache {
+    /// The semantic cache of `store`, which is the store itself and no view of a namespace.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a view or a threshold out of its range; [`Error::Model`] if the store has entries
+    /// whose vectors are those of another model; [`Error::Closed`].
+    pub fn new(store: &Store, options: SemanticCacheOptions) -> Result<Self> {
+        let store = store.for_cache()?;
+        check_threshold(options.threshold)?;
+        let cache = Self {
+            store,
+            options,
+            flights: SingleFlight::new(),
+            stats: Arc::default(),
+        };
+        cache.check_models()?;
+        Ok(cache)
+    }
+
+    /// Refuses the entries of another model, at once and not with the first lookup.
+    fn check_models(&self) -> Result<()> {
+        let engine = self.store.engine()?;
+        for namespace in engine.namespaces.all() {
+            if let Some(CacheRecord::Responses { .. }) = &namespace.cache
+                && let Some(model) = namespace.model(&engine.db)?
+                && namespace.totals.get().keys > 0
+            {
+                self.check_model(model)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check_model(&self, recorded: &ModelRecord) -> Result<()> {
+        if recorded.fingerprint.sha256 == self.options.model.sha256 {
+            return Ok(());
+        }
+        let own = &self.options.model;
+        let digest = own.sha256.get(..12).unwrap_or(&own.sha256);
+        Err(Error::Model(format!(
+            "the queries of this semantic cache were embedded by the model {} and the one given is {} (fingerprint \
+             {digest}…). Vectors of different models cannot be compared: open it with its own model, give the other one a \
+             store of its own, or drop the namespaces whose names begin with {:?}",
+            recorded.describe(),
+            own.model,
+            scope::NAMES
+        )))
+    }
+
+    /// The threshold of a lookup that names none.
+    #[must_use]
+    pub fn threshold(&self) -> f64 {
+        self.options.threshold
+    }
+
+    /// The model of the embeddings.
+    #[must_use]
+    pub fn model(&self) -> &Fingerprint {
+        &self.options.model
+    }
+
+    /// What has happened since this object was made.
+    #[must_use]
+    pub fn stats(&self) -> SemanticStats {
+        self.stats.stats(self.options.prices)
+    }
+
+    /// The namespace of `scope`, if it exists.
+    fn namespace(&self, engine: &Engine, scope: &Scope) -> Result<Option<Arc<Namespace>>> {
+        let namespace = engine.find_namespace(scope.namespace());
+        namespace
+            .map(|namespace| self.checked(engine, namespace, scope))
+            .transpose()
+    }
+
+    fn namespace_or_new(&self, engine: &Engine, scope: &Scope) -> Result<Arc<Namespace>> {
+        let record = CacheRecord::Responses {
+            scope: scope.as_json().to_owned(),
+        };
+        let namespace =
+            engine.namespace_or_new(scope.namespace(), Some(record.clone()), |batch, id| {
+                record.put(&engine.db, batch, id)
+            })?;
+        self.checked(engine, namespace, scope)
+    }
+
+    /// Refuses a namespace that has the name by chance, or vectors of another model.
+    fn checked(
+        &self,
+        engine: &Engine,
+        namespace: Arc<Namespace>,
+        scope: &Scope,
+    ) -> Result<Arc<Namespace>> {
+        match &namespace.cache {
+            Some(CacheRecord::Responses { scope: recorded }) if recorded == scope.as_json() => {}
+            _ => {
+                return Err(Error::InvalidArgument(format!(
+                    "the namespace {:?} holds something else than the responses of this scope; drop it",
+                    namespace.name
+                )));
+            }
+        }
+        if let Some(model) = namespace.model(&engine.db)? {
+            self.check_model(model)?;
+        }
+        Ok(namespace)
+    }
+
+    /// Stores a response in place of what is there for the query. Computes the embedding of the query with `source` if
+    /// none is given. A blank query, or one that the source does not read to its end, is found by its exact text alone.
+    ///
+    /// # Errors
+    /// What `source` fails with; [`Error::InvalidArgument`] for metadata beyond the bounds, an embedding of another length
+    /// than those of the scope, with a NaN or an infinity, or of zeros; [`Error::Model`] if the scope has embeddings of
+    /// another model; otherwise as [`Store::put`].
+    pub fn put(&self, scope: &Scope, put: &Put<'_>, source: &dyn VectorSource) -> Result<()> {
+        let vector = match put.embedding {
+            Some(given) => Some(unit(given)?),
+            None => self.embed(put.query, source)?,
+        };
+        self.store_entry(scope, put, vector.as_deref())
+    }
+
+    /// The unit vector of a query; `None` if it cannot have one.
+    fn embed(&self, query: &str, source: &dyn VectorSource) -> Result<Option<Vec<f32>>> {
+        if query.trim().is_empty() || !source.fits(query) {
+            return Ok(None);
+        }
+        let computed = source.embed(&[query])?;
+        match computed.row(0) {
+            Some(row) if computed.len() == 1 => unit(row).map(Some),
+            _ => Err(Error::InvalidArgument(format!(
+                "the embedding function should return one vector, for one query, and returned {}",
+                computed.len()
+            ))),
+        }
+    }
+
+    fn store_entry(&self, scope: &Scope, put: &Put<'_>, vector: Option<&[f32]>) -> Result<()> {
+        let engine = self.store.writer()?;
+        let key = Digest::of(put.query.as_bytes());
+        let mut left = DROPS;
+        loop {
+            let namespace = self.namespace_or_new(&engine, scope)?;
+            match self.store_in(&engine, &namespace, key, put, vector) {
+                // Dropped since it was found: in the next round it is made anew.
+                Err(_) if namespace.check_exists().is_err() && left > 0 => left -= 1,
+                ended => return ended,
+            }
+        }
+    }
+
+    fn store_in(
+        &self,
+        engine: &Engine,
+        namespace: &Namespace,
+        key: Digest,
+        put: &Put<'_>,
+        vector: Option<&[f32]>,
+    ) -> Result<()> {
+        let mut vector = vector;
+        if let Some(given) = vector {
+            let model = ModelRecord {
+                fingerprint: self.options.model.clone(),
+                dimension: given.len(),
+            };
+            let recorded = namespace.model_or(engine, &model)?;
+            self.check_model(recorded)?;
+            check_dimension(recorded, given)?;
+            let stage = namespace.semantic(engine)?;
+            vector = stage
+                .is_some_and(|stage| stage.has_room(&engine.options.semantic))
+                .then_some(given);
+        }
+        let entry = Entry {
+            query: put.query,
+            kind: put.response.kind,
+            response: &put.response.bytes,
+            metadata: put.metadata.clone(),
+            vector_crc32c: vector.map_or(0, checksum),
+            computing_us: put.computing_us,
+            tokens: put.tokens,
+        };
+        let value = entry.encode()?;
+        engine.put_entries(
+            namespace,
+            &[CacheEntry {
+                key: &key.0,
+                value: &value,
+                ttl_seconds: put.ttl_seconds.or(self.options.ttl_seconds),
+                vector,
+            }],
+        )?;
+        self.stats.puts.add(1);
+        Ok(())
+    }
+}
+
+/// CRC-32C of a vector as it is stored.
+pub(super) fn checksum(vector: &[f32]) -> u32 {
+    crc32c::crc32c(&encode_vector(vector))
+}
+
+fn check_dimension(recorded: &ModelRecord, vector: &[f32]) -> Result<()> {
+    if recorded.dimension == vector.len() {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "the embeddings of this scope have {} components and this one has {}: give another model another model_id",
+        recorded.dimension,
+        vector.len()
+    )))
+}
+
+/// A given embedding at unit length.
+fn unit(vector: &[f32]) -> Result<Vec<f32>> {
+    Ok(Embeddings::new_checked(vector.to_vec(), 1, vector.len())?.into_vec())
+}
+
+fn check_threshold(threshold: f64) -> Result<()> {
+    if threshold > 0.0 && threshold <= 1.0 {
+        return Ok(());
+    }
+    Err(Error::InvalidArgument(format!(
+        "threshold must be over 0 and at most 1, not {threshold}"
+    )))
+}
+
+impl fmt::Debug for SemanticCache {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("SemanticCache")
+            .field("store", &self.store)
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
