@@ -28,8 +28,8 @@ pub(crate) struct SingleFlight<K, T> {
 
 /// One computation and those who wait for it.
 pub(crate) struct Flight<T> {
-    /// The thread that computes.
-    leader: ThreadId,
+    /// The thread that computes, if it is one from beginning to end.
+    leader: Option<ThreadId>,
     /// Held for a few instructions, and no other lock meanwhile.
     state: Mutex<State<T>>,
     ended: Condvar,
@@ -72,13 +72,13 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
         })
     }
 
-    /// Begins the flight of `key`, or joins the one in progress. `waits`: the caller will wait in this thread, which must
-    /// not be the one that computes.
+    /// Begins the flight of `key`, or joins the one in progress. `waits`: the caller will compute or wait in this thread;
+    /// one that computes must not wait.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if it is: the function asks for what it is computing.
     pub(crate) fn join(self: &Arc<Self>, key: K, waits: bool) -> Result<Joined<K, T>> {
-        let this_thread = std::thread::current().id();
+        let this_thread = waits.then(|| std::thread::current().id());
         let mut running = self.running.lock();
         match running.entry(key) {
             Entry::Occupied(entry) if waits && entry.get().leader == this_thread => {

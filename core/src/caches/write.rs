@@ -3,7 +3,7 @@
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::locks::{digest_stripe, key_stripe};
+use crate::locks::{StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::schema::{KEYS, user_key};
@@ -19,6 +19,14 @@ pub(super) struct CacheEntry<'a> {
     /// Of a namespace with a semantic stage: the unit vector by which the value is found. Values of equal bytes have
     /// equal vectors.
     pub vector: Option<&'a [f32]>,
+}
+
+impl CacheEntry<'_> {
+    /// About what is written for a new one.
+    fn bytes_written(&self) -> usize {
+        let vector = self.vector.map_or(0, |vector| 2 * vector.len() + 50);
+        self.value.len() + 3 * self.key.len() + 400 + vector
+    }
 }
 
 impl Engine {
@@ -61,7 +69,7 @@ impl Engine {
             .map(|entry| user_key(namespace.id, entry.key))
             .collect();
         let mut olds = Vec::with_capacity(entries.len());
-        let mut stripes: Vec<_> = digests.iter().map(digest_stripe).collect();
+        let mut stripes: StripeNumbers = digests.iter().map(digest_stripe).collect();
         for found in self.db.multi_get(KEYS, &names)? {
             let old = found.map(|encoded| KeyRecord::decode(&encoded));
             let old = old.transpose()?;
@@ -72,11 +80,12 @@ impl Engine {
             }
             olds.push(old);
         }
-        let _digests = self.digest_locks.lock(stripes)?;
-        let mut mutation = Mutation::new(self, namespace);
+        let mut objects = self.digest_locks.lock(stripes)?;
+        let bytes = entries.iter().map(CacheEntry::bytes_written).sum();
+        let mut mutation = Mutation::with_capacity(self, namespace, bytes);
         let mut new = 0;
         for ((entry, digest), old) in entries.iter().zip(digests).zip(&olds) {
-            let object_id = match mutation.object_of_digest(digest)? {
+            let object_id = match mutation.object_of_digest(&mut objects, digest)? {
                 Some(id) => id,
                 None => {
                     new += 1;
@@ -93,7 +102,8 @@ impl Engine {
             };
             mutation.put_key(entry.key, old.as_ref(), &record)?;
         }
-        mutation.commit(&mut keys, self.options.enable_gc, None)?;
+        let delete_orphans = self.options.enable_gc;
+        mutation.commit(&mut keys, &mut objects, delete_orphans, None)?;
         Ok(new)
     }
 }

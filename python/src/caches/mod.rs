@@ -1,9 +1,16 @@
 //! The two caches: where they are opened, and what computes what they do not have.
 
 mod embedding;
+mod hit;
+mod json;
+mod semantic;
 mod source;
+mod turn;
 
 pub(crate) use embedding::EmbeddingCache;
+pub(crate) use hit::Hit;
+pub(crate) use semantic::SemanticCache;
+pub(crate) use turn::Turn;
 
 use crate::error::{PyStoreResult, invalid};
 use crate::options::Options;

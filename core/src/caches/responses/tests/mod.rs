@@ -658,10 +658,11 @@ fn turns_are_told_when_they_end() {
     let Turn::Follows(following) = bench.cache.begin(&all, "q", false).unwrap() else {
         panic!("two lead");
     };
-    assert!(
-        bench.cache.begin(&all, "q", true).is_err(),
-        "it would wait for itself"
-    );
+    // The thread that began it may do other things meanwhile, and the computing may go on in another one.
+    assert!(matches!(
+        bench.cache.begin(&all, "q", true).unwrap(),
+        Turn::Follows(_)
+    ));
     let told = Arc::new(AtomicUsize::new(0));
     let tell = || {
         let told = Arc::clone(&told);

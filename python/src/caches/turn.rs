@@ -1,0 +1,93 @@
+//! The part of an asynchronous caller in a computation that others wait for.
+
+use super::json::response_to_python;
+use crate::error::{PyStoreError, PyStoreResult, store_error};
+use parking_lot::Mutex;
+use prestige_core::{Following, Leading, Response};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use std::sync::Arc;
+
+/// What `aget_or_compute` is to do after a miss: compute, or wait for who does.
+#[pyclass(module = "prestige._native", name = "_Turn", frozen)]
+pub(crate) struct Turn(Part);
+
+enum Part {
+    /// Taken by whoever ends it. Held for an instant.
+    Leads(Mutex<Option<Leading>>),
+    Follows(Following),
+    /// It was put meanwhile.
+    Known(Response),
+}
+
+impl Turn {
+    pub(super) fn new(turn: prestige_core::Turn) -> Self {
+        Self(match turn {
+            prestige_core::Turn::Leads(leading) => Part::Leads(Mutex::new(Some(leading))),
+            prestige_core::Turn::Follows(following) => Part::Follows(following),
+            prestige_core::Turn::Hit(hit) => Part::Known(hit.response),
+        })
+    }
+
+    fn take(&self) -> Option<Leading> {
+        match &self.0 {
+            Part::Leads(leading) => leading.lock().take(),
+            _ => None,
+        }
+    }
+
+    /// Gives the response to those who wait.
+    pub(super) fn succeed(&self, py: Python<'_>, response: Response) {
+        if let Some(leading) = self.take() {
+            // Whom it tells takes the GIL.
+            py.detach(|| leading.succeed(Arc::new(response)));
+        }
+    }
+}
+
+#[pymethods]
+impl Turn {
+    #[getter]
+    fn leads(&self) -> bool {
+        matches!(self.0, Part::Leads(_))
+    }
+
+    /// Gives an error to those who wait; what is no `Exception` leaves one of them to begin anew.
+    fn fail(&self, py: Python<'_>, error: &Bound<'_, PyAny>) {
+        if let Some(leading) = self.take() {
+            let error = store_error(PyErr::from_value(error.clone()));
+            py.detach(|| leading.fail(&error));
+        }
+    }
+
+    /// Has `callback` called when there is an outcome, in any thread.
+    fn on_end(&self, py: Python<'_>, callback: Py<PyAny>) {
+        let Part::Follows(following) = &self.0 else {
+            return;
+        };
+        let listener = Box::new(move || {
+            Python::attach(|py| {
+                // Its loop may have ended meanwhile; then nobody waits any more.
+                if let Err(error) = callback.call0(py) {
+                    error.write_unraisable(py, None);
+                }
+            });
+        });
+        py.detach(|| following.on_end(listener));
+    }
+
+    /// `(response,)`, or None if there is none and the caller is to begin anew. Raises the error.
+    fn outcome<'py>(&self, py: Python<'py>) -> PyStoreResult<Option<Bound<'py, PyTuple>>> {
+        let response = match &self.0 {
+            Part::Known(response) => response.clone(),
+            Part::Follows(following) => match following.outcome() {
+                Some(Ok(response)) => (*response).clone(),
+                Some(Err(error)) => return Err(PyStoreError::from(error)),
+                None => return Ok(None),
+            },
+            Part::Leads(_) => return Ok(None),
+        };
+        let response = response_to_python(py, &response)?;
+        Ok(Some(PyTuple::new(py, [response])?))
+    }
+}
