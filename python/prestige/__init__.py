@@ -19,22 +19,23 @@ from typing import Any
 # ONNX Runtime reports usage to its vendor unless told not to before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-from . import _native
-from ._aio import aopen, arestore
+from . import _caches, _native  # noqa: F401 - it gives the caches their forms
 from ._native import (
     SEMANTIC_AVAILABLE,
     SERVER_AVAILABLE,
     DedupMode,
     EmbeddingCache,
+    Hit,
     NormalizationMode,
     Options,
+    SemanticCache,
     SemanticModel,
     Server,
     Store,
     __version__,
     restore,
 )
-from .caches import EmbeddingStats
+from .caches import EmbeddingStats, SemanticStats
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -60,6 +61,7 @@ __all__ = [
     "EmbeddingCache",
     "EmbeddingStats",
     "HealthStats",
+    "Hit",
     "IOError",
     "InvalidArgumentError",
     "ModelError",
@@ -68,7 +70,9 @@ __all__ = [
     "Options",
     "PrestigeError",
     "ReadOnlyError",
+    "SemanticCache",
     "SemanticModel",
+    "SemanticStats",
     "Server",
     "Store",
     "StoreStats",

@@ -4,8 +4,8 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, final, overload
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer, Self
 
-from prestige.caches import EmbeddingStats
+from prestige.caches import EmbeddingStats, SemanticStats
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -23,9 +23,11 @@ __all__ = [
     "SERVER_AVAILABLE",
     "DedupMode",
     "EmbeddingCache",
+    "Hit",
     "ManualClock",
     "NormalizationMode",
     "Options",
+    "SemanticCache",
     "SemanticModel",
     "Server",
     "Store",
@@ -37,10 +39,13 @@ __all__ = [
 ]
 
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound=Callable[..., Any])
 _T_co = TypeVar("_T_co", covariant=True)
 _Path: TypeAlias = str | PathLike[str]
 _Key: TypeAlias = str | bytes
 _Value: TypeAlias = str | Buffer | NDArray[Any]
+_Scope: TypeAlias = str | float | Mapping[str, Any] | Sequence[Any] | None
+_Response: TypeAlias = str | bytes | float | dict[str, Any] | list[Any] | None
 _Entries: TypeAlias = (
     Mapping[_Key, _Value]
     | Mapping[str, _Value]
@@ -265,6 +270,54 @@ class EmbeddingCache:
 
         """
 
+    async def aembed(self, texts: Iterable[str]) -> NDArray[np.float32]:
+        """Return the vectors of texts; those that are not in the cache are computed and stored.
+
+        The ``asyncio`` form of ``embed``.
+        """
+
+    async def aembed_query(self, text: str) -> NDArray[np.float32]:
+        """Return the vector of one text, computed and stored if it is not in the cache.
+
+        The ``asyncio`` form of ``embed_query``.
+        """
+
+    async def aget(self, text: str) -> NDArray[np.float32] | None:
+        """Return the vector of a text if it is in the cache. Computes nothing.
+
+        The ``asyncio`` form of ``get``.
+        """
+
+    async def aget_many(self, texts: Iterable[str]) -> list[NDArray[np.float32] | None]:
+        """Return the vectors of those texts that are in the cache. Computes nothing.
+
+        The ``asyncio`` form of ``get_many``.
+        """
+
+    async def aput(self, text: str, vector: ArrayLike) -> None:
+        """Store the vector of a text in place of what is there.
+
+        The ``asyncio`` form of ``put``.
+        """
+
+    async def adelete_many(self, texts: Iterable[str]) -> int:
+        """Remove the vectors of texts.
+
+        The ``asyncio`` form of ``delete_many``.
+        """
+
+    async def aclear(self) -> int:
+        """Remove every vector of this model and length, in one write.
+
+        The ``asyncio`` form of ``clear``.
+        """
+
+    async def aclose(self) -> None:
+        """Close the store if the cache has opened it. A second call does nothing.
+
+        The ``asyncio`` form of ``close``.
+        """
+
     @property
     def path(self) -> str:
         """Directory of the store, as it was given."""
@@ -282,6 +335,37 @@ class EmbeddingCache:
     def __contains__(self, text: object, /) -> bool: ...
     def __enter__(self) -> Self: ...
     def __exit__(self, *exception: object) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_exception: object) -> None: ...
+
+@final
+class Hit:
+    """A response that was found, and all that is needed to judge it.
+
+    Made by ``SemanticCache.get``.
+    """
+
+    @property
+    def response(self) -> Any:  # noqa: ANN401 - a JSON value
+        """The response, as it was given to ``put``."""
+    @property
+    def query(self) -> str:
+        """The query that the response was put with."""
+    @property
+    def similarity(self) -> float:
+        """Cosine similarity of the two queries, -1 to 1; 1.0 if they are the same text."""
+    @property
+    def exact(self) -> bool:
+        """Whether the two queries are the same text."""
+    @property
+    def age_seconds(self) -> float:
+        """Seconds since the response was put."""
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What was put with it: a dictionary of ``str`` to ``str``."""
+    @property
+    def scope(self) -> Any:  # noqa: ANN401 - a JSON value
+        """The scope of both queries, as it was given."""
 
 @final
 class ManualClock:
@@ -339,6 +423,383 @@ class NormalizationMode:
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
+
+@final
+class SemanticCache:
+    """A cache of responses to queries, which finds a response by the meaning of its query.
+
+    A lookup returns the response to the same text, or else to the most similar query of the same
+    scope, if it is similar enough. Queries are compared with queries, never with responses, and
+    every hit says which query it answers and how similar that is.
+
+    A scope is a hard partition: no lookup returns an entry of another one. Put into it whatever a
+    response depends on besides the query: tenant, model, system prompt, earlier turns.
+
+    Entries are keys of the store: TTL, ``max_store_bytes``, backups and ``verify()`` hold for them.
+    Threads share a cache freely. A context manager that closes the store if the cache has opened
+    it.
+    """
+
+    def __new__(
+        cls,
+        path_or_store: _Path | Store,
+        threshold: float = 0.97,
+        scope: _Scope = None,
+        *,
+        model: SemanticModel | None = None,
+        embed: Callable[[list[str]], Any] | None = None,
+        model_id: str | None = None,
+        ttl_seconds: int | None = None,
+        price_per_call: float = 0.0,
+        price_per_1k_tokens: float = 0.0,
+        **options: Any,  # noqa: ANN401 - of every option's type
+    ) -> Self:
+        """Open the cache.
+
+        Args:
+            path_or_store: An open ``Store``, or the directory of one, which the cache opens and
+                closes.
+            threshold: Least cosine similarity of a hit, over 0 and at most 1. Default 0.97.
+            scope: The scope of calls that name none: ``str``, int, float, bool, None, or mappings
+                and sequences of them. Equal values are one scope.
+            model: The model that embeds queries; None, and neither ``embed`` nor ``model_id``: the
+                bundled one.
+            embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
+                (n, d) out. Needs ``model_id``.
+            model_id: Names the model; give another for whatever makes other vectors. Without
+                ``embed`` and ``model`` embeddings are given with queries, and queries without one
+                are found by their exact text alone.
+            ttl_seconds: Seconds until an entry expires, 0 to 2**63 - 1; 0: never; None:
+                ``default_ttl_seconds`` of the store.
+            price_per_call: What a computed response costs, for ``stats()``. Default 0.
+            price_per_1k_tokens: What a thousand tokens cost, for ``stats()``. Default 0.
+            **options: Attributes of ``Options``, for a store that the cache opens.
+
+        Raises:
+            InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+                both ``embed`` and ``model``, or a number out of its range.
+            TypeError: ``scope`` is made of something else.
+            ModelError: The model or ONNX Runtime is missing or damaged, or the store has entries of
+                another model.
+            Exception: As ``prestige.open`` raises for a path.
+
+        """
+
+    def get(
+        self,
+        query: str,
+        scope: _Scope = None,
+        threshold: float | None = None,
+        embedding: ArrayLike | None = None,
+    ) -> Hit | None:
+        """Look up the response to a query.
+
+        The same text is looked for first; that runs no model. Otherwise the nearest queries of the
+        scope are, with the embedding of the query, and the best at or above the threshold counts,
+        of equals the one put last. A blank query, or one that the model does not read to its end,
+        is found by its exact text alone.
+
+        Args:
+            query: The query.
+            scope: Its scope; None: that of the cache.
+            threshold: Least cosine similarity, over 0 and at most 1; None: that of the cache.
+            embedding: The embedding of the query, an array or sequence of d numbers, of any length
+                but 0; None: it is computed if it is needed.
+
+        Returns:
+            A ``Hit``, or None.
+
+        Raises:
+            InvalidArgumentError: A number is out of its range, or the embedding has another shape
+                than those of the scope, a NaN or an infinity.
+            ModelError: The scope has embeddings of another model.
+            Exception: What the function or the model raises.
+
+        """
+
+    def put(
+        self,
+        query: str,
+        response: _Response,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        scope: _Scope = None,
+        embedding: ArrayLike | None = None,
+        tokens: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Store a response in place of what is there for the query and scope.
+
+        Nothing is merged: each query of a scope has an entry of its own, however similar others
+        are. Query, response and metadata are one entry: they come and go together.
+
+        Args:
+            query: The query.
+            response: ``str``, ``bytes``, or a value made of dict, list, str, int, float, bool and
+                None; it comes back as it was.
+            ttl_seconds: Seconds until it expires, 0 to 2**63 - 1; 0: never; None: as the cache
+                says.
+            metadata: A mapping of ``str`` to ``str``, at most 64 pairs of at most 256 and 4096
+                bytes.
+            scope: The scope; None: that of the cache.
+            embedding: As in ``get``; None: it is computed, unless the query is found by its exact
+                text alone.
+            tokens: Tokens that it cost, for ``stats()``; 0 (default): not known.
+            seconds: Seconds that computing it took, for ``stats()``; 0 (default): not known.
+
+        Raises:
+            InvalidArgumentError: As in ``get``; also metadata out of its bounds, a NaN in the
+                response.
+            TypeError: The response is of another type, or holds one, such as a tuple, that would
+                not come back as it was.
+            ModelError: The scope has embeddings of another model.
+            TimedOutError: Another thread held the query for ``lock_timeout_ms``.
+            Exception: What the function or the model raises.
+
+        """
+
+    def get_or_compute(
+        self,
+        query: str,
+        function: Callable[[str], _T],
+        *,
+        scope: _Scope = None,
+        threshold: float | None = None,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        embedding: ArrayLike | None = None,
+        tokens: int | Callable[[_T], int] = 0,
+    ) -> _T:
+        """Return the response to a query, computed and stored if it is not in the cache.
+
+        It is computed once for all threads that ask for the same query and scope at once: the
+        others wait for it, and get the response or the error. After an error the next call tries
+        again. A response that cannot be stored, for example on a full disk, is returned all the
+        same, and counted in ``stats()`` as ``not_stored``.
+
+        Args:
+            query: The query.
+            function: Called with the query; returns the response, as ``put`` takes it.
+            scope: As in ``get``.
+            threshold: As in ``get``.
+            ttl_seconds: As in ``put``.
+            metadata: As in ``put``.
+            embedding: As in ``get``.
+            tokens: Tokens that the response cost, or a function of the response that says so.
+
+        Returns:
+            The response. ``get`` says more of a hit.
+
+        Raises:
+            InvalidArgumentError: As in ``get`` and ``put``; also if ``function`` asks the cache for
+                the same query and would wait for itself.
+            TypeError: ``function`` is async, for which there is ``aget_or_compute``, or returned
+                what cannot be stored.
+            Exception: What ``function``, the embedding function or the model raises.
+
+        """
+
+    def invalidate(
+        self,
+        *,
+        scope: _Scope = None,
+        metadata: Mapping[str, str] | None = None,
+        older_than: float | timedelta | None = None,
+    ) -> int:
+        """Remove entries.
+
+        Without ``metadata`` and ``older_than`` whole scopes go, in one write each, however much
+        they hold; otherwise each entry is looked at.
+
+        Args:
+            scope: Only those of this scope; None: of the scope that the cache was given, or, if it
+                was given none, of all scopes.
+            metadata: Only those that have all these pairs.
+            older_than: Only those that were put longer ago: seconds, or a ``timedelta``.
+
+        Returns:
+            The number of entries removed, without those that had expired.
+
+        Raises:
+            InvalidArgumentError: ``older_than`` is negative or not finite.
+            TimedOutError: Another thread held a query for ``lock_timeout_ms``.
+
+        """
+
+    def clear(self) -> int:
+        """Remove every entry of the scope that the cache was given, or, if none, of all scopes.
+
+        Returns:
+            The number of entries removed, without those that had expired.
+
+        """
+
+    def scopes(self) -> list[Any]:
+        """Return the scopes that have had an entry and were not removed since.
+
+        Returns:
+            A list of scopes, as JSON reads them: a tuple comes back as a list.
+
+        """
+
+    def stats(self) -> SemanticStats:
+        """Return what this object has done.
+
+        Returns:
+            A dictionary: ``exact_hits``, ``semantic_hits``, ``misses``, ``puts``, ``computed``,
+            ``shared`` (callers who got what another one computed), ``not_stored``,
+            ``seconds_computing``, ``seconds_saved`` (what computing the hits took, as far as it is
+            known) and ``money_saved`` (what the hits would have cost, at the given prices).
+
+        """
+
+    def close(self) -> None:
+        """Close the store if the cache has opened it. A second call does nothing.
+
+        Raises:
+            IOError: The last writes failed. The store is closed all the same.
+
+        """
+
+    async def aget(
+        self,
+        query: str,
+        scope: _Scope = None,
+        threshold: float | None = None,
+        embedding: ArrayLike | None = None,
+    ) -> Hit | None:
+        """Look up the response to a query.
+
+        The ``asyncio`` form of ``get``.
+        """
+
+    async def aput(
+        self,
+        query: str,
+        response: _Response,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        scope: _Scope = None,
+        embedding: ArrayLike | None = None,
+        tokens: int = 0,
+        seconds: float = 0.0,
+    ) -> None:
+        """Store a response in place of what is there for the query and scope.
+
+        The ``asyncio`` form of ``put``.
+        """
+
+    async def ainvalidate(
+        self,
+        *,
+        scope: _Scope = None,
+        metadata: Mapping[str, str] | None = None,
+        older_than: float | timedelta | None = None,
+    ) -> int:
+        """Remove entries.
+
+        The ``asyncio`` form of ``invalidate``.
+        """
+
+    async def aclear(self) -> int:
+        """Remove every entry of the scope that the cache was given, or, if none, of all scopes.
+
+        The ``asyncio`` form of ``clear``.
+        """
+
+    async def ascopes(self) -> list[Any]:
+        """Return the scopes that have had an entry and were not removed since.
+
+        The ``asyncio`` form of ``scopes``.
+        """
+
+    async def aclose(self) -> None:
+        """Close the store if the cache has opened it. A second call does nothing.
+
+        The ``asyncio`` form of ``close``.
+        """
+
+    async def aget_or_compute(
+        self,
+        query: str,
+        function: Callable[[str], Awaitable[_T] | _T],
+        *,
+        scope: _Scope = None,
+        threshold: float | None = None,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        embedding: ArrayLike | None = None,
+        tokens: int | Callable[[_T], int] = 0,
+    ) -> _T:
+        """Return the response to a query, computed and stored if it is not in the cache.
+
+        The ``asyncio`` form of ``get_or_compute``. The function may be async; one that is not holds
+        up the event loop. The first of several callers, in whatever loops and threads, computes. If
+        it is cancelled, another one does.
+        """
+
+    @overload
+    def cached(self, function: _F) -> _F:
+        """Have the results of a function looked up: ``@cache.cached`` or ``@cache.cached(…)``.
+
+        One parameter of the function is the query, and matches by meaning. All others match
+        exactly: with the name of the function they are the scope. So no result is returned for
+        other arguments. The function may be async. ``function.scope_of(…)`` of the result is the
+        scope of a call, for ``invalidate``.
+
+        Args:
+            function: The function.
+            query: Name of the parameter that is the query; None: the first that is not ignored.
+            scope: Name of the parameter that takes the place of the cache's own scope.
+            ignore: Names of parameters that say nothing about the result, such as ``self`` or a
+                client.
+            threshold: As in ``get``.
+            ttl_seconds: As in ``put``.
+            metadata: As in ``put``.
+            tokens: As in ``get_or_compute``.
+
+        Returns:
+            A function of the same signature, or a decorator.
+
+        Raises:
+            TypeError: The function has no such parameter; when it is called, the query is not
+                ``str``, or another argument cannot be part of a scope.
+
+        """
+    @overload
+    def cached(
+        self,
+        function: None = None,
+        *,
+        query: str | None = None,
+        scope: str | None = None,
+        ignore: Iterable[str] = (),
+        threshold: float | None = None,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+        tokens: int | Callable[[Any], int] = 0,
+    ) -> Callable[[_F], _F]: ...
+    @property
+    def path(self) -> str:
+        """Directory of the store, as it was given."""
+    @property
+    def closed(self) -> bool:
+        """Whether the store is closed."""
+    @property
+    def threshold(self) -> float:
+        """Least cosine similarity of a hit, where a call names none."""
+    @property
+    def scope(self) -> _Scope:
+        """The scope of calls that name none, as it was given."""
+    @property
+    def model_id(self) -> str:
+        """Name of the model."""
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *_exception: object) -> None: ...
+    async def __aenter__(self) -> Self: ...
+    async def __aexit__(self, *_exception: object) -> None: ...
 
 @final
 class SemanticModel:

@@ -24,3 +24,28 @@ class EmbeddingStats(TypedDict):
     """Seconds that the function or model took."""
     seconds_saved: float
     """The hits at the average time of what was computed; 0.0 before anything was."""
+
+
+class SemanticStats(TypedDict):
+    """What a ``SemanticCache`` has done since it was made, in all threads."""
+
+    exact_hits: int
+    """Lookups that found the query itself."""
+    semantic_hits: int
+    """Lookups that found a query of the same meaning."""
+    misses: int
+    """Lookups that found nothing."""
+    puts: int
+    """Responses put."""
+    computed: int
+    """Responses that ``get_or_compute`` and its kin have computed."""
+    shared: int
+    """Callers who missed and got what another one was computing."""
+    not_stored: int
+    """Computed responses that could not be stored; they were returned all the same."""
+    seconds_computing: float
+    """Seconds that computing took."""
+    seconds_saved: float
+    """What computing the responses of the hits took, as far as it is known."""
+    money_saved: float
+    """What the hits would have cost, at the prices the cache was given."""

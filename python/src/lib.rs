@@ -34,7 +34,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<caches::EmbeddingCache>()?;
     module.add_class::<caches::Hit>()?;
     module.add_class::<caches::SemanticCache>()?;
-    module.add_class::<caches::Turn>()?;
     module.add_class::<clock::ManualClock>()?;
     module.add_class::<enums::DedupMode>()?;
     module.add_class::<enums::NormalizationMode>()?;

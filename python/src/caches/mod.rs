@@ -10,7 +10,6 @@ mod turn;
 pub(crate) use embedding::EmbeddingCache;
 pub(crate) use hit::Hit;
 pub(crate) use semantic::SemanticCache;
-pub(crate) use turn::Turn;
 
 use crate::error::{PyStoreResult, invalid};
 use crate::options::Options;

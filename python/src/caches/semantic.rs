@@ -305,7 +305,8 @@ impl SemanticCache {
     ///     query: The query.
     ///     response: ``str``, ``bytes``, or a value made of dict, list, str, int, float, bool and
     ///         None; it comes back as it was.
-    ///     ttl_seconds: Seconds until it expires, 0 to 2**63 - 1; 0: never; None: as the cache says.
+    ///     ttl_seconds: Seconds until it expires, 0 to 2**63 - 1; 0: never; None: as the cache
+    ///         says.
     ///     metadata: A mapping of ``str`` to ``str``, at most 64 pairs of at most 256 and 4096
     ///         bytes.
     ///     scope: The scope; None: that of the cache.
