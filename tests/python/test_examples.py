@@ -31,21 +31,24 @@ def run(name: str, directory: Path) -> list[str]:
 def test_the_embedding_cache_computes_each_text_once(tmp_path: Path) -> None:
     assert run("embedding_cache.py", tmp_path) == [
         "3 vectors of 384, 2 computed",
-        "asked again, 2 computed in all",
+        "asked by 8 threads, 2 computed in all",
     ]
     # The second process finds what the first one left on disk.
     assert run("embedding_cache.py", tmp_path) == [
         "3 vectors of 384, 0 computed",
-        "asked again, 0 computed in all",
+        "asked by 8 threads, 0 computed in all",
     ]
 
 
-def test_the_asyncio_app_computes_each_answer_once(tmp_path: Path) -> None:
-    for computed in (20, 0):  # The second process finds what the first one left on disk.
-        assert run("asyncio_app.py", tmp_path) == [
-            f"1000 answers, {computed} computed; the last: It is 361.",
-            "20 in the cache, 11 of numbers that begin with 1",
-        ]
+def test_the_response_cache_asks_once(tmp_path: Path) -> None:
+    answers = [
+        "An answer to: How do I reset my password? (acme)",
+        "An answer to: How do I reset my password? (acme)",
+        "An answer to: How can I reset my password? (zoo)",
+        "similarity 0.97, but another order: Please cancel order 1041",
+    ]
+    assert run("response_cache.py", tmp_path) == [*answers, "asked 2 times, saved 0.02"]
+    assert run("response_cache.py", tmp_path) == [*answers, "asked 0 times, saved 0.04"]
 
 
 def test_the_session_store_forgets_what_has_ended(tmp_path: Path) -> None:

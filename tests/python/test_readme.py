@@ -89,7 +89,8 @@ def test_python_blocks_run_and_print_what_they_promise(
     left_open = [
         name
         for name, value in namespace.items()
-        if isinstance(value, prestige.Store) and not value.closed
+        if isinstance(value, prestige.Store | prestige.EmbeddingCache | prestige.SemanticCache)
+        and not value.closed
     ]
     assert left_open == []
 
@@ -174,4 +175,11 @@ def test_every_public_name_is_documented() -> None:
     for kind in (prestige.Store, prestige.Server, prestige.SemanticModel):
         names.update(name for name in vars(kind) if not name.startswith("_"))
     missing = [name for name in sorted(names) if not re.search(rf"\b{name}\b", text)]
+    assert missing == []
+    text = (ROOT / "docs" / "caches.md").read_text(encoding="utf-8")
+    names = {"cached"}
+    for kind in (prestige.EmbeddingCache, prestige.SemanticCache, prestige.Hit):
+        names.update(name for name in vars(kind) if not name.startswith("_"))
+    forms = {name for name in names if name.startswith("a") and name[1:] in names}
+    missing = [name for name in sorted(names - forms) if not re.search(rf"\b{name}\b", text)]
     assert missing == []
