@@ -123,15 +123,21 @@ impl SemanticCache {
         Ok(cache)
     }
 
-    /// Refuses the entries of another model, at once and not with the first lookup.
+    /// Refuses the entries of another model, at once and not with the first lookup. Scopes of another model that have
+    /// none are removed.
     fn check_models(&self) -> Result<()> {
         let engine = self.store.engine()?;
         for namespace in engine.namespaces.all() {
             if let Some(CacheRecord::Responses { .. }) = &namespace.cache
                 && let Some(model) = namespace.model(&engine.db)?
-                && namespace.totals.get().keys > 0
+                && let Err(error) = self.check_model(model)
             {
-                self.check_model(model)?;
+                if namespace.totals.get().keys > 0 {
+                    return Err(error);
+                }
+                if !self.store.is_read_only() {
+                    engine.drop_namespace(&namespace.name)?;
+                }
             }
         }
         Ok(())

@@ -22,6 +22,7 @@ struct Bench {
     model: Arc<HashEmbedder>,
     source: ModelSource,
     cache: SemanticCache,
+    enable_gc: bool,
 }
 
 fn cache_options(model: Fingerprint) -> SemanticCacheOptions {
@@ -46,6 +47,7 @@ fn bench_with(change: impl FnOnce(&mut Options)) -> Bench {
     let clock = Arc::new(ManualClock::new(1_000_000_000));
     let mut options = options(&clock);
     change(&mut options);
+    let enable_gc = options.enable_gc;
     let store = Store::open(directory.path(), options).unwrap();
     let model = Arc::new(HashEmbedder::new(256));
     let source = ModelSource(Arc::clone(&model) as _);
@@ -58,6 +60,7 @@ fn bench_with(change: impl FnOnce(&mut Options)) -> Bench {
         model,
         source,
         cache,
+        enable_gc,
     }
 }
 
@@ -102,7 +105,11 @@ impl Bench {
 
     fn reopened(self) -> Self {
         self.store.close().unwrap();
-        let store = Store::open(self.directory.path(), options(&self.clock)).unwrap();
+        let options = Options {
+            enable_gc: self.enable_gc,
+            ..options(&self.clock)
+        };
+        let store = Store::open(self.directory.path(), options).unwrap();
         let cache = SemanticCache::new(&store, self.cache.options.clone()).unwrap();
         Self {
             store,
@@ -479,7 +486,7 @@ fn another_model_is_refused_by_name_until_the_entries_are_gone() {
         .cache
         .invalidate(Scopes::All, &EntryMetadata::new(), None)
         .unwrap();
-    let late = SemanticCache::new(&bench.store, cache_options(other)).unwrap();
+    let late = SemanticCache::new(&bench.store, cache_options(other.clone())).unwrap();
     bench.put("a", "question", "response");
     let lookup = late.get(&scope("a"), "question", Lookup::default(), &bench.source);
     assert!(matches!(lookup, Err(Error::Model(_))));
@@ -488,6 +495,12 @@ fn another_model_is_refused_by_name_until_the_entries_are_gone() {
             .unwrap()
             .is_none()
     );
+    // A scope whose entries are all gone is nobody's.
+    let view = bench.store.namespace(scope("a").namespace()).unwrap();
+    view.evict_lru(0).unwrap();
+    let other = SemanticCache::new(&bench.store, cache_options(other)).unwrap();
+    let put = other.put(&scope("a"), &Put::new("q", &text("r")), &bench.source);
+    put.unwrap();
     bench.clean();
 }
 

@@ -68,9 +68,10 @@ struct Run {
 }
 
 impl Run {
-    fn new() -> Self {
+    /// `enable_gc`: otherwise objects that nothing points at stay, with their vectors.
+    fn new(enable_gc: bool) -> Self {
         Self {
-            bench: bench(),
+            bench: bench_with(|options| options.enable_gc = enable_gc),
             model: Model::new(),
             now: 0,
             serial: 0,
@@ -261,12 +262,12 @@ impl Run {
 
 proptest! {
     // 24 runs of 500 operations: 12,000, of which half are lookups.
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 500, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 64, ..ProptestConfig::default() })]
     #[test]
     fn no_lookup_returns_what_is_not_its_own(
-        operations in proptest::collection::vec(operation(), 500)
+        operations in proptest::collection::vec(operation(), 500), enable_gc: bool
     ) {
-        let mut run = Run::new();
+        let mut run = Run::new(enable_gc);
         for operation in operations {
             run = run.step(operation);
         }
