@@ -1,5 +1,6 @@
 //! The two caches: where they are opened, and what computes what they do not have.
 
+mod arguments;
 mod embedding;
 mod hit;
 mod json;

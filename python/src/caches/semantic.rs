@@ -1,23 +1,23 @@
 //! `SemanticCache`: responses by scope and query.
 
 use super::Home;
+use super::arguments::{Place, Tokens, Within, computed, micros, natural, price, seconds};
 use super::hit::Hit;
-use super::json::{response, response_to_python, scope};
+use super::json::{response_to_python, scope};
 use super::source::{Source, vector};
 use super::turn::Turn;
 use crate::convert::text_of;
 use crate::error::{PyStoreResult, blocking, caught, invalid, store_error};
 use crate::model::SemanticModel;
-use crate::numbers::{Integer, finite};
+use crate::numbers::finite;
 use crate::stats::dictionary;
 use prestige_core::embed::{Embedder as _, Fingerprint};
 use prestige_core::{
-    Answer, Computed, DEFAULT_CACHE_THRESHOLD, Lookup, Prices, Put, Scope, Scopes,
-    SemanticCacheOptions,
+    Answer, DEFAULT_CACHE_THRESHOLD, Lookup, Prices, Put, Scope, Scopes, SemanticCacheOptions,
 };
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyInt, PyString, PyTuple};
+use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ffi::OsStr;
 
 /// A cache of responses to queries, which finds a response by the meaning of its query.
@@ -66,90 +66,6 @@ pub(crate) struct SemanticCache {
     scope: Place,
     /// Whether a scope was given, so that calls that span scopes stay within it.
     has_scope: bool,
-}
-
-/// A scope, and the value that names it.
-struct Place {
-    given: Py<PyAny>,
-    scope: Scope,
-}
-
-/// The scope of a call.
-enum Within<'a, 'py> {
-    Own(&'a Place),
-    Other(Bound<'py, PyAny>, Scope),
-}
-
-impl<'py> Within<'_, 'py> {
-    fn scope(&self) -> &Scope {
-        match self {
-            Self::Own(place) => &place.scope,
-            Self::Other(_, scope) => scope,
-        }
-    }
-
-    fn given(&self, py: Python<'py>) -> Bound<'py, PyAny> {
-        match self {
-            Self::Own(place) => place.given.bind(py).clone(),
-            Self::Other(given, _) => given.clone(),
-        }
-    }
-}
-
-/// Tokens that a response cost: a number, or a function of the response.
-enum Tokens {
-    Number(u64),
-    Function(Py<PyAny>),
-}
-
-impl Tokens {
-    fn of(given: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
-        match given {
-            None => Ok(Self::Number(0)),
-            Some(given) if given.is_callable() && !given.is_instance_of::<PyInt>() => {
-                Ok(Self::Function(given.clone().unbind()))
-            }
-            Some(given) => {
-                let number = Integer::Given(given.clone()).natural("tokens")?;
-                Ok(Self::Number(number))
-            }
-        }
-    }
-
-    fn of_response(&self, response: &Bound<'_, PyAny>) -> PyResult<u64> {
-        match self {
-            Self::Number(number) => Ok(*number),
-            Self::Function(function) => {
-                let number = function.bind(response.py()).call1((response,))?;
-                Integer::Given(number).natural("tokens")
-            }
-        }
-    }
-}
-
-fn natural(name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {
-    let given = given.map(|given| Integer::Given(given.clone()).natural(name));
-    given.transpose()
-}
-
-/// A number of seconds, or a `timedelta`.
-fn seconds(name: &str, given: &Bound<'_, PyAny>) -> PyResult<f64> {
-    let number = match given.getattr_opt("total_seconds")? {
-        Some(method) => method.call0()?.extract()?,
-        None => finite(name, given)?,
-    };
-    if number >= 0.0 {
-        return Ok(number);
-    }
-    Err(invalid(format!("{name} must be from 0 on, not {number}")))
-}
-
-fn price(name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<f64> {
-    let price = given.map_or(Ok(0.0), |given| finite(name, given))?;
-    if price >= 0.0 {
-        return Ok(price);
-    }
-    Err(invalid(format!("{name} must be from 0 on, not {price}")))
 }
 
 impl SemanticCache {
@@ -630,35 +546,4 @@ impl SemanticCache {
             "<prestige.SemanticCache path='{path}' model_id={model:?} threshold={threshold} closed={closed}>"
         )
     }
-}
-
-fn micros(given: Option<&Bound<'_, PyAny>>) -> PyResult<u64> {
-    let given = given.map_or(Ok(0.0), |given| seconds("seconds", given))?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, and the conversion saturates, which is what is wanted"
-    )]
-    let micros = (given * 1e6).round() as u64;
-    Ok(micros)
-}
-
-/// The response that `function` returns.
-fn computed(
-    function: &Bound<'_, PyAny>,
-    query: &Bound<'_, PyString>,
-    tokens: &Tokens,
-) -> PyResult<Computed> {
-    let answer = function.call1((query,))?;
-    if answer.hasattr("__await__")? {
-        let close = answer.getattr_opt("close")?;
-        close.map(|close| close.call0()).transpose()?;
-        return Err(PyTypeError::new_err(
-            "the function must return a response, not an awaitable: use aget_or_compute for an async function",
-        ));
-    }
-    Ok(Computed {
-        response: response(&answer)?,
-        tokens: tokens.of_response(&answer)?,
-    })
 }
