@@ -138,7 +138,7 @@ impl Semantic {
         for (entry, vector) in &changes {
             match entry {
                 LogEntry::Add(id) => {
-                    batch.put_cf(vectors, numbered_key(namespace, *id), encode_vector(vector))
+                    batch.put_cf(vectors, numbered_key(namespace, *id), self.encoded(vector))
                 }
                 LogEntry::Remove(id) => batch.delete_cf(vectors, numbered_key(namespace, *id)),
             }
@@ -179,6 +179,11 @@ impl Semantic {
     /// The namespace is gone: no checkpoint is to be written any more.
     pub(crate) fn retire(&self) {
         self.stale.store(true, Ordering::Release);
+    }
+
+    /// A vector as `vectors` holds it.
+    pub(crate) fn encoded(&self, vector: &[f32]) -> Vec<u8> {
+        encode_vector(vector)
     }
 
     /// Length of the vectors.

@@ -34,7 +34,6 @@ use super::write::CacheEntry;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
-use crate::record::encode_vector;
 use crate::semantic::ModelRecord;
 use crate::store::Store;
 use prestige_embed::{Embeddings, Fingerprint};
@@ -270,7 +269,7 @@ impl SemanticCache {
         put: &Put<'_>,
         vector: Option<&[f32]>,
     ) -> Result<()> {
-        let mut vector = vector;
+        let (mut kept, mut vector_crc32c) = (None, 0);
         if let Some(given) = vector {
             let model = ModelRecord {
                 fingerprint: self.options.model.clone(),
@@ -280,16 +279,17 @@ impl SemanticCache {
             self.check_model(recorded)?;
             check_dimension(recorded, given)?;
             let stage = namespace.semantic(engine)?;
-            vector = stage
-                .is_some_and(|stage| stage.has_room(&engine.options.semantic))
-                .then_some(given);
+            if let Some(stage) = stage.filter(|stage| stage.has_room(&engine.options.semantic)) {
+                vector_crc32c = crc32c::crc32c(&stage.encoded(given));
+                kept = Some(given);
+            }
         }
         let entry = Entry {
             query: put.query,
             kind: put.response.kind,
             response: &put.response.bytes,
             metadata: put.metadata.clone(),
-            vector_crc32c: vector.map_or(0, checksum),
+            vector_crc32c,
             computing_us: put.computing_us,
             tokens: put.tokens,
         };
@@ -300,17 +300,12 @@ impl SemanticCache {
                 key: &key.0,
                 value: &value,
                 ttl_seconds: put.ttl_seconds.or(self.options.ttl_seconds),
-                vector,
+                vector: kept,
             }],
         )?;
         self.stats.puts.add(1);
         Ok(())
     }
-}
-
-/// CRC-32C of a vector as it is stored.
-pub(super) fn checksum(vector: &[f32]) -> u32 {
-    crc32c::crc32c(&encode_vector(vector))
 }
 
 fn check_dimension(recorded: &ModelRecord, vector: &[f32]) -> Result<()> {
