@@ -78,9 +78,15 @@ impl EmbeddingCache {
                 // Something of the page is damaged; the rest is not to suffer for it.
                 Err(Error::Corruption(_)) => {
                     for (position, (name, row)) in names.iter().zip(rows).enumerate() {
-                        match self.read_one(&engine, &namespace, name)? {
-                            Some(value) => place(position, Some(&value), row),
-                            None => place(position, None, row),
+                        match engine.get(&namespace, name) {
+                            Ok(value) => place(position, value.as_deref(), row),
+                            Err(Error::Corruption(message)) => {
+                                let model = self.model();
+                                tracing::warn!(model, message, "a stored vector cannot be read");
+                                // No bytes are no vector either.
+                                place(position, Some(&[]), row);
+                            }
+                            Err(error) => return Err(error),
                         }
                     }
                 }
@@ -89,28 +95,6 @@ impl EmbeddingCache {
         }
         self.forget(&engine, &namespace, &damaged);
         Ok(missing)
-    }
-
-    /// The value of a key; damaged ones count as absent.
-    fn read_one(
-        &self,
-        engine: &Engine,
-        namespace: &Namespace,
-        key: &[u8],
-    ) -> Result<Option<Vec<u8>>> {
-        match engine.get(namespace, key) {
-            Ok(value) => Ok(value.map(|value| value.to_vec())),
-            Err(Error::Corruption(message)) => {
-                tracing::warn!(
-                    model = self.model(),
-                    message,
-                    "a stored vector is damaged and is computed again"
-                );
-                self.stats.damaged(1);
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// Removes values that are no vectors of this cache: the same bytes, put again, would find them by their digest.
@@ -122,7 +106,7 @@ impl EmbeddingCache {
         tracing::warn!(
             model,
             vectors = damaged.len(),
-            "stored vectors of another length are computed again"
+            "damaged vectors are computed again"
         );
         self.stats.damaged(damaged.len());
         if let Err(error) = engine.remove_live(namespace, damaged, Count::Deletes) {

@@ -394,6 +394,8 @@ fn a_missing_object_is_computed_again() {
     assert_eq!(row(&rows, 0), vector_of("a", 2));
     assert_eq!(row(&rows, 1), vector_of("b", 2));
     assert_eq!(source.texts(), ["a"]);
+    assert_eq!(cache.stats().damaged, 1);
+    clean(&store);
 }
 
 #[test]
