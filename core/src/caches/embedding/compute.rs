@@ -234,3 +234,52 @@ fn distinct<'a>(texts: &[&'a str], keys: &[Digest], missing: &[usize]) -> Vec<Wa
     }
     wanted
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+    use super::*;
+    use crate::caches::{EmbeddingCacheOptions, EmbeddingPrecision};
+    use crate::{Options, Store};
+
+    struct Never;
+
+    impl VectorSource for Never {
+        fn embed(&self, texts: &[&str]) -> Result<Embeddings> {
+            panic!("{texts:?} were stored already");
+        }
+    }
+
+    #[test]
+    fn what_was_stored_between_the_look_and_the_turn_of_a_caller_is_not_computed_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Options::default()).unwrap();
+        let options = EmbeddingCacheOptions {
+            model: "m".to_owned(),
+            dimension: None,
+            precision: EmbeddingPrecision::F32,
+            ttl_seconds: None,
+            batch_size: None,
+        };
+        let cache = EmbeddingCache::new(&store, options).unwrap();
+        let key = Digest::of(b"a");
+        assert_eq!(cache.look_up(&[key], &mut Rows::default()).unwrap(), [0]);
+        cache.put("a", &[1.0, 2.0]).unwrap();
+        let Joined::Leads(lead) = cache.flights.join(key, true).unwrap() else {
+            panic!("nobody else leads");
+        };
+        let (led, mut done) = (
+            Led {
+                text: "a",
+                key,
+                lead,
+            },
+            HashMap::new(),
+        );
+        cache.lead(vec![led], &Never, &mut done).unwrap();
+        assert_eq!(
+            done.get(&key).map(|vector| &**vector),
+            Some(&[1.0, 2.0][..])
+        );
+    }
+}
