@@ -20,6 +20,7 @@ from typing import Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from . import _caches, _native  # noqa: F401 - it gives the caches their forms
+from ._aio import aopen, arestore
 from ._native import (
     SEMANTIC_AVAILABLE,
     SERVER_AVAILABLE,
@@ -35,6 +36,7 @@ from ._native import (
     __version__,
     restore,
 )
+from ._workers import WORKERS
 from .caches import EmbeddingStats, SemanticStats
 from .exceptions import (
     BusyError,

@@ -8,27 +8,13 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any
 
+from ._aio import add_forms, methods_of
 from ._native import EmbeddingCache, SemanticCache
+from ._workers import run
 
-# Methods that return at once and have no form.
-IMMEDIATE = frozenset({"stats", "cached", "get_or_compute"})
-
-
-async def run(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-    """Have a call that blocks made by a worker thread."""
-    import asyncio  # noqa: PLC0415 - who uses no event loop does not load it
-
-    return await asyncio.to_thread(function, *args, **kwargs)
-
-
-def _form(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-    async def form(self: object, /, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        return await run(method, self, *args, **kwargs)
-
-    summary, _, rest = (method.__doc__ or "").partition("\n")
-    functools.update_wrapper(form, method)
-    form.__doc__ = f"{summary}\n\nThe ``asyncio`` form of ``{name}``.\n{rest}"
-    return form
+# Methods that return at once, and those that are written as coroutines here.
+IMMEDIATE = frozenset({"stats"})
+ASYNC = frozenset({"get_or_compute", "aget_or_compute"})
 
 
 def _give(cls: type, name: str, function: Callable[..., Any]) -> None:
@@ -68,7 +54,8 @@ async def _aget_or_compute(  # noqa: PLR0913 - as its blocking form
                     response = await response
                 seconds = time.perf_counter() - start
                 more = (ttl_seconds, metadata, scope, embedding, tokens, seconds)
-                await run(self._finish, turn, query, response, *more)
+                finish: Callable[..., None] = self._finish
+                await run(finish, turn, query, response, *more)
             except BaseException as error:
                 turn.fail(error)
                 raise
@@ -222,16 +209,9 @@ async def _exit(self: Any, *_exception: object) -> None:  # noqa: ANN401 - eithe
 
 
 _give(SemanticCache, "aget_or_compute", _aget_or_compute)
-_give(SemanticCache, "cached", _cached)
 for _class in (EmbeddingCache, SemanticCache):
+    add_forms(_class, [name for name in methods_of(_class) if name not in IMMEDIATE | ASYNC])
     # Set as they are: both classes share them.
     setattr(_class, "__aenter__", _enter)  # noqa: B010 - not an attribute of the stub's
     setattr(_class, "__aexit__", _exit)  # noqa: B010
-    for _name, _method in list(vars(_class).items()):
-        if (
-            callable(_method)
-            and not _name.startswith("_")
-            and _name not in IMMEDIATE
-            and not inspect.iscoroutinefunction(_method)
-        ):
-            _give(_class, f"a{_name}", _form(_name, _method))
+_give(SemanticCache, "cached", _cached)

@@ -4,7 +4,7 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from os import PathLike
 from pathlib import Path
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer, Self
 
+from prestige._aio import StoreOpening
 from prestige.caches import EmbeddingStats, SemanticStats
 from prestige.health import HealthStats
 from prestige.stats import StoreStats

@@ -40,6 +40,14 @@ def test_the_embedding_cache_computes_each_text_once(tmp_path: Path) -> None:
     ]
 
 
+def test_the_asyncio_app_computes_each_answer_once(tmp_path: Path) -> None:
+    for computed in (20, 0):  # The second process finds what the first one left on disk.
+        assert run("asyncio_app.py", tmp_path) == [
+            f"1000 answers, {computed} computed; the last: It is 361.",
+            "20 in the cache, 11 of numbers that begin with 1",
+        ]
+
+
 def test_the_response_cache_asks_once(tmp_path: Path) -> None:
     answers = [
         "An answer to: How do I reset my password? (acme)",
