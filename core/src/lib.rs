@@ -26,11 +26,13 @@
 //!   written lately; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
+//! - `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what callers decided about candidates
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod backup;
 mod cache;
+mod candidates;
 mod clock;
 mod counters;
 mod db;
@@ -46,11 +48,13 @@ mod lock_order;
 mod locks;
 mod log_file;
 mod manifest;
+mod metadata;
 mod mutation;
 mod namespace;
 mod normalize;
 mod object_ids;
 mod options;
+mod outcomes;
 mod owner;
 mod record;
 mod schema;
@@ -65,13 +69,20 @@ mod wal;
 mod worker;
 
 pub use backup::restore;
+pub use candidates::{Candidate, CandidateOptions, MAX_CANDIDATES, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{Error, Result};
 pub use health::{Figure, Health};
+pub use metadata::{
+    MAX_METADATA_NAME_BYTES, MAX_METADATA_PAIRS, MAX_METADATA_TEXT_BYTES, Metadata,
+};
 pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;
 pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
+pub use outcomes::{
+    FamilyReport, MAX_FAMILY_BYTES, MAX_NOTE_BYTES, Outcome, RecordedOutcome, Verdict,
+};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
 pub use stats::{Latency, Stats};

@@ -66,7 +66,7 @@ impl KeyRecord {
 /// 0         32     40         48            56      57
 /// │ SHA-256 │ size │ refcount │ created, µs │ flags │
 /// ```
-/// `flags`: bit 0, the object has a vector; the others are zero.
+/// `flags`: bit 0, the object has a vector; bit 1, it has metadata; the others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ObjectMeta {
     pub digest: Digest,
@@ -76,14 +76,19 @@ pub(crate) struct ObjectMeta {
     pub refcount: u64,
     pub created_us: u64,
     pub has_vector: bool,
+    pub has_metadata: bool,
 }
 
 impl ObjectMeta {
     pub(crate) const BYTES: usize = DIGEST_BYTES + 3 * 8 + 1;
     const HAS_VECTOR: u8 = 1;
+    const HAS_METADATA: u8 = 2;
 
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
-        let mut encoded = [if self.has_vector { Self::HAS_VECTOR } else { 0 }; Self::BYTES];
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags =
+            flag(self.has_vector, Self::HAS_VECTOR) | flag(self.has_metadata, Self::HAS_METADATA);
+        let mut encoded = [flags; Self::BYTES];
         let (digest, rest) = encoded.split_at_mut(DIGEST_BYTES);
         digest.copy_from_slice(&self.digest.0);
         let fields = [self.size, self.refcount, self.created_us];
@@ -102,9 +107,9 @@ impl ObjectMeta {
         let ([size, refcount, created_us], [flags]) = (fields, flags) else {
             return Err(wrong());
         };
-        if flags & !Self::HAS_VECTOR != 0 {
+        if flags & !(Self::HAS_VECTOR | Self::HAS_METADATA) != 0 {
             return Err(Error::Corruption(format!(
-                "the flags of an object should be 0 or 1 and are {flags}; restore the store from a backup"
+                "the flags of an object should be 0 to 3 and are {flags}; restore the store from a backup"
             )));
         }
         Ok(Self {
@@ -113,6 +118,7 @@ impl ObjectMeta {
             refcount: u64::from_le_bytes(*refcount),
             created_us: u64::from_le_bytes(*created_us),
             has_vector: flags & Self::HAS_VECTOR != 0,
+            has_metadata: flags & Self::HAS_METADATA != 0,
         })
     }
 }
@@ -196,7 +202,7 @@ mod tests {
         fn records_read_back(a: u64, b: u64, c: u64, d: u64, flag: bool, bytes: [u8; 32]) {
             let key = KeyRecord { object_id: a, created_us: b, expires_us: c, accessed_us: d };
             prop_assert_eq!(KeyRecord::decode(&key.encode()).unwrap(), key);
-            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag };
+            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag, has_metadata: a % 2 == 0 };
             prop_assert_eq!(meta.encode().len(), ObjectMeta::BYTES);
             prop_assert_eq!(ObjectMeta::decode(&meta.encode()).unwrap(), meta);
             for entry in [LogEntry::Add(a), LogEntry::Remove(b)] {

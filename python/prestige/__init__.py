@@ -34,6 +34,7 @@ from ._native import (
     restore,
 )
 from ._workers import WORKERS
+from .candidates import Candidate, FamilyReport, RecordedOutcome
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -53,9 +54,11 @@ __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "BusyError",
+    "Candidate",
     "ClosedError",
     "CorruptionError",
     "DedupMode",
+    "FamilyReport",
     "HealthStats",
     "IOError",
     "InvalidArgumentError",
@@ -65,6 +68,7 @@ __all__ = [
     "Options",
     "PrestigeError",
     "ReadOnlyError",
+    "RecordedOutcome",
     "SemanticModel",
     "Server",
     "Store",

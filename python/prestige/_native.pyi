@@ -4,7 +4,7 @@ Use these names from ``prestige``. A ``Store`` and a ``Server`` may be used from
 threads; every method that can block releases the GIL.
 """
 
-from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from os import PathLike
 from pathlib import Path
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from prestige._aio import StoreOpening
+from prestige.candidates import Candidate, FamilyReport, RecordedOutcome
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -44,7 +45,11 @@ _Entries: TypeAlias = (
     Mapping[_Key, _Value]
     | Mapping[str, _Value]
     | Mapping[bytes, _Value]
-    | Iterable[tuple[_Key, _Value] | tuple[_Key, _Value, int | None]]
+    | Iterable[
+        tuple[_Key, _Value]
+        | tuple[_Key, _Value, int | None]
+        | tuple[_Key, _Value, int | None, Mapping[str, str] | None]
+    ]
 )
 
 __version__: Final[str]
@@ -540,7 +545,13 @@ class Store:
             PrestigeError: The process was forked from one that had opened a store.
 
         """
-    def put(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+    def put(
+        self,
+        key: _Key,
+        value: _Value,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Store a value under a key, in place of what was there.
 
         In a semantic store a text that is similar enough to a stored one is not stored: the key
@@ -552,9 +563,13 @@ class Store:
             value: The value.
             ttl_seconds: Seconds until the key expires, 0 to 2**63 - 1; 0: never; None:
                 ``default_ttl_seconds``.
+            metadata: Texts that belong to the value, whatever its key: at most 64 pairs, keys of 1
+                to 256 bytes and values of up to 4096 bytes of UTF-8. They are added to what the
+                value has already, and go with it.
 
         Raises:
-            InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
+            InvalidArgumentError: Key, value or metadata is too long, or all of them are larger than
+                ``max_store_bytes``.
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
             ModelError: The model failed on the text.
             TypeError: ``value`` is neither ``str`` nor bytes-like, or an array of Python objects.
@@ -605,7 +620,8 @@ class Store:
         wins. The input may be endless: only one write's worth of it is held.
 
         Args:
-            entries: A mapping, or an iterable of ``(key, value)`` or ``(key, value, ttl_seconds)``.
+            entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
+                ``(key, value, ttl_seconds, metadata)``.
             ttl_seconds: For entries that name none, as in ``put``.
             progress: Called after every write with the number of entries stored so far.
 
@@ -929,8 +945,9 @@ class Store:
 
         Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
         are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
-        since the Unix epoch. The keys come in byte order, as they all were when the call began, the
-        expired left out. The file is durable and complete when it appears.
+        since the Unix epoch; ``metadata`` of values that have some. The keys come in byte order, as
+        they all were when the call began, the expired left out. The file is durable and complete
+        when it appears.
 
         Args:
             path: The file; one that is there is replaced.
@@ -968,8 +985,8 @@ class Store:
         """Write keys, values and times to a Parquet file.
 
         Columns: ``key`` and ``value`` (binary), ``created`` and ``expires`` (timestamps in
-        microseconds, UTC; null: never). Otherwise as ``export_jsonl``. Needs the package pyarrow:
-        ``pip install "prestige-cache[parquet]"``.
+        microseconds, UTC; null: never), ``metadata`` (a map of text to text, or null). Otherwise as
+        ``export_jsonl``. Needs the package pyarrow: ``pip install "prestige-cache[parquet]"``.
 
         Args:
             path: The file; one that is there is replaced.
@@ -987,8 +1004,9 @@ class Store:
     def import_parquet(self, path: _Path) -> int:
         """Put the keys of a Parquet file, such as ``export_parquet`` writes.
 
-        ``key`` and ``value`` may be text as well; ``created`` and ``expires`` may be missing, and
-        timestamps have any unit. Other columns are not read. Otherwise as ``import_jsonl``.
+        ``key`` and ``value`` may be text as well; ``created``, ``expires`` and ``metadata`` may be
+        missing, and timestamps have any unit. Other columns are not read. Otherwise as
+        ``import_jsonl``.
 
         Args:
             path: The file.
@@ -1007,17 +1025,27 @@ class Store:
     def _export_batches(
         self,
         prefix: _Key | None,
-        visit: Callable[[list[bytes], list[bytes], list[int], list[int | None]], None],
+        visit: Callable[
+            [
+                list[bytes],
+                list[bytes],
+                list[int],
+                list[int | None],
+                list[dict[str, str] | None],
+            ],
+            None,
+        ],
     ) -> int:
-        """Call ``visit`` with lists of keys, values, put times and expiry times, batch by batch."""
+        """Call ``visit`` with lists of keys, values, put and expiry times and metadata."""
     def _import_batch(
         self,
         keys: list[bytes],
         values: list[bytes],
         created: list[int | None],
         expires: list[int | None],
+        metadata: list[dict[str, str] | None],
     ) -> int:
-        """Put records that come as four lists of one length."""
+        """Put records that come as lists of one length."""
     def refresh(self) -> None:
         """Show what was written since, in a store that was opened read-only.
 
@@ -1074,6 +1102,173 @@ class Store:
             NotFoundError: There is no namespace of that name.
             InvalidArgumentError: The name is ``""``.
             TimedOutError: A write of another thread took longer than ``lock_timeout_ms``.
+
+        """
+    def get_metadata(self, key: _Key) -> dict[str, str]:
+        """Return the metadata of the value of a key.
+
+        Args:
+            key: The key.
+
+        Returns:
+            The pairs that puts of this value have given it; an empty dictionary if there are none.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+
+        """
+    def digest(self, value: _Value) -> str:
+        """Return the digest by which a value would be found: SHA-256, after normalisation.
+
+        Args:
+            value: The value, which need not be stored.
+
+        Returns:
+            64 hexadecimal digits.
+
+        """
+    def candidates(
+        self,
+        query: _Value | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embedding: Sequence[float] | NDArray[Any] | None = None,
+    ) -> list[Candidate]:
+        """Return the stored values nearest to a query, for a caller that decides what is a hit.
+
+        The most similar comes first. Of an exact store it is the identical value, with similarity
+        1.0, or nothing; so too for a value that a semantic store does not embed. Nothing changes,
+        and no key counts as used. A value whose last key has expired counts until that key is
+        removed. A value that is stored already is not embedded again.
+
+        Args:
+            query: The value to compare with.
+            k: At most so many, 1 to 10,000.
+            filter: Only values whose metadata has, for each key, the text given, or one of a list
+                of texts. A filter that few values satisfy still finds ``k`` if there are so many.
+            min_similarity: Only values of at least this cosine similarity; None: all.
+            include_values: Whether the values are returned, too.
+            embedding: In place of ``query``, its embedding: ``d`` finite numbers, brought to unit
+                length. No model runs. Not in exact stores.
+
+        Returns:
+            A list of dictionaries with the keys of ``prestige.Candidate``.
+
+        Raises:
+            InvalidArgumentError: A number is out of range, the embedding does not fit, or a
+                semantic store was opened read-only.
+            ModelError: The model failed on the text.
+            TypeError: Neither or both of ``query`` and ``embedding`` are given, or ``filter`` is
+                no dictionary of texts.
+
+        """
+    def candidates_many(
+        self,
+        queries: Iterable[_Value] | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embeddings: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+    ) -> list[list[Candidate]]:
+        """Return the candidates of many queries, as ``candidates`` does of one.
+
+        Texts that are not stored are embedded together, each distinct one once.
+
+        Args:
+            queries: A list or other iterable of values; a single ``str`` or ``bytes`` is refused.
+            k: At most so many for each query, 1 to 10,000.
+            filter: As in ``candidates``, for all queries.
+            min_similarity: As in ``candidates``, for all queries.
+            include_values: Whether the values are returned, too.
+            embeddings: In place of ``queries``, an array of shape (n, d).
+
+        Returns:
+            A list of candidates for each query, in their order.
+
+        Raises:
+            Exception: As ``candidates``.
+
+        """
+    def record_outcome(
+        self,
+        family: str,
+        verdict: Literal["accepted", "rejected", "no_candidate"],
+        *,
+        candidate: Mapping[str, Any] | None = None,
+        threshold: float | None = None,
+        rank: int | None = None,
+        similarity: float | None = None,
+        reranker_score: float | None = None,
+        tool_version: str = "",
+        schema_version: str = "",
+        reason: str = "",
+    ) -> int:
+        """Record what was decided about a candidate, for a family of tasks.
+
+        The outcomes of a family say from which similarity on its candidates can be trusted: see
+        ``family_report`` and ``prestige.calibrate``. They stay until their namespace is dropped,
+        and do not count as bytes of the store.
+
+        Args:
+            family: Name of the tasks, 1 to 255 bytes of UTF-8 without NUL, best with a version:
+                ``"support-faq@v3"``.
+            verdict: ``"accepted"``: the candidate was used; ``"rejected"``: it was similar enough
+                and failed another check; ``"no_candidate"``: nothing was similar enough.
+            candidate: The dictionary from ``candidates``; gives object id, digest, rank and
+                scores, unless they are given by name.
+            threshold: Least similarity that was looked at, -1 to 1.
+            rank: Place of the candidate, from 0.
+            similarity: Cosine similarity of the candidate, -1 to 1.
+            reranker_score: Score of the candidate by a reranker of your own.
+            tool_version: Version of what decided, at most 4096 bytes, as the next two.
+            schema_version: Version of the rules in force.
+            reason: Why.
+
+        Returns:
+            The sequence of the outcome, from 1; it counts those of all families.
+
+        Raises:
+            InvalidArgumentError: Another verdict, a bad name, or a number out of its range.
+            TypeError: ``candidate`` is no dictionary.
+            TimedOutError: Other threads wrote for ``lock_timeout_ms``.
+
+        """
+    def list_outcomes(
+        self, family: str, limit: int | None = None, after_sequence: int = ...
+    ) -> list[RecordedOutcome]:
+        """Return the outcomes of a family, in the order in which they were recorded.
+
+        Args:
+            family: Name of the tasks.
+            limit: At most so many, from 0; None: all.
+            after_sequence: Only those that come after this one.
+
+        Returns:
+            A list of dictionaries with the keys of ``prestige.RecordedOutcome``.
+
+        Raises:
+            InvalidArgumentError: The name is empty, too long, or has a NUL.
+
+        """
+    def list_families(self) -> list[str]:
+        """Return the families that have outcomes, sorted."""
+    def family_report(self, family: str) -> FamilyReport:
+        """Return figures of the outcomes of a family. Reads all of them.
+
+        Args:
+            family: Name of the tasks.
+
+        Returns:
+            A dictionary with the keys of ``prestige.FamilyReport``.
+
+        Raises:
+            NotFoundError: The family has no outcomes.
+            InvalidArgumentError: The name is empty, too long, or has a NUL.
 
         """
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> Server:

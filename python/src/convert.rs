@@ -116,7 +116,7 @@ pub(crate) fn directory(object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     Ok(path)
 }
 
-fn type_name(object: &Bound<'_, PyAny>) -> String {
+pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object
         .get_type()
         .name()

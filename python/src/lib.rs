@@ -5,6 +5,7 @@
 
 mod aio;
 mod batch;
+mod candidates;
 mod clock;
 mod convert;
 mod embed;

@@ -1,12 +1,11 @@
 //! The decision whether a new text merges with a stored one.
 
 use super::Semantic;
+use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Mutation;
-use crate::record::decode_vector;
-use crate::schema::{VECTORS, numbered_key};
 
 /// The stored text that a new one merges with.
 #[derive(Clone, Copy, Debug)]
@@ -36,16 +35,11 @@ impl Semantic {
         let neighbours = self.index.search(vector, options.search_k)?;
         let mut candidates: Vec<(u64, f32, bool)> = Vec::with_capacity(neighbours.len());
         if options.verify_exact {
-            let keys: Vec<_> = neighbours
-                .iter()
-                .map(|found| numbered_key(namespace.id, found.id))
-                .collect();
-            for (found, stored) in neighbours.iter().zip(engine.db.multi_get(VECTORS, &keys)?) {
-                match stored {
-                    Some(stored) => {
-                        let similarity = dot(vector, &decode_vector(&stored, self.dimension())?);
-                        candidates.push((found.id, similarity, false));
-                    }
+            let ids: Vec<u64> = neighbours.iter().map(|found| found.id).collect();
+            let similarities = self.similarities(engine, namespace, vector, &ids)?;
+            for (found, similarity) in neighbours.iter().zip(similarities) {
+                match similarity {
+                    Some(similarity) => candidates.push((found.id, similarity, false)),
                     None => tracing::warn!(
                         object = found.id,
                         "the index knows an object that has no vector"
@@ -79,13 +73,4 @@ impl Semantic {
             created_here,
         }))
     }
-}
-
-/// Cosine similarity of two unit vectors, kept within [-1, 1] against rounding.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter()
-        .zip(b)
-        .map(|(x, y)| x * y)
-        .sum::<f32>()
-        .clamp(-1.0, 1.0)
 }

@@ -7,6 +7,7 @@ mod checkpoint;
 mod decide;
 mod model;
 mod recover;
+mod score;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
+use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::semantic::{SemanticGuard, Vectors};
@@ -30,6 +31,8 @@ pub struct Entry<'a> {
     pub value: &'a [u8],
     /// Seconds until the key expires; 0: never; `None`: `default_ttl_seconds`.
     pub ttl_seconds: Option<u64>,
+    /// Pairs to add to the metadata of the value, which they share with every key of it.
+    pub metadata: Option<&'a Metadata>,
 }
 
 /// What a put did.
@@ -61,12 +64,14 @@ struct Prepared<'a> {
     /// `None`: when it is put.
     created_us: Option<u64>,
     expires_us: u64,
+    metadata: Option<&'a Metadata>,
 }
 
 impl Prepared<'_> {
     /// About what is written for a new key and value: the key three times, and records of some 350 bytes.
     fn bytes_written(&self) -> usize {
-        self.value.len() + 3 * self.key.len() + 400
+        let metadata = self.metadata.map_or(0, metadata::encoded_len);
+        self.value.len() + metadata + 3 * self.key.len() + 400
     }
 }
 
@@ -101,6 +106,7 @@ impl Engine {
                 key: record.key,
                 value: record.value,
                 ttl_seconds: Some(0),
+                metadata: record.metadata,
             })
             .collect();
         let mut prepared = self.prepare(&entries)?;
@@ -157,6 +163,7 @@ impl Engine {
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
+            entry.metadata.map_or(Ok(()), metadata::check)?;
             self.check_fits(entry)?;
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
@@ -170,6 +177,7 @@ impl Engine {
                 digest,
                 created_us: None,
                 expires_us,
+                metadata: entry.metadata,
             };
             match (entries.len() > 1)
                 .then(|| positions.insert(entry.key, prepared.len()))
@@ -191,13 +199,13 @@ impl Engine {
     fn check_fits(&self, entry: &Entry<'_>) -> Result<()> {
         let (limit, wanted) = (
             self.options.max_store_bytes,
-            entry.key.len() + entry.value.len(),
+            entry.key.len() + entry.value.len() + entry.metadata.map_or(0, metadata::encoded_len),
         );
         if limit == 0 || wanted as u64 <= limit {
             return Ok(());
         }
         Err(Error::InvalidArgument(format!(
-            "key and value have {wanted} bytes, more than the whole store may hold (max_store_bytes = {limit})"
+            "key, value and metadata have {wanted} bytes, more than the whole store may hold (max_store_bytes = {limit})"
         )))
     }
 
@@ -307,6 +315,9 @@ impl Engine {
                 accessed_us: now_us,
             };
             mutation.put_key(entry.key, old.as_ref(), &record)?;
+            if let Some(metadata) = entry.metadata {
+                mutation.add_metadata(object_id, metadata)?;
+            }
             outcomes.push(PutOutcome { object_id, dedup });
         }
         if !need_vectors.is_empty() {
