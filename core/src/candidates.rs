@@ -90,12 +90,12 @@ struct Prepared {
 }
 
 /// An object with its similarity, before its metadata and value are read.
-struct Scored {
-    id: u64,
-    similarity: f32,
+pub(crate) struct Scored {
+    pub id: u64,
+    pub similarity: f32,
     /// Of the query's own bytes: no other value comes before it.
-    identical: bool,
-    meta: ObjectMeta,
+    pub identical: bool,
+    pub meta: ObjectMeta,
 }
 
 impl Engine {
@@ -125,7 +125,7 @@ impl Engine {
                 search.run(query.identical, &mut scored)?;
             }
             sort(&mut scored, options.k);
-            found.push(self.complete(namespace, scored, options)?);
+            found.push(self.complete(namespace, scored, options.include_values)?);
         }
         Ok(found)
     }
@@ -189,7 +189,7 @@ impl Engine {
     }
 
     /// The semantic stage; `None` in exact mode.
-    fn stage<'a>(&self, namespace: &'a Namespace) -> Result<Option<&'a Semantic>> {
+    pub(crate) fn stage<'a>(&self, namespace: &'a Namespace) -> Result<Option<&'a Semantic>> {
         match (namespace.semantic(self)?, self.mode) {
             (Some(stage), _) => Ok(Some(stage)),
             (None, DedupMode::Exact) => Ok(None),
@@ -253,11 +253,11 @@ impl Engine {
     }
 
     /// Reads what only those need that are returned.
-    fn complete(
+    pub(crate) fn complete(
         &self,
         namespace: &Namespace,
         scored: Vec<Scored>,
-        options: &CandidateOptions,
+        include_values: bool,
     ) -> Result<Vec<Candidate>> {
         let mut candidates = Vec::with_capacity(scored.len());
         for Scored {
@@ -268,7 +268,7 @@ impl Engine {
         } in scored
         {
             let mut value = None;
-            if options.include_values {
+            if include_values {
                 // Deleted meanwhile: no candidate any more.
                 let Some(found) = self.db.get(OBJECTS, &numbered_key(namespace.id, id))? else {
                     continue;
@@ -390,7 +390,7 @@ impl CandidateOptions {
 }
 
 /// The best `k`, best first, of equal ones the identical one, then the oldest.
-fn sort(scored: &mut Vec<Scored>, k: usize) {
+pub(crate) fn sort(scored: &mut Vec<Scored>, k: usize) {
     scored.sort_unstable_by(|one, other| {
         let by_similarity = other.similarity.total_cmp(&one.similarity);
         by_similarity

@@ -1,6 +1,8 @@
 //! The one error type of the crate. Every message says what was expected, what was found and what to do.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -56,6 +58,32 @@ pub enum Error {
     /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
     #[error("{0}")]
     Model(String),
+    /// A function that the caller gave has failed.
+    #[error("{0}")]
+    Callback(CallbackError),
+}
+
+/// What a function of the caller has failed with.
+#[derive(Clone, Debug)]
+pub struct CallbackError(Arc<dyn std::error::Error + Send + Sync>);
+
+impl CallbackError {
+    /// A failure of the function.
+    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// What the function has failed with.
+    #[must_use]
+    pub fn inner(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
+        &*self.0
+    }
+}
+
+impl fmt::Display for CallbackError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
 }
 
 impl Error {

@@ -39,6 +39,7 @@ mod db;
 mod digest;
 mod engine;
 mod error;
+mod explain;
 mod fork;
 mod format;
 mod health;
@@ -72,19 +73,24 @@ pub use backup::restore;
 pub use candidates::{Candidate, CandidateOptions, MAX_CANDIDATES, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
-pub use error::{Error, Result};
+pub use error::{CallbackError, Error, Result};
+pub use explain::{Explanation, Verdict as PutVerdict};
 pub use health::{Figure, Health};
 pub use metadata::{
     MAX_METADATA_NAME_BYTES, MAX_METADATA_PAIRS, MAX_METADATA_TEXT_BYTES, Metadata,
 };
 pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;
-pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
+pub use options::{
+    DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions, VectorPrecision,
+    Verifier,
+};
 pub use outcomes::{
     FamilyReport, MAX_FAMILY_BYTES, MAX_NOTE_BYTES, Outcome, RecordedOutcome, Verdict,
 };
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
+pub use semantic::Gate;
 pub use stats::{Latency, Stats};
 pub use store::{
     Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Record, Scan, Store,

@@ -2,6 +2,7 @@
 
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::error::{Error, Result};
+use crate::options::VectorPrecision;
 use crate::schema::{INDEX_LOG, KEYS, OBJECT_META, VECTORS};
 use half::f16;
 
@@ -131,8 +132,12 @@ pub(crate) fn decode_object_id(family: &str, encoded: &[u8]) -> Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// A unit vector as half-precision floats: half the bytes, and a cosine similarity differs by about 0.00002.
-pub(crate) fn encode_vector(vector: &[f32]) -> Vec<u8> {
+/// A unit vector as half-precision floats: half the bytes, and a cosine similarity differs by about 0.00002. As it is for
+/// a store of full precision; the length of the record tells them apart.
+pub(crate) fn encode_vector(vector: &[f32], precision: VectorPrecision) -> Vec<u8> {
+    if precision == VectorPrecision::F32 {
+        return vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+    }
     vector
         .iter()
         .flat_map(|&component| f16::from_f32(component).to_le_bytes())
@@ -141,10 +146,14 @@ pub(crate) fn encode_vector(vector: &[f32]) -> Vec<u8> {
 
 /// The vector of `vectors`, in full precision.
 pub(crate) fn decode_vector(encoded: &[u8], dimension: usize) -> Result<Vec<f32>> {
-    let (components, rest) = encoded.as_chunks::<2>();
-    if components.len() != dimension || !rest.is_empty() {
+    if encoded.len() == dimension * 4 {
+        let (components, _) = encoded.as_chunks::<4>();
+        return Ok(components.iter().map(|x| f32::from_le_bytes(*x)).collect());
+    }
+    if encoded.len() != dimension * 2 {
         return Err(Error::record(VECTORS, dimension * 2, encoded.len()));
     }
+    let (components, _) = encoded.as_chunks::<2>();
     Ok(components
         .iter()
         .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
@@ -222,10 +231,11 @@ mod tests {
     #[test]
     fn vectors_keep_their_direction() {
         let vector: Vec<f32> = (0..384u16).map(|i| f32::from(i % 7) / 77.0).collect();
-        let decoded = decode_vector(&encode_vector(&vector), 384).unwrap();
-        for (stored, original) in decoded.iter().zip(&vector) {
+        let stored = |precision| decode_vector(&encode_vector(&vector, precision), 384).unwrap();
+        for (stored, original) in stored(VectorPrecision::F16).iter().zip(&vector) {
             assert!((stored - original).abs() < 1e-4);
         }
+        assert_eq!(stored(VectorPrecision::F32), vector);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! objects      namespace:4 ‖ object id:8                            value bytes
 //! object_meta  namespace:4 ‖ object id:8                            ObjectMeta (record.rs)
 //! digests      namespace:4 ‖ SHA-256:32                             object id:8
-//! vectors      namespace:4 ‖ object id:8                            d × f16, little-endian
+//! vectors      namespace:4 ‖ object id:8                            d × f16, or d × f32, little-endian
 //! index_log    namespace:4 ‖ sequence:8                             operation:1 ‖ object id:8
 //! expiry       namespace:4 ‖ expires, µs:8 ‖ user key               –
 //! created      namespace:4 ‖ created, µs:8 ‖ user key               –

@@ -35,6 +35,7 @@ from ._native import (
 )
 from ._workers import WORKERS
 from .candidates import Candidate, FamilyReport, RecordedOutcome
+from .candidates import Candidate, Explanation, FamilyReport, Gate, RecordedOutcome
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -58,7 +59,9 @@ __all__ = [
     "ClosedError",
     "CorruptionError",
     "DedupMode",
+    "Explanation",
     "FamilyReport",
+    "Gate",
     "HealthStats",
     "IOError",
     "InvalidArgumentError",

@@ -16,6 +16,7 @@ from typing_extensions import Buffer
 
 from prestige._aio import StoreOpening
 from prestige.candidates import Candidate, FamilyReport, RecordedOutcome
+from prestige.candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -362,6 +363,27 @@ class Options:
     """
     semantic_search_k: int
     """Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8."""
+    semantic_margin_enabled: bool
+    """Whether the best candidate must lead over the second best to merge. Default False."""
+    semantic_margin_threshold: float
+    """By how much more similar it must be, over 0 and at most 1. Default 0.05."""
+    semantic_rnn_enabled: bool
+    """Whether candidates must be near in return to be merged with. Default False.
+
+    Then a text merges only if it is among the ``semantic_rnn_k`` nearest of its candidate: a text
+    that is near to everything takes no others.
+    """
+    semantic_rnn_k: int
+    """How many nearest ones count, at most 10000; 0: ``semantic_search_k``. Default 0.
+
+    Checked on opening.
+    """
+    semantic_vector_precision: Literal["f32", "f16", "i8"]
+    """Bits of each number of a vector: ``"f32"``, ``"f16"`` or ``"i8"``. Default ``"f16"``.
+
+    That of the index; with another one than at the last opening it is rebuilt. On disk vectors have
+    32 bits for ``"f32"`` and else 16, and those decide.
+    """
     semantic_num_threads: int
     """Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0."""
     semantic_pooling: str | None
@@ -421,6 +443,18 @@ class Options:
         """
     @dedup_mode.setter
     def dedup_mode(self, value: DedupMode | None) -> None: ...
+    @property
+    def verifier(self) -> Callable[[str, str, float], bool] | None:
+        """A function that has the last word on a merge; None: nobody is asked. Default None.
+
+        ``(new: str, stored: str, similarity: float) -> bool``: called before a put merges a text
+        with the most similar stored one, after every other condition, without any lock and by
+        whichever thread puts. It may use the store, but not close it. True merges, False keeps
+        both. What it raises, the put raises, and nothing is stored; anything but a ``bool`` is a
+        ``TypeError``.
+        """
+    @verifier.setter
+    def verifier(self, value: Callable[[str, str, float], bool] | None) -> None: ...
     @property
     def semantic_model_path(self) -> Path | None:
         """Goes before ``semantic_model.model_path``; None: as the model says. Default None."""
@@ -1192,6 +1226,24 @@ class Store:
 
         Raises:
             Exception: As ``candidates``.
+
+        """
+    def explain(self, value: _Value) -> Explanation:
+        """Say what a put of a value would do now, and why. Changes nothing.
+
+        Goes through all that the put would: the model runs on a text that is not stored, and the
+        ``verifier`` is asked. Other threads can change the store before the put comes.
+
+        Args:
+            value: The value.
+
+        Returns:
+            A dictionary with the keys of ``prestige.Explanation``.
+
+        Raises:
+            InvalidArgumentError: A semantic store was opened read-only.
+            ModelError: The model failed on the text.
+            Exception: What the ``verifier`` raises.
 
         """
     def record_outcome(

@@ -31,6 +31,41 @@ class Candidate(_Candidate, total=False):
     """The value; only with ``include_values=True``."""
 
 
+class Gate(TypedDict):
+    """A condition of a merge, from ``Store.explain``."""
+
+    name: Literal["threshold", "margin", "reciprocal", "verifier"]
+    """Which one."""
+    needed: float
+    """Least similarity; least margin; number of texts of which fewer must be nearer to the
+    candidate; 1.0 for the verifier."""
+    found: float | None
+    """The similarity; the margin over the second best, None without one; the texts that are nearer
+    to the candidate than the new one is; 1.0 or 0.0 for the verifier's answer."""
+    passed: bool
+    """Whether it lets the candidate pass."""
+
+
+class Explanation(TypedDict):
+    """What a put would do, and why, from ``Store.explain``."""
+
+    verdict: Literal["identical", "merge", "new", "not_text", "too_long", "index_full"]
+    """``"identical"``: its bytes are stored; ``"merge"``: it shares the value of a similar text;
+    ``"new"``: it is like no stored value. The others become values of their own because they are
+    not embedded: not UTF-8 or blank, longer than the model reads, or the index is full."""
+    object_id: int | None
+    """Id of the value it would share; None: it would be one of its own."""
+    digest: str
+    """Its digest."""
+    threshold: float | None
+    """``semantic_threshold``; None in an exact store."""
+    candidates: list[Candidate]
+    """The stored texts it was compared with, most similar first, with their values."""
+    gates: list[Gate]
+    """What was asked of the first candidate, in order; all must pass. Without candidates none, and
+    the verifier only if all before it passed."""
+
+
 class RecordedOutcome(TypedDict):
     """What was decided about a candidate, from ``Store.list_outcomes``."""
 

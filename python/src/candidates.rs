@@ -157,6 +157,43 @@ impl Store {
         Ok(list)
     }
 
+    /// Say what a put of a value would do now, and why. Changes nothing.
+    ///
+    /// Goes through all that the put would: the model runs on a text that is not stored, and the
+    /// ``verifier`` is asked. Other threads can change the store before the put comes.
+    ///
+    /// Args:
+    ///     value: The value.
+    ///
+    /// Returns:
+    ///     A dictionary with the keys of ``prestige.Explanation``.
+    ///
+    /// Raises:
+    ///     InvalidArgumentError: A semantic store was opened read-only.
+    ///     ModelError: The model failed on the text.
+    ///     Exception: What the ``verifier`` raises.
+    fn explain<'py>(&self, py: Python<'py>, value: Value<'_>) -> PyStoreResult<Bound<'py, PyDict>> {
+        let value = value.as_bytes()?;
+        let explanation = blocking(py, || self.handle().explain(value))?;
+        let gates = PyList::empty(py);
+        for gate in &explanation.gates {
+            let dictionary = PyDict::new(py);
+            dictionary.set_item("name", gate.name)?;
+            dictionary.set_item("needed", gate.needed)?;
+            dictionary.set_item("found", gate.found)?;
+            dictionary.set_item("passed", gate.passed)?;
+            gates.append(dictionary)?;
+        }
+        let dictionary = PyDict::new(py);
+        dictionary.set_item("verdict", explanation.verdict.name())?;
+        dictionary.set_item("object_id", explanation.object_id)?;
+        dictionary.set_item("digest", explanation.digest.to_hex())?;
+        dictionary.set_item("threshold", explanation.threshold)?;
+        dictionary.set_item("candidates", dictionaries(py, explanation.candidates)?)?;
+        dictionary.set_item("gates", gates)?;
+        Ok(dictionary)
+    }
+
     /// Record what was decided about a candidate, for a family of tasks.
     ///
     /// The outcomes of a family say from which similarity on its candidates can be trusted: see

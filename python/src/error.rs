@@ -1,6 +1,6 @@
 //! From errors of the store to Python exceptions: the one table.
 
-use prestige_core::Error;
+use prestige_core::{CallbackError, Error};
 use pyo3::exceptions::PyRuntimeError;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
@@ -33,6 +33,7 @@ impl From<PyErr> for PyStoreError {
 impl From<PyStoreError> for PyErr {
     fn from(error: PyStoreError) -> Self {
         match error {
+            PyStoreError::Store(Error::Callback(failure)) => raised(&failure),
             PyStoreError::Store(error) => exception(class_of(&error), error.to_string()),
             PyStoreError::Python(error) => error,
         }
@@ -52,6 +53,14 @@ fn class_of(error: &Error) -> &'static str {
         Error::ReadOnly(_) => "ReadOnlyError",
         Error::Model(_) => "ModelError",
         _ => "PrestigeError",
+    }
+}
+
+/// The exception that a Python function has raised, again.
+fn raised(failure: &CallbackError) -> PyErr {
+    match failure.inner().downcast_ref::<PyErr>() {
+        Some(error) => Python::attach(|py| error.clone_ref(py)),
+        None => exception("PrestigeError", failure.to_string()),
     }
 }
 

@@ -23,6 +23,7 @@ mod server;
 mod stats;
 mod store;
 mod transfer;
+mod verifier;
 
 use pyo3::prelude::*;
 

@@ -11,13 +11,15 @@ mod score;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
+pub use decide::Gate;
+pub(crate) use decide::{Decision, Merge, Near, Verdicts, best};
 pub(crate) use model::recorded_dimension;
 
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
-use crate::options::SemanticOptions;
+use crate::options::{SemanticOptions, VectorPrecision};
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
 use parking_lot::{Mutex, MutexGuard};
@@ -47,6 +49,8 @@ pub(crate) struct Semantic {
     /// open, which replays the log: checkpoints stop, so that the log is kept.
     stale: AtomicBool,
     lock_timeout: Duration,
+    /// How new vectors are stored.
+    precision: VectorPrecision,
 }
 
 /// What the semantic lock guards.
@@ -125,7 +129,8 @@ impl Semantic {
         for (entry, vector) in &changes {
             match entry {
                 LogEntry::Add(id) => {
-                    batch.put_cf(vectors, numbered_key(namespace, *id), encode_vector(vector))
+                    let vector = encode_vector(vector, self.precision);
+                    batch.put_cf(vectors, numbered_key(namespace, *id), vector);
                 }
                 LogEntry::Remove(id) => batch.delete_cf(vectors, numbered_key(namespace, *id)),
             }

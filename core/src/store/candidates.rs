@@ -3,6 +3,7 @@
 use super::Store;
 use crate::candidates::{Candidate, CandidateOptions, Query};
 use crate::error::{Error, Result};
+use crate::explain::Explanation;
 use crate::metadata::Metadata;
 use crate::outcomes::{FamilyReport, Outcome, RecordedOutcome};
 
@@ -46,6 +47,16 @@ impl Store {
     ) -> Result<Vec<Vec<Candidate>>> {
         let engine = self.engine()?;
         engine.candidates(&*self.namespace_of(&engine)?, queries, options)
+    }
+
+    /// What a put of `value` would do now, and why. Goes through all that the put would, the model and the verifier
+    /// included, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::candidates`], and what the verifier fails with.
+    pub fn explain(&self, value: &[u8]) -> Result<Explanation> {
+        let engine = self.engine()?;
+        engine.explain(&*self.namespace_of(&engine)?, value)
     }
 
     /// Records what was decided about a candidate, under a family of tasks: text of 1 to

@@ -10,7 +10,8 @@ use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
 use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
-use crate::semantic::{SemanticGuard, Vectors};
+use crate::schema::{OBJECTS, numbered_key};
+use crate::semantic::{Decision, Merge, SemanticGuard, Vectors, Verdicts};
 use crate::stats::Count;
 use crate::store::export::Record;
 use smallvec::SmallVec;
@@ -82,6 +83,8 @@ enum Attempt {
     NeedVectors(HashSet<Digest>),
     /// A value merges with an object whose stripe was taken: come back holding it.
     NeedStripe(usize),
+    /// The value of this digest merges if the verifier agrees: ask and come back.
+    NeedVerdict(Digest, Merge),
 }
 
 /// Entries of a put, of which there is mostly one.
@@ -125,6 +128,7 @@ impl Engine {
     ) -> Result<Vec<PutOutcome>> {
         let mut vectors = Vectors::default();
         let mut stripes = StripeNumbers::new();
+        let mut verdicts = Verdicts::default();
         if let Some(stage) = namespace.semantic(self)? {
             let semantic = &self.options.semantic;
             let mut wanted = HashSet::new();
@@ -139,7 +143,7 @@ impl Engine {
             self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
         }
         loop {
-            match self.try_put(namespace, prepared, &vectors, &stripes)? {
+            match self.try_put(namespace, prepared, &vectors, &verdicts, &stripes)? {
                 Attempt::Done(outcomes) => {
                     count_puts(namespace, entries, &outcomes);
                     self.enforce_size_limit()?;
@@ -147,6 +151,9 @@ impl Engine {
                 }
                 Attempt::NeedVectors(wanted) => {
                     self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
+                }
+                Attempt::NeedVerdict(digest, merge) => {
+                    self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?
                 }
                 Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
                 // Candidates keep changing: hold every stripe, and the next round must come through.
@@ -232,11 +239,50 @@ impl Engine {
         stage.embed(texts, vectors)
     }
 
+    /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
+    /// may take long and use the store. Texts never change, so its answer holds however often the put begins anew, and
+    /// whether the two are still to merge is decided anew under the lock.
+    fn ask_verifier(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+        digest: Digest,
+        merge: &Merge,
+        verdicts: &mut Verdicts,
+    ) -> Result<()> {
+        let Some(verifier) = &self.options.verifier else {
+            return Ok(());
+        };
+        let of_batch = |wanted: &Digest| {
+            let entry = prepared.iter().find(|entry| entry.digest == *wanted);
+            entry.and_then(|entry| str::from_utf8(&entry.value).ok())
+        };
+        let stored = match of_batch(&merge.digest) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self
+                .object_text(namespace, merge.near.object_id)?
+                .map(Cow::Owned),
+        };
+        // Otherwise it was deleted meanwhile, and is found no more.
+        if let (Some(new), Some(stored)) = (of_batch(&digest), stored) {
+            let same = verifier(new, &stored, merge.near.similarity)?;
+            verdicts.insert((digest, merge.digest), same);
+        }
+        Ok(())
+    }
+
+    /// The text of an object; `None` if it is gone.
+    pub(crate) fn object_text(&self, namespace: &Namespace, id: u64) -> Result<Option<String>> {
+        let value = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
+        Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    }
+
     fn try_put(
         &self,
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         vectors: &Vectors,
+        verdicts: &Verdicts,
         stripes: &[usize],
     ) -> Result<Attempt> {
         let key_stripes = prepared
@@ -284,24 +330,29 @@ impl Engine {
                         if semantic.is_none() {
                             semantic = Some(stage.lock()?);
                         }
-                        match stage.decide(self, namespace, vector, &mutation)? {
-                            None => {
+                        let digest = &entry.digest;
+                        match stage.decide(self, namespace, digest, vector, &mutation, verdicts)? {
+                            Decision::Ask(merge) => {
+                                return Ok(Attempt::NeedVerdict(entry.digest, merge));
+                            }
+                            Decision::New => {
                                 let vector = Some(vector.to_vec());
                                 (
                                     mutation.create_object(entry.digest, &entry.value, vector)?,
                                     Dedup::New,
                                 )
                             }
-                            Some(merge) => {
+                            Decision::Merge(merge) => {
                                 let stripe = digest_stripe(&merge.digest);
                                 // Trying to lock never waits, so it cannot close a circle although it comes after
                                 // the semantic lock.
-                                if !merge.created_here
+                                if !merge.near.created_here
                                     && !self.digest_locks.extend(&mut digests, stripe)
                                 {
                                     return Ok(Attempt::NeedStripe(stripe));
                                 }
-                                (merge.object_id, Dedup::Similar(merge.similarity))
+                                let near = merge.near;
+                                (near.object_id, Dedup::Similar(near.similarity))
                             }
                         }
                     }

@@ -5,7 +5,7 @@
 use crate::counters::{Counters, counters_key};
 use crate::engine::Engine;
 use crate::metadata::{self, Metadata};
-use crate::options::{DedupMode, Options};
+use crate::options::{DedupMode, Options, VectorPrecision};
 use crate::outcomes::{Outcome, Verdict};
 use crate::record::{KeyRecord, ObjectMeta, encode_vector};
 use crate::schema::*;
@@ -247,7 +247,10 @@ fn invariant_6_vectors_objects_and_index_agree() {
     assert_eq!(missing, [6]);
     let long = broken_by(|engine, batch| {
         let id = record_of(engine, b"key3").object_id;
-        let vector = encode_vector(&unit(0).map(|component| component * 1.5));
+        let vector = encode_vector(
+            &unit(0).map(|component| component * 1.5),
+            VectorPrecision::F16,
+        );
         batch.put_cf(
             engine.db.family(VECTORS).unwrap(),
             numbered_key(NS, id),
@@ -260,7 +263,7 @@ fn invariant_6_vectors_objects_and_index_agree() {
         batch.put_cf(
             engine.db.family(VECTORS).unwrap(),
             numbered_key(NS, id),
-            encode_vector(&unit(0)[..31]),
+            encode_vector(&unit(0)[..31], VectorPrecision::F16),
         );
     });
     assert_eq!(other_dimension, [6]);
