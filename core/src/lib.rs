@@ -26,12 +26,13 @@
 //!   written lately; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
-//! - `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what callers decided about candidates
+//! - `calibrate`: thresholds from judged pairs; `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what callers decided about candidates
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod backup;
 mod cache;
+mod calibrate;
 mod candidates;
 mod clock;
 mod counters;
@@ -70,6 +71,7 @@ mod wal;
 mod worker;
 
 pub use backup::restore;
+pub use calibrate::{Calibration, CalibrationRow, Judged, Share, calibrate};
 pub use candidates::{Candidate, CandidateOptions, MAX_CANDIDATES, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};

@@ -35,6 +35,7 @@ from ._native import (
 )
 from ._workers import WORKERS
 from .candidates import Candidate, FamilyReport, RecordedOutcome
+from .calibration import Calibration, CalibrationRow, calibrate
 from .candidates import Candidate, Explanation, FamilyReport, Gate, RecordedOutcome
 from .exceptions import (
     BusyError,
@@ -55,6 +56,8 @@ __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "BusyError",
+    "Calibration",
+    "CalibrationRow",
     "Candidate",
     "ClosedError",
     "CorruptionError",
@@ -80,6 +83,7 @@ __all__ = [
     "__version__",
     "aopen",
     "arestore",
+    "calibrate",
     "open",
     "restore",
 ]

@@ -32,6 +32,7 @@ __all__ = [
     "Store",
     "StoreIterator",
     "__version__",
+    "calibrate_similarities",
     "close_all",
     "end_long_calls_at_exit",
     "restore",
@@ -68,6 +69,30 @@ def close_all() -> None:
 
 def end_long_calls_at_exit() -> None:
     """Let long calls of this thread end early when the interpreter exits."""
+def calibrate_similarities(
+    similarities: list[float],
+    same: list[bool],
+    precision: float,
+    thresholds: list[float] | None = None,
+) -> dict[str, Any]:
+    """Return what thresholds do with pairs of these similarities and labels.
+
+    ``prestige.calibrate`` is what to call: it takes pairs of every form.
+
+    Args:
+        similarities: Cosine similarities, -1 to 1.
+        same: For each whether the pair means the same.
+        precision: The precision wanted, over 0 and at most 1.
+        thresholds: Thresholds to try, -1 to 1; None: every hundredth from the lowest similarity, or
+            0, to 1.
+
+    Returns:
+        The fields of ``prestige.Calibration`` that follow from it.
+
+    Raises:
+        InvalidArgumentError: There are no pairs or only of one kind, or a number is out of range.
+
+    """
 
 def restore(backup: _Path, path: _Path) -> None:
     """Make a store from a backup.

@@ -5,6 +5,7 @@
 
 mod aio;
 mod batch;
+mod calibrate;
 mod candidates;
 mod clock;
 mod convert;
@@ -41,6 +42,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::StoreIterator>()?;
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }
