@@ -274,6 +274,33 @@ fn the_verifier_compares_texts_of_one_write_too() {
     assert!(store.verify().unwrap().is_empty());
 }
 
+/// However many pairs of a write it is asked about, the write begins anew a few times only.
+#[test]
+fn a_large_write_is_not_decided_anew_for_each_pair() {
+    let (asked, verifier) = same_last_word();
+    let (_directory, store) = open(|options| options.verifier = Some(verifier));
+    let texts: Vec<String> = (0..600)
+        .map(|i| format!("{}.{i:03} word{}", i % 12 * 30, i % 3))
+        .collect();
+    let entries: Vec<_> = texts
+        .iter()
+        .map(|text| Entry {
+            key: text.as_bytes(),
+            value: text.as_bytes(),
+            ttl_seconds: None,
+            metadata: None,
+        })
+        .collect();
+    let first = store.put(b"first", b"15", None).unwrap().object_id;
+    store.put_many(&entries).unwrap();
+    let last = store.put(b"last", b"45", None).unwrap().object_id;
+    assert_eq!(store.count_unique_values().unwrap(), 14);
+    // Every round takes ids for what it makes.
+    assert!(last - first < 100, "{}", last - first);
+    assert_eq!(asked.lock().len(), 600 - 12);
+    assert!(store.verify().unwrap().is_empty());
+}
+
 #[test]
 fn what_the_verifier_fails_with_comes_back_and_nothing_is_stored() {
     let (_directory, store) = open(|options| {

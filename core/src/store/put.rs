@@ -83,8 +83,8 @@ enum Attempt {
     NeedVectors(HashSet<Digest>),
     /// A value merges with an object whose stripe was taken: come back holding it.
     NeedStripe(usize),
-    /// The value of this digest merges if the verifier agrees: ask and come back.
-    NeedVerdict(Digest, Merge),
+    /// The values of these digests merge if the verifier agrees: ask and come back.
+    NeedVerdicts(Vec<(Digest, Merge)>),
 }
 
 /// Entries of a put, of which there is mostly one.
@@ -152,8 +152,10 @@ impl Engine {
                 Attempt::NeedVectors(wanted) => {
                     self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
                 }
-                Attempt::NeedVerdict(digest, merge) => {
-                    self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?
+                Attempt::NeedVerdicts(pairs) => {
+                    for (digest, merge) in pairs {
+                        self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?;
+                    }
                 }
                 Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
                 // Candidates keep changing: hold every stripe, and the next round must come through.
@@ -310,6 +312,7 @@ impl Engine {
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut need_vectors = HashSet::new();
+        let mut need_verdicts = Vec::new();
         for (entry, old) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
@@ -333,7 +336,9 @@ impl Engine {
                         let digest = &entry.digest;
                         match stage.decide(self, namespace, digest, vector, &mutation, verdicts)? {
                             Decision::Ask(merge) => {
-                                return Ok(Attempt::NeedVerdict(entry.digest, merge));
+                                // The others are looked at as if it merged, to ask of all at once.
+                                need_verdicts.push((entry.digest, merge));
+                                continue;
                             }
                             Decision::New => {
                                 let vector = Some(vector.to_vec());
@@ -373,6 +378,9 @@ impl Engine {
         }
         if !need_vectors.is_empty() {
             return Ok(Attempt::NeedVectors(need_vectors));
+        }
+        if !need_verdicts.is_empty() {
+            return Ok(Attempt::NeedVerdicts(need_verdicts));
         }
         let delete_orphans = self.options.enable_gc;
         mutation.commit(&mut keys, &mut digests, delete_orphans, semantic)?;
