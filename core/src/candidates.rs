@@ -8,7 +8,7 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::metadata::{self, Metadata};
-use crate::options::DedupMode;
+use crate::options::{DedupMode, VectorPrecision};
 use crate::record::ObjectMeta;
 use crate::schema::{METADATA, OBJECT_META, OBJECTS, namespace_end, numbered_key, split_number};
 use crate::semantic::{Semantic, Vectors};
@@ -18,8 +18,10 @@ use std::ops::ControlFlow;
 
 /// Most candidates of a query.
 pub const MAX_CANDIDATES: usize = 10_000;
-/// Neighbours asked for beyond those wanted: some have no key any more, and exact scores change the order a little.
-const SPARE: usize = 8;
+/// Neighbours asked for beyond those wanted, since exact scores change the order a little. Of an index of eight bits they
+/// change it more.
+const SPARE: usize = 2;
+const SPARE_OF_8_BITS: usize = 16;
 /// Each search that finds too few is followed by one this many times as wide.
 const WIDEN: usize = 8;
 /// Widest search under a filter, in neighbours; after it the values with metadata are gone through.
@@ -201,7 +203,7 @@ impl Engine {
         }
     }
 
-    /// Adds those of the objects `ids` to `scored` that satisfy `options` and have a key. `vector`: with its similarity
+    /// Adds the best of the objects `ids` to `scored`, at least `k`, that satisfy `options` and have a key. `vector`: with its similarity
     /// to their stored vectors, those without one left out; otherwise with 1.
     fn score(
         &self,
@@ -229,24 +231,35 @@ impl Engine {
             None => vec![Some(1.0); ids.len()],
         };
         let least = options.min_similarity.unwrap_or(-1.0);
-        let near: Vec<(u64, f32)> = ids
+        let mut near: Vec<(u64, f32)> = ids
             .iter()
             .zip(similarities)
             .filter_map(|(id, similarity)| Some((*id, similarity?)))
             .filter(|(_, similarity)| f64::from(*similarity) >= least)
             .collect();
-        let ids: Vec<u64> = near.iter().map(|(id, _)| *id).collect();
-        let metas = self.db.multi_get(OBJECT_META, &names(namespace, &ids))?;
-        for ((id, similarity), meta) in near.into_iter().zip(metas) {
-            // Gone meanwhile, or waiting for a sweep.
-            let meta = meta.map(|meta| ObjectMeta::decode(&meta)).transpose()?;
-            if let Some(meta) = meta.filter(|meta| meta.refcount > 0) {
-                scored.push(Scored {
-                    id,
-                    similarity,
-                    identical: vector.is_none(),
-                    meta,
-                });
+        near.sort_unstable_by(|one, other| {
+            let by_similarity = other.1.total_cmp(&one.1);
+            by_similarity.then(one.0.cmp(&other.0))
+        });
+        let mut added = 0;
+        // More than `k` of them are of no use, but some may be gone meanwhile, or wait for a sweep.
+        for part in near.chunks(options.k) {
+            let ids: Vec<u64> = part.iter().map(|(id, _)| *id).collect();
+            let metas = self.db.multi_get(OBJECT_META, &names(namespace, &ids))?;
+            for ((id, similarity), meta) in part.iter().zip(metas) {
+                let meta = meta.map(|meta| ObjectMeta::decode(&meta)).transpose()?;
+                if let Some(meta) = meta.filter(|meta| meta.refcount > 0) {
+                    added += 1;
+                    scored.push(Scored {
+                        id: *id,
+                        similarity: *similarity,
+                        identical: vector.is_none(),
+                        meta,
+                    });
+                }
+            }
+            if added >= options.k {
+                break;
             }
         }
         Ok(())
@@ -306,7 +319,11 @@ impl Search<'_> {
     /// Adds the nearest values to `scored`, at least `k` if there are so many. `identical` is there already.
     fn run(&self, identical: Option<u64>, scored: &mut Vec<Scored>) -> Result<()> {
         let filtered = !self.options.filter.is_empty();
-        let mut width = self.options.k + SPARE;
+        let spare = match self.engine.options.semantic.vector_precision {
+            VectorPrecision::I8 => SPARE_OF_8_BITS,
+            VectorPrecision::F16 | VectorPrecision::F32 => SPARE,
+        };
+        let mut width = self.options.k + spare;
         let mut seen: HashSet<u64> = identical.into_iter().collect();
         loop {
             let neighbours = self.stage.index.search(self.vector, width)?;
