@@ -34,7 +34,6 @@ from ._native import (
     restore,
 )
 from ._workers import WORKERS
-from .candidates import Candidate, FamilyReport, RecordedOutcome
 from .calibration import Calibration, CalibrationRow, calibrate
 from .candidates import Candidate, Explanation, FamilyReport, Gate, RecordedOutcome
 from .exceptions import (

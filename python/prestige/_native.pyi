@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from typing_extensions import Buffer
 
 from prestige._aio import StoreOpening
-from prestige.candidates import Candidate, FamilyReport, RecordedOutcome
 from prestige.candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
@@ -69,6 +68,7 @@ def close_all() -> None:
 
 def end_long_calls_at_exit() -> None:
     """Let long calls of this thread end early when the interpreter exits."""
+
 def calibrate_similarities(
     similarities: list[float],
     same: list[bool],
@@ -1394,7 +1394,13 @@ class Store:
 
         The ``asyncio`` form of ``open``, and what ``prestige.aopen`` does.
         """
-    async def aput(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+    async def aput(
+        self,
+        key: _Key,
+        value: _Value,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Store a value under a key, in place of what was there.
 
         The ``asyncio`` form of ``put``.
@@ -1604,6 +1610,84 @@ class Store:
         """Return the id of the value a key points at.
 
         The ``asyncio`` form of ``get_object_id``.
+        """
+    async def aget_metadata(self, key: _Key) -> dict[str, str]:
+        """Return the metadata of the value of a key.
+
+        The ``asyncio`` form of ``get_metadata``.
+        """
+    async def adigest(self, value: _Value) -> str:
+        """Return the digest by which a value would be found: SHA-256, after normalisation.
+
+        The ``asyncio`` form of ``digest``.
+        """
+    async def acandidates(
+        self,
+        query: _Value | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embedding: Sequence[float] | NDArray[Any] | None = None,
+    ) -> list[Candidate]:
+        """Return the stored values nearest to a query, for a caller that decides what is a hit.
+
+        The ``asyncio`` form of ``candidates``.
+        """
+    async def acandidates_many(
+        self,
+        queries: Iterable[_Value] | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embeddings: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+    ) -> list[list[Candidate]]:
+        """Return the candidates of many queries, as ``candidates`` does of one.
+
+        The ``asyncio`` form of ``candidates_many``.
+        """
+    async def aexplain(self, value: _Value) -> Explanation:
+        """Say what a put of a value would do now, and why. Changes nothing.
+
+        The ``asyncio`` form of ``explain``.
+        """
+    async def arecord_outcome(
+        self,
+        family: str,
+        verdict: Literal["accepted", "rejected", "no_candidate"],
+        *,
+        candidate: Mapping[str, Any] | None = None,
+        threshold: float | None = None,
+        rank: int | None = None,
+        similarity: float | None = None,
+        reranker_score: float | None = None,
+        tool_version: str = "",
+        schema_version: str = "",
+        reason: str = "",
+    ) -> int:
+        """Record what was decided about a candidate, for a family of tasks.
+
+        The ``asyncio`` form of ``record_outcome``.
+        """
+    async def alist_outcomes(
+        self, family: str, limit: int | None = None, after_sequence: int = ...
+    ) -> list[RecordedOutcome]:
+        """Return the outcomes of a family, in the order in which they were recorded.
+
+        The ``asyncio`` form of ``list_outcomes``.
+        """
+    async def alist_families(self) -> list[str]:
+        """Return the families that have outcomes, sorted.
+
+        The ``asyncio`` form of ``list_families``.
+        """
+    async def afamily_report(self, family: str) -> FamilyReport:
+        """Return figures of the outcomes of a family. Reads all of them.
+
+        The ``asyncio`` form of ``family_report``.
         """
     async def anamespace(self, name: str) -> Store:
         """Return a view of a namespace, which is made if it does not exist.
