@@ -24,9 +24,9 @@ pub(crate) struct Counters {
     pub objects: i64,
     /// Bytes of all keys.
     pub key_bytes: i64,
-    /// Bytes of all objects.
+    /// Bytes of all objects and their metadata.
     pub object_bytes: i64,
-    /// Bytes that the values of all keys would take without deduplication.
+    /// Bytes that the values of all keys would take without deduplication, and the metadata as it is.
     pub logical_bytes: i64,
     /// Objects without a key.
     pub orphans: i64,

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::options::Options;
-use crate::schema::{self, FAMILIES, NamespaceId};
+use crate::schema::{self, ADDED_FAMILIES, FAMILIES, NamespaceId};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
@@ -42,7 +42,7 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let db = DB::open_cf_descriptors(&database, path, descriptors(options))?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true))?;
         Ok(Self::of(db, options))
     }
 
@@ -55,7 +55,12 @@ impl Db {
         database.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
         // Every table is opened now and kept open: whoever owns the store may delete its file later.
         database.set_max_open_files(-1);
-        let db = DB::open_cf_descriptors_read_only(&database, path, descriptors(options), false)?;
+        // Nothing can be added to the store: what it does not have yet counts as empty.
+        let found = Self::families(path)?;
+        let opened = descriptors(options, |name| {
+            !ADDED_FAMILIES.contains(&name) || found.iter().any(|found| found == name)
+        });
+        let db = DB::open_cf_descriptors_read_only(&database, path, opened, false)?;
         Ok(Self::of(db, options))
     }
 
@@ -102,9 +107,20 @@ impl Db {
         })
     }
 
+    /// The handle of a family to be read; `None` if the store is of before there was this family, and opened read-only.
+    fn readable(&self, name: &str) -> Result<Option<&ColumnFamily>> {
+        match self.family(name) {
+            Err(_) if ADDED_FAMILIES.contains(&name) => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// The value of `key`, pinned where RocksDB holds it: no copy.
     pub(crate) fn get(&self, family: &str, key: &[u8]) -> Result<Option<DBPinnableSlice<'_>>> {
-        Ok(self.db().get_pinned_cf(self.family(family)?, key)?)
+        let Some(family) = self.readable(family)? else {
+            return Ok(None);
+        };
+        Ok(self.db().get_pinned_cf(family, key)?)
     }
 
     /// The values of `keys`, in their order.
@@ -113,7 +129,9 @@ impl Db {
         family: &str,
         keys: &[K],
     ) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
-        let family = self.family(family)?;
+        let Some(family) = self.readable(family)? else {
+            return Ok(keys.iter().map(|_| None).collect());
+        };
         let found = self.db().batched_multi_get_cf(family, keys, false);
         found
             .into_iter()
@@ -151,12 +169,15 @@ impl Db {
     where
         F: FnMut(&[u8], &[u8]) -> Result<ControlFlow<()>>,
     {
+        let Some(family) = self.readable(family)? else {
+            return Ok(());
+        };
         let mut options = ReadOptions::default();
         options.set_iterate_upper_bound(end);
         if let Some(snapshot) = snapshot {
             options.set_snapshot(snapshot);
         }
-        let mut iterator = self.db().raw_iterator_cf_opt(self.family(family)?, options);
+        let mut iterator = self.db().raw_iterator_cf_opt(family, options);
         iterator.seek(start);
         while let Some((key, value)) = iterator.item() {
             if visit(key, value)?.is_break() {
@@ -267,13 +288,16 @@ impl Db {
     pub(crate) fn bytes_on_disk(&self) -> Result<u64> {
         let mut bytes = 0;
         for name in FAMILIES {
+            let Some(family) = self.readable(name)? else {
+                continue;
+            };
             for property in [
                 c"rocksdb.total-sst-files-size",
                 c"rocksdb.total-blob-file-size",
             ] {
                 bytes += self
                     .db()
-                    .property_int_value_cf(self.family(name)?, property)?
+                    .property_int_value_cf(family, property)?
                     .unwrap_or(0);
             }
         }
@@ -281,11 +305,27 @@ impl Db {
     }
 }
 
-fn descriptors(options: &Options) -> Vec<ColumnFamilyDescriptor> {
+/// Removes families from the closed store at `path`, to make it one of before there were these.
+#[cfg(test)]
+pub(crate) fn drop_families(path: &Path, families: &[&str]) -> Result<()> {
+    let options = Options::default();
+    let descriptors = descriptors(&options, |_| true);
+    let mut db = DB::open_cf_descriptors(&database_options(&options), path, descriptors)?;
+    for family in families {
+        db.drop_cf(family)?;
+    }
+    Ok(())
+}
+
+fn descriptors(
+    options: &Options,
+    wanted: impl Fn(&'static str) -> bool,
+) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
     FAMILIES
-        .iter()
-        .map(|name| ColumnFamilyDescriptor::new(*name, family_options(name, options, &cache)))
+        .into_iter()
+        .filter(|name| wanted(name))
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, options, &cache)))
         .chain(std::iter::once(default_family(options)))
         .collect()
 }
@@ -344,7 +384,12 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
     table.set_pin_l0_filter_and_index_blocks_in_cache(true);
     let looked_up_by_key = matches!(
         name,
-        schema::KEYS | schema::OBJECTS | schema::OBJECT_META | schema::DIGESTS | schema::VECTORS
+        schema::KEYS
+            | schema::OBJECTS
+            | schema::OBJECT_META
+            | schema::DIGESTS
+            | schema::VECTORS
+            | schema::METADATA
     );
     if looked_up_by_key && options.bloom_bits_per_key > 0 {
         table.set_bloom_filter(f64::from(options.bloom_bits_per_key), false);

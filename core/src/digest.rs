@@ -77,6 +77,21 @@ impl Digest {
             .filter_map(|digit| char::from_digit(u32::from(digit), 16))
             .collect()
     }
+
+    /// The digest of 64 hexadecimal digits; `None` for any other text.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+        if pairs.len() != DIGEST_BYTES || !rest.is_empty() {
+            return None;
+        }
+        let digit = |byte: u8| char::from(byte).to_digit(16);
+        let mut digest = [0; DIGEST_BYTES];
+        for (byte, [high, low]) in digest.iter_mut().zip(pairs) {
+            *byte = u8::try_from(digit(*high)? * 16 + digit(*low)?).ok()?;
+        }
+        Some(Self(digest))
+    }
 }
 
 impl fmt::Debug for Digest {
@@ -95,6 +110,19 @@ mod tests {
             Digest::of(b"abc").to_hex(),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
         );
+    }
+
+    #[test]
+    fn hexadecimal_reads_back() {
+        let digest = Digest::of(b"abc");
+        assert_eq!(Digest::from_hex(&digest.to_hex()), Some(digest));
+        assert_eq!(
+            Digest::from_hex(&digest.to_hex().to_uppercase()),
+            Some(digest)
+        );
+        for bad in ["", "ba", &"g".repeat(64), &"a".repeat(65), &"é".repeat(32)] {
+            assert_eq!(Digest::from_hex(bad), None);
+        }
     }
 
     #[test]

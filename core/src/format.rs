@@ -4,7 +4,7 @@ use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::manifest;
 use crate::options::DedupMode;
-use crate::schema::{FAMILIES, KEYS, OBJECTS, SYSTEM};
+use crate::schema::{ADDED_FAMILIES, FAMILIES, KEYS, OBJECTS, SYSTEM};
 use crate::wal::{self, TornTail};
 use rocksdb::WriteBatch;
 use std::ops::ControlFlow;
@@ -58,7 +58,9 @@ fn check_families(path: &Path, existed: bool) -> Result<Vec<TornTail>> {
     let foreign = found
         .iter()
         .find(|name| *name != "default" && !FAMILIES.contains(&name.as_str()));
-    if foreign.is_none() && existed && found.len() <= FAMILIES.len() {
+    let lost =
+        |name: &&str| !ADDED_FAMILIES.contains(name) && !found.iter().any(|found| found == name);
+    if foreign.is_none() && existed && FAMILIES.iter().any(lost) {
         return Err(lost_writes(path));
     }
     if foreign.is_none() {

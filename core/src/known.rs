@@ -69,6 +69,7 @@ mod tests {
             refcount,
             created_us: 1,
             has_vector: false,
+            has_metadata: false,
         }
     }
 

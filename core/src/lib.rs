@@ -27,18 +27,22 @@
 //!   written lately; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
+//! - `calibrate`: thresholds from judged pairs; `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what callers decided about candidates
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 
 mod backup;
 mod cache;
 mod caches;
+mod calibrate;
+mod candidates;
 mod clock;
 mod counters;
 mod db;
 mod digest;
 mod engine;
 mod error;
+mod explain;
 mod fork;
 mod format;
 mod health;
@@ -48,11 +52,13 @@ mod lock_order;
 mod locks;
 mod log_file;
 mod manifest;
+mod metadata;
 mod mutation;
 mod namespace;
 mod normalize;
 mod object_ids;
 mod options;
+mod outcomes;
 mod owner;
 mod record;
 mod schema;
@@ -73,15 +79,28 @@ pub use caches::{
     ModelSource, Prices, Put, Response, ResponseKind, Rows, Scope, Scopes, SemanticCache,
     SemanticCacheOptions, SemanticStats, Turn, VectorSource,
 };
+pub use calibrate::{Calibration, CalibrationRow, Judged, Share, calibrate};
+pub use candidates::{Candidate, CandidateOptions, MAX_CANDIDATES, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{CallbackError, Error, Result};
+pub use explain::{Explanation, Verdict as PutVerdict};
 pub use health::{Figure, Health};
+pub use metadata::{
+    MAX_METADATA_NAME_BYTES, MAX_METADATA_PAIRS, MAX_METADATA_TEXT_BYTES, Metadata,
+};
 pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;
-pub use options::{DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions};
+pub use options::{
+    DEFAULT_THRESHOLD, DedupMode, EmbedderProvider, Options, SemanticOptions, VectorPrecision,
+    Verifier,
+};
+pub use outcomes::{
+    FamilyReport, MAX_FAMILY_BYTES, MAX_NOTE_BYTES, Outcome, RecordedOutcome, Verdict,
+};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
+pub use semantic::Gate;
 pub use stats::{Latency, Stats};
 pub use store::{
     Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Record, Scan, Store,

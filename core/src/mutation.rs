@@ -12,10 +12,11 @@ use crate::error::Result;
 use crate::known::Known;
 use crate::lifetime::frontier::Lowest;
 use crate::locks::{StripeGuards, digest_stripe};
+use crate::metadata::{self, Metadata};
 use crate::record::{KeyRecord, LogEntry, ObjectMeta};
 use crate::schema::{
-    ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS, SYSTEM,
-    digest_key, numbered_key, time_key, user_key,
+    ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
+    SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
 use crate::semantic::SemanticGuard;
 use rocksdb::WriteBatch;
@@ -58,6 +59,8 @@ struct TouchedObject {
     refcount_before: Option<u64>,
     /// The embedding of an object created by this change.
     vector: Option<Vec<f32>>,
+    /// Its metadata, if this change makes it another.
+    metadata: Option<Metadata>,
 }
 
 impl TouchedObject {
@@ -67,6 +70,7 @@ impl TouchedObject {
             meta,
             refcount_before: Some(meta.refcount),
             vector: None,
+            metadata: None,
         }
     }
 }
@@ -164,6 +168,7 @@ impl<'a> Mutation<'a> {
             refcount: 0,
             created_us: self.engine.now_us(),
             has_vector: vector.is_some(),
+            has_metadata: false,
         };
         self.batch
             .put_cf(self.engine.db.family(OBJECTS)?, key, value);
@@ -180,6 +185,7 @@ impl<'a> Mutation<'a> {
                 meta,
                 refcount_before: None,
                 vector,
+                metadata: None,
             },
         );
         Ok(id)
@@ -238,6 +244,33 @@ impl<'a> Mutation<'a> {
     /// Touches an object without changing its references, so that [`Self::commit`] deletes it if it has none.
     pub(crate) fn visit_object(&mut self, id: u64) -> Result<()> {
         self.count_reference(id, 0).map(drop)
+    }
+
+    /// Adds pairs to the metadata of an object; they replace those of the same names.
+    pub(crate) fn add_metadata(&mut self, id: u64, new: &Metadata) -> Result<()> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.visit_object(id)?;
+        let Some(object) = self.objects.get_mut(&id) else {
+            return Ok(());
+        };
+        let old = match &object.metadata {
+            Some(changed) => changed.clone(),
+            None if object.meta.has_metadata => self
+                .engine
+                .object_metadata(self.namespace, id)?
+                .unwrap_or_default(),
+            None => Metadata::new(),
+        };
+        let before = metadata::encoded_len(&old) as u64;
+        let merged = metadata::merged(old, new)?;
+        let grown = signed(metadata::encoded_len(&merged) as u64) - signed(before);
+        self.change.object_bytes += grown;
+        self.change.logical_bytes += grown;
+        object.meta.has_metadata = true;
+        object.metadata = Some(merged);
+        Ok(())
     }
 
     /// Lists `key` under the times of `new` in place of those of `old`. What both have stays as it is.
@@ -391,17 +424,34 @@ impl<'a> Mutation<'a> {
         }
         self.change.objects -= 1;
         self.change.object_bytes -= signed(object.meta.size);
+        if object.meta.has_metadata {
+            let length = match &object.metadata {
+                Some(changed) => metadata::encoded_len(changed),
+                None => db.get(METADATA, &key)?.map_or(0, |record| record.len()),
+            };
+            self.batch.delete_cf(db.family(METADATA)?, key);
+            self.change.object_bytes -= signed(length as u64);
+            self.change.logical_bytes -= signed(length as u64);
+        }
         Ok(())
     }
 
     fn write_object_meta(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
-        if object.refcount_before == Some(object.meta.refcount) {
+        let recounted = object.refcount_before != Some(object.meta.refcount);
+        if !recounted && object.metadata.is_none() {
             return Ok(());
         }
         let db = &self.engine.db;
         let key = numbered_key(self.namespace.id, id);
         self.batch
             .put_cf(db.family(OBJECT_META)?, key, object.meta.encode());
+        if let Some(metadata) = &object.metadata {
+            self.batch
+                .put_cf(db.family(METADATA)?, key, metadata::encode(metadata));
+        }
+        if !recounted {
+            return Ok(());
+        }
         if object.meta.refcount == 0 {
             self.batch.put_cf(db.family(ORPHANS)?, key, b"");
             self.lowest.add(ORPHANS, id);

@@ -75,9 +75,18 @@ pub struct Options {
     pub semantic: SemanticOptions,
     /// Makes the embedder; a semantic store cannot be opened without one.
     pub embedder: Option<EmbedderProvider>,
+    /// Asked before texts merge, after every other condition; `None`: nobody is.
+    pub verifier: Option<Verifier>,
     /// Source of time.
     pub clock: Arc<dyn Clock>,
 }
+
+/// Has the last word on a merge: given the new text, the stored one and their cosine similarity, whether they mean the
+/// same. Called by whichever thread puts, without any lock of the store. An error fails the put, and nothing is stored.
+pub type Verifier = Arc<dyn Fn(&str, &str, f32) -> Result<bool> + Send + Sync>;
+
+/// How many bits are kept of each number of a vector.
+pub use prestige_index::Precision as VectorPrecision;
 
 /// Options of semantic mode.
 #[derive(Clone, Debug, PartialEq)]
@@ -90,6 +99,14 @@ pub struct SemanticOptions {
     pub max_text_bytes: u64,
     /// Nearest neighbours that are fetched from the index and scored exactly. Default 8.
     pub search_k: usize,
+    /// How much more similar the best candidate must be than the second best, 0 to 2; 0: no matter. Default 0.
+    pub margin: f64,
+    /// The new text must be among so many nearest ones of the candidate, at most 10,000; 0: no matter. Default 0.
+    pub reciprocal_k: usize,
+    /// How vectors are held: in the index as it says, on disk in 32 bits for [`VectorPrecision::F32`] and in 16
+    /// otherwise. With another value than at the last opening the index is rebuilt; vectors that are stored stay as they
+    /// are. Default [`VectorPrecision::F16`].
+    pub vector_precision: VectorPrecision,
     /// Whether candidates are scored again with their stored vectors before the threshold decides. Default true.
     pub verify_exact: bool,
     /// Most vectors of the index; texts beyond it deduplicate exactly. 0: no bound.
@@ -130,6 +147,7 @@ impl Default for Options {
             lock_timeout_ms: 2000,
             semantic: SemanticOptions::default(),
             embedder: None,
+            verifier: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -141,6 +159,9 @@ impl Default for SemanticOptions {
             threshold: DEFAULT_THRESHOLD,
             max_text_bytes: 8192,
             search_k: 8,
+            margin: 0.0,
+            reciprocal_k: 0,
+            vector_precision: VectorPrecision::F16,
             verify_exact: true,
             max_index_entries: 0,
             index_save_interval: 0,
@@ -185,6 +206,13 @@ impl Options {
         at_least("hnsw_ef_search", self.semantic.hnsw_ef_search as u64, 1)?;
         at_most("bloom_bits_per_key", u64::from(self.bloom_bits_per_key), 64)?;
         at_most("semantic_search_k", self.semantic.search_k as u64, 10_000)?;
+        at_most("semantic_rnn_k", self.semantic.reciprocal_k as u64, 10_000)?;
+        if !(0.0..=2.0).contains(&self.semantic.margin) {
+            return Err(Error::InvalidArgument(format!(
+                "semantic_margin_threshold must be from 0 to 2, not {}",
+                self.semantic.margin
+            )));
+        }
         at_most("hnsw_m", self.semantic.hnsw_m as u64, 512)?;
         at_most(
             "hnsw_ef_construction",
@@ -274,6 +302,14 @@ mod tests {
             "reaper_interval_seconds",
         );
         refused(|options| options.semantic.search_k = 0, "semantic_search_k");
+        refused(
+            |options| options.semantic.margin = f64::NAN,
+            "semantic_margin_threshold",
+        );
+        refused(
+            |options| options.semantic.reciprocal_k = 10_001,
+            "semantic_rnn_k",
+        );
         refused(
             |options| options.bloom_bits_per_key = 65,
             "bloom_bits_per_key",

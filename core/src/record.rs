@@ -2,8 +2,10 @@
 
 use crate::digest::{DIGEST_BYTES, Digest};
 use crate::error::{Error, Result};
+use crate::options::VectorPrecision;
 use crate::schema::{INDEX_LOG, KEYS, OBJECT_META, VECTORS};
 use half::f16;
+use half::slice::HalfFloatSliceExt as _;
 
 /// What a key points at, and its times.
 ///
@@ -66,7 +68,7 @@ impl KeyRecord {
 /// 0         32     40         48            56      57
 /// │ SHA-256 │ size │ refcount │ created, µs │ flags │
 /// ```
-/// `flags`: bit 0, the object has a vector; the others are zero.
+/// `flags`: bit 0, the object has a vector; bit 1, it has metadata; the others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ObjectMeta {
     pub digest: Digest,
@@ -76,14 +78,19 @@ pub(crate) struct ObjectMeta {
     pub refcount: u64,
     pub created_us: u64,
     pub has_vector: bool,
+    pub has_metadata: bool,
 }
 
 impl ObjectMeta {
     pub(crate) const BYTES: usize = DIGEST_BYTES + 3 * 8 + 1;
     const HAS_VECTOR: u8 = 1;
+    const HAS_METADATA: u8 = 2;
 
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
-        let mut encoded = [if self.has_vector { Self::HAS_VECTOR } else { 0 }; Self::BYTES];
+        let flag = |set, flag| if set { flag } else { 0 };
+        let flags =
+            flag(self.has_vector, Self::HAS_VECTOR) | flag(self.has_metadata, Self::HAS_METADATA);
+        let mut encoded = [flags; Self::BYTES];
         let (digest, rest) = encoded.split_at_mut(DIGEST_BYTES);
         digest.copy_from_slice(&self.digest.0);
         let fields = [self.size, self.refcount, self.created_us];
@@ -102,9 +109,9 @@ impl ObjectMeta {
         let ([size, refcount, created_us], [flags]) = (fields, flags) else {
             return Err(wrong());
         };
-        if flags & !Self::HAS_VECTOR != 0 {
+        if flags & !(Self::HAS_VECTOR | Self::HAS_METADATA) != 0 {
             return Err(Error::Corruption(format!(
-                "the flags of an object should be 0 or 1 and are {flags}; restore the store from a backup"
+                "the flags of an object should be 0 to 3 and are {flags}; restore the store from a backup"
             )));
         }
         Ok(Self {
@@ -113,6 +120,7 @@ impl ObjectMeta {
             refcount: u64::from_le_bytes(*refcount),
             created_us: u64::from_le_bytes(*created_us),
             has_vector: flags & Self::HAS_VECTOR != 0,
+            has_metadata: flags & Self::HAS_METADATA != 0,
         })
     }
 }
@@ -125,8 +133,12 @@ pub(crate) fn decode_object_id(family: &str, encoded: &[u8]) -> Result<u64> {
     Ok(u64::from_le_bytes(bytes))
 }
 
-/// A unit vector as half-precision floats: half the bytes, and a cosine similarity differs by about 0.00002.
-pub(crate) fn encode_vector(vector: &[f32]) -> Vec<u8> {
+/// A unit vector as half-precision floats: half the bytes, and a cosine similarity differs by about 0.00002. As it is for
+/// a store of full precision; the length of the record tells them apart.
+pub(crate) fn encode_vector(vector: &[f32], precision: VectorPrecision) -> Vec<u8> {
+    if precision == VectorPrecision::F32 {
+        return vector.iter().flat_map(|x| x.to_le_bytes()).collect();
+    }
     vector
         .iter()
         .flat_map(|&component| f16::from_f32(component).to_le_bytes())
@@ -135,14 +147,19 @@ pub(crate) fn encode_vector(vector: &[f32]) -> Vec<u8> {
 
 /// The vector of `vectors`, in full precision.
 pub(crate) fn decode_vector(encoded: &[u8], dimension: usize) -> Result<Vec<f32>> {
-    let (components, rest) = encoded.as_chunks::<2>();
-    if components.len() != dimension || !rest.is_empty() {
+    if encoded.len() == dimension * 4 {
+        let (components, _) = encoded.as_chunks::<4>();
+        return Ok(components.iter().map(|x| f32::from_le_bytes(*x)).collect());
+    }
+    if encoded.len() != dimension * 2 {
         return Err(Error::record(VECTORS, dimension * 2, encoded.len()));
     }
-    Ok(components
-        .iter()
-        .map(|bytes| f16::from_le_bytes(*bytes).to_f32())
-        .collect())
+    let (components, _) = encoded.as_chunks::<2>();
+    let halves: Vec<f16> = components.iter().map(|x| f16::from_le_bytes(*x)).collect();
+    let mut vector = vec![0.0; dimension];
+    // Many at a time, where the processor can.
+    halves.convert_to_f32_slice(&mut vector);
+    Ok(vector)
 }
 
 /// One operation of the index log.
@@ -196,7 +213,7 @@ mod tests {
         fn records_read_back(a: u64, b: u64, c: u64, d: u64, flag: bool, bytes: [u8; 32]) {
             let key = KeyRecord { object_id: a, created_us: b, expires_us: c, accessed_us: d };
             prop_assert_eq!(KeyRecord::decode(&key.encode()).unwrap(), key);
-            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag };
+            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag, has_metadata: a % 2 == 0 };
             prop_assert_eq!(meta.encode().len(), ObjectMeta::BYTES);
             prop_assert_eq!(ObjectMeta::decode(&meta.encode()).unwrap(), meta);
             for entry in [LogEntry::Add(a), LogEntry::Remove(b)] {
@@ -216,10 +233,11 @@ mod tests {
     #[test]
     fn vectors_keep_their_direction() {
         let vector: Vec<f32> = (0..384u16).map(|i| f32::from(i % 7) / 77.0).collect();
-        let decoded = decode_vector(&encode_vector(&vector), 384).unwrap();
-        for (stored, original) in decoded.iter().zip(&vector) {
+        let stored = |precision| decode_vector(&encode_vector(&vector, precision), 384).unwrap();
+        for (stored, original) in stored(VectorPrecision::F16).iter().zip(&vector) {
             assert!((stored - original).abs() < 1e-4);
         }
+        assert_eq!(stored(VectorPrecision::F32), vector);
     }
 
     #[test]

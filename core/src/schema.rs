@@ -10,12 +10,15 @@
 //! objects      namespace:4 ‖ object id:8                            value bytes
 //! object_meta  namespace:4 ‖ object id:8                            ObjectMeta (record.rs)
 //! digests      namespace:4 ‖ SHA-256:32                             object id:8
-//! vectors      namespace:4 ‖ object id:8                            d × f16, little-endian
+//! vectors      namespace:4 ‖ object id:8                            d × f16, or d × f32, little-endian
 //! index_log    namespace:4 ‖ sequence:8                             operation:1 ‖ object id:8
 //! expiry       namespace:4 ‖ expires, µs:8 ‖ user key               –
 //! created      namespace:4 ‖ created, µs:8 ‖ user key               –
 //! access       namespace:4 ‖ accessed, µs:8 ‖ user key              –
 //! orphans      namespace:4 ‖ object id:8                            –
+//! metadata     namespace:4 ‖ object id:8                            Metadata (metadata.rs); only of objects with some
+//! outcomes     namespace:4 ‖ task family ‖ 0:1 ‖ sequence:8         Outcome (outcomes/record.rs)
+//!              namespace:4 ‖ 0:1                                    last sequence:8
 //! system       name                                                 see below
 //!
 //! system       "format"                                             version:4
@@ -53,11 +56,15 @@ pub(crate) const CREATED: &str = "created";
 pub(crate) const ACCESS: &str = "access";
 /// Objects with no key, left for `sweep`.
 pub(crate) const ORPHANS: &str = "orphans";
+/// Names and texts that belong to objects.
+pub(crate) const METADATA: &str = "metadata";
+/// What callers decided about candidates.
+pub(crate) const OUTCOMES: &str = "outcomes";
 /// Format version, counters and other single records.
 pub(crate) const SYSTEM: &str = "system";
 
-/// Every family of the store.
-pub(crate) const FAMILIES: [&str; 11] = [
+/// Every family of the store, in the order in which RocksDB makes them: `system`, which has the format record, last.
+pub(crate) const FAMILIES: [&str; 13] = [
     KEYS,
     OBJECTS,
     OBJECT_META,
@@ -68,8 +75,14 @@ pub(crate) const FAMILIES: [&str; 11] = [
     CREATED,
     ACCESS,
     ORPHANS,
+    METADATA,
+    OUTCOMES,
     SYSTEM,
 ];
+
+/// Families that the first stores of format version 1 did not have. Opening adds them; where that cannot be, read-only,
+/// a missing one counts as empty.
+pub(crate) const ADDED_FAMILIES: [&str; 2] = [METADATA, OUTCOMES];
 
 /// Number of a namespace; 0 is the default one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -101,7 +114,7 @@ pub(crate) fn user_key(namespace: NamespaceId, key: &[u8]) -> EncodedKey {
     encoded
 }
 
-/// Key of `objects`, `object_meta`, `vectors`, `orphans` (an object id) and `index_log` (a sequence).
+/// Key of `objects`, `object_meta`, `vectors`, `orphans`, `metadata` (an object id) and `index_log` (a sequence).
 pub(crate) fn numbered_key(namespace: NamespaceId, number: u64) -> [u8; NUMBERED_BYTES] {
     let mut encoded = [0; NUMBERED_BYTES];
     let (prefix, rest) = encoded.split_at_mut(PREFIX_BYTES);

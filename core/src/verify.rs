@@ -10,6 +10,8 @@
 //!    holds exactly those.
 //! 7. The vectors of a namespace have one model.
 //! 8. No family holds an entry of a namespace that does not exist.
+//! 9. `metadata` holds a record that reads, within the limits, for exactly the objects that say so.
+//! 10. The outcomes read, and their sequences are the numbers from 1 to the last one, each once.
 //! 11. The objects of a cache are what it has put: vectors of its dimension; or entries, each under the key and with the
 //!     vector of its query.
 
@@ -19,13 +21,15 @@ use crate::db::Snapshot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::metadata;
 use crate::mutation::times;
 use crate::options::DedupMode;
+use crate::outcomes;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
 use crate::schema::{
-    ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
-    SYSTEM, VECTORS, digest_key, digest_part, namespace_end, numbered_key, split_number,
-    system_key, time_key, user_part,
+    ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS,
+    ORPHANS, OUTCOMES, SYSTEM, VECTORS, digest_key, digest_part, namespace_end, numbered_key,
+    split_number, system_key, time_key, user_part,
 };
 use crate::semantic::recorded_dimension;
 use std::collections::{HashMap, HashSet};
@@ -89,6 +93,7 @@ impl Engine {
             listed_times: HashMap::new(),
             vectors: HashSet::new(),
             cache_keys: HashMap::new(),
+            metadata: 0,
             violations: Vec::new(),
         };
         let scanned = scan.all(&in_memory, index);
@@ -117,6 +122,8 @@ struct Scan<'a> {
     vectors: HashSet<u64>,
     /// Keys by the object they point at, in a scope of a semantic cache: one each.
     cache_keys: HashMap<u64, Vec<u8>>,
+    /// Number of objects that say they have metadata.
+    metadata: u64,
     violations: Vec<Violation>,
 }
 
@@ -127,6 +134,7 @@ impl Scan<'_> {
         self.entry_counts()?;
         self.counters(in_memory)?;
         self.index(index)?;
+        self.outcomes()?;
         if self.between {
             self.namespaces()?;
         }
@@ -229,6 +237,10 @@ impl Scan<'_> {
                 scan.vectors.insert(id);
                 scan.vector(id)?;
             }
+            if meta.has_metadata {
+                scan.metadata += 1;
+                scan.metadata(id)?;
+            }
             scan.cached(id, &meta)?;
             Ok(())
         })?;
@@ -284,6 +296,46 @@ impl Scan<'_> {
         Ok(())
     }
 
+    /// Metadata counts to the bytes of its object.
+    fn metadata(&mut self, id: u64) -> Result<()> {
+        match self.get(METADATA, &numbered_key(self.namespace.id, id))? {
+            None => self.violated(9, format!("object {id} should have metadata and has none")),
+            Some(record) => {
+                let length = i64::try_from(record.len()).unwrap_or(i64::MAX);
+                self.found.object_bytes += length;
+                self.found.logical_bytes += length;
+                if let Err(error) = metadata::decode(&record) {
+                    self.violated(9, format!("the metadata of object {id}: {error}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn outcomes(&mut self) -> Result<()> {
+        let mut last = 0;
+        let mut sequences = Vec::new();
+        self.each(OUTCOMES, |scan, key, value| {
+            match outcomes::check(key, value) {
+                Ok(outcomes::Entry::Last(sequence)) => last = sequence,
+                Ok(outcomes::Entry::Outcome(sequence)) => sequences.push(sequence),
+                Err(error) => scan.violated(10, error.to_string()),
+            }
+            Ok(())
+        })?;
+        sequences.sort_unstable();
+        if !sequences.iter().copied().eq(1..=last) {
+            self.violated(
+                10,
+                format!(
+                    "the outcomes should have the sequences 1 to {last}, each once, and there are {}",
+                    sequences.len()
+                ),
+            );
+        }
+        Ok(())
+    }
+
     fn vector(&mut self, id: u64) -> Result<()> {
         let Some(dimension) = self.dimension else {
             let message = match self.engine.mode {
@@ -329,6 +381,7 @@ impl Scan<'_> {
         self.entry_count(3, DIGESTS, objects)?;
         self.entry_count(2, ORPHANS, u64::try_from(self.found.orphans).unwrap_or(0))?;
         self.entry_count(6, VECTORS, self.vectors.len() as u64)?;
+        self.entry_count(9, METADATA, self.metadata)?;
         self.each(DIGESTS, |_, key, id| {
             digest_part(key)?;
             decode_object_id(DIGESTS, id).map(drop)

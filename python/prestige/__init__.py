@@ -38,6 +38,8 @@ from ._native import (
 )
 from ._workers import WORKERS
 from .caches import EmbeddingStats, SemanticStats
+from .calibration import Calibration, CalibrationRow, calibrate
+from .candidates import Candidate, Explanation, FamilyReport, Gate, RecordedOutcome
 from .exceptions import (
     BusyError,
     ClosedError,
@@ -57,11 +59,17 @@ __all__ = [
     "SEMANTIC_AVAILABLE",
     "SERVER_AVAILABLE",
     "BusyError",
+    "Calibration",
+    "CalibrationRow",
+    "Candidate",
     "ClosedError",
     "CorruptionError",
     "DedupMode",
     "EmbeddingCache",
     "EmbeddingStats",
+    "Explanation",
+    "FamilyReport",
+    "Gate",
     "HealthStats",
     "Hit",
     "IOError",
@@ -72,6 +80,7 @@ __all__ = [
     "Options",
     "PrestigeError",
     "ReadOnlyError",
+    "RecordedOutcome",
     "SemanticCache",
     "SemanticModel",
     "SemanticStats",
@@ -82,6 +91,7 @@ __all__ = [
     "__version__",
     "aopen",
     "arestore",
+    "calibrate",
     "open",
     "restore",
 ]

@@ -16,6 +16,7 @@ from typing_extensions import Buffer, Self
 
 from prestige._aio import StoreOpening
 from prestige.caches import EmbeddingStats, SemanticStats
+from prestige.candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -34,6 +35,7 @@ __all__ = [
     "Store",
     "StoreIterator",
     "__version__",
+    "calibrate_similarities",
     "close_all",
     "end_long_calls_at_exit",
     "restore",
@@ -51,7 +53,11 @@ _Entries: TypeAlias = (
     Mapping[_Key, _Value]
     | Mapping[str, _Value]
     | Mapping[bytes, _Value]
-    | Iterable[tuple[_Key, _Value] | tuple[_Key, _Value, int | None]]
+    | Iterable[
+        tuple[_Key, _Value]
+        | tuple[_Key, _Value, int | None]
+        | tuple[_Key, _Value, int | None, Mapping[str, str] | None]
+    ]
 )
 
 __version__: Final[str]
@@ -69,6 +75,31 @@ def close_all() -> None:
 
 def end_long_calls_at_exit() -> None:
     """Let long calls of this thread end early when the interpreter exits."""
+
+def calibrate_similarities(
+    similarities: list[float],
+    same: list[bool],
+    precision: float,
+    thresholds: list[float] | None = None,
+) -> dict[str, Any]:
+    """Return what thresholds do with pairs of these similarities and labels.
+
+    ``prestige.calibrate`` is what to call: it takes pairs of every form.
+
+    Args:
+        similarities: Cosine similarities, -1 to 1.
+        same: For each whether the pair means the same.
+        precision: The precision wanted, over 0 and at most 1.
+        thresholds: Thresholds to try, -1 to 1; None: every hundredth from the lowest similarity, or
+            0, to 1.
+
+    Returns:
+        The fields of ``prestige.Calibration`` that follow from it.
+
+    Raises:
+        InvalidArgumentError: There are no pairs or only of one kind, or a number is out of range.
+
+    """
 
 def restore(backup: _Path, path: _Path) -> None:
     """Make a store from a backup.
@@ -1005,6 +1036,27 @@ class Options:
     """
     semantic_search_k: int
     """Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8."""
+    semantic_margin_enabled: bool
+    """Whether the best candidate must lead over the second best to merge. Default False."""
+    semantic_margin_threshold: float
+    """By how much more similar it must be, over 0 and at most 1. Default 0.05."""
+    semantic_rnn_enabled: bool
+    """Whether candidates must be near in return to be merged with. Default False.
+
+    Then a text merges only if it is among the ``semantic_rnn_k`` nearest of its candidate: a text
+    that is near to everything takes no others.
+    """
+    semantic_rnn_k: int
+    """How many nearest ones count, at most 10000; 0: ``semantic_search_k``. Default 0.
+
+    Checked on opening.
+    """
+    semantic_vector_precision: Literal["f32", "f16", "i8"]
+    """Bits of each number of a vector: ``"f32"``, ``"f16"`` or ``"i8"``. Default ``"f16"``.
+
+    That of the index; with another one than at the last opening it is rebuilt. On disk vectors have
+    32 bits for ``"f32"`` and else 16, and those decide.
+    """
     semantic_num_threads: int
     """Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0."""
     semantic_pooling: str | None
@@ -1064,6 +1116,18 @@ class Options:
         """
     @dedup_mode.setter
     def dedup_mode(self, value: DedupMode | None) -> None: ...
+    @property
+    def verifier(self) -> Callable[[str, str, float], bool] | None:
+        """A function that has the last word on a merge; None: nobody is asked. Default None.
+
+        ``(new: str, stored: str, similarity: float) -> bool``: called before a put merges a text
+        with the most similar stored one, after every other condition, without any lock and by
+        whichever thread puts. It may use the store, but not close it. True merges, False keeps
+        both. What it raises, the put raises, and nothing is stored; anything but a ``bool`` is a
+        ``TypeError``.
+        """
+    @verifier.setter
+    def verifier(self, value: Callable[[str, str, float], bool] | None) -> None: ...
     @property
     def semantic_model_path(self) -> Path | None:
         """Goes before ``semantic_model.model_path``; None: as the model says. Default None."""
@@ -1188,7 +1252,13 @@ class Store:
             PrestigeError: The process was forked from one that had opened a store.
 
         """
-    def put(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+    def put(
+        self,
+        key: _Key,
+        value: _Value,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Store a value under a key, in place of what was there.
 
         In a semantic store a text that is similar enough to a stored one is not stored: the key
@@ -1200,9 +1270,13 @@ class Store:
             value: The value.
             ttl_seconds: Seconds until the key expires, 0 to 2**63 - 1; 0: never; None:
                 ``default_ttl_seconds``.
+            metadata: Texts that belong to the value, whatever its key: at most 64 pairs, keys of 1
+                to 256 bytes and values of up to 4096 bytes of UTF-8. They are added to what the
+                value has already, and go with it.
 
         Raises:
-            InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
+            InvalidArgumentError: Key, value or metadata is too long, or all of them are larger than
+                ``max_store_bytes``.
             TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
             ModelError: The model failed on the text.
             TypeError: ``value`` is neither ``str`` nor bytes-like, or an array of Python objects.
@@ -1253,7 +1327,8 @@ class Store:
         wins. The input may be endless: only one write's worth of it is held.
 
         Args:
-            entries: A mapping, or an iterable of ``(key, value)`` or ``(key, value, ttl_seconds)``.
+            entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
+                ``(key, value, ttl_seconds, metadata)``.
             ttl_seconds: For entries that name none, as in ``put``.
             progress: Called after every write with the number of entries stored so far.
 
@@ -1577,8 +1652,9 @@ class Store:
 
         Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
         are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
-        since the Unix epoch. The keys come in byte order, as they all were when the call began, the
-        expired left out. The file is durable and complete when it appears.
+        since the Unix epoch; ``metadata`` of values that have some. The keys come in byte order, as
+        they all were when the call began, the expired left out. The file is durable and complete
+        when it appears.
 
         Args:
             path: The file; one that is there is replaced.
@@ -1616,8 +1692,8 @@ class Store:
         """Write keys, values and times to a Parquet file.
 
         Columns: ``key`` and ``value`` (binary), ``created`` and ``expires`` (timestamps in
-        microseconds, UTC; null: never). Otherwise as ``export_jsonl``. Needs the package pyarrow:
-        ``pip install "prestige-cache[parquet]"``.
+        microseconds, UTC; null: never), ``metadata`` (a map of text to text, or null). Otherwise as
+        ``export_jsonl``. Needs the package pyarrow: ``pip install "prestige-cache[parquet]"``.
 
         Args:
             path: The file; one that is there is replaced.
@@ -1635,8 +1711,9 @@ class Store:
     def import_parquet(self, path: _Path) -> int:
         """Put the keys of a Parquet file, such as ``export_parquet`` writes.
 
-        ``key`` and ``value`` may be text as well; ``created`` and ``expires`` may be missing, and
-        timestamps have any unit. Other columns are not read. Otherwise as ``import_jsonl``.
+        ``key`` and ``value`` may be text as well; ``created``, ``expires`` and ``metadata`` may be
+        missing, and timestamps have any unit. Other columns are not read. Otherwise as
+        ``import_jsonl``.
 
         Args:
             path: The file.
@@ -1655,17 +1732,27 @@ class Store:
     def _export_batches(
         self,
         prefix: _Key | None,
-        visit: Callable[[list[bytes], list[bytes], list[int], list[int | None]], None],
+        visit: Callable[
+            [
+                list[bytes],
+                list[bytes],
+                list[int],
+                list[int | None],
+                list[dict[str, str] | None],
+            ],
+            None,
+        ],
     ) -> int:
-        """Call ``visit`` with lists of keys, values, put times and expiry times, batch by batch."""
+        """Call ``visit`` with lists of keys, values, put and expiry times and metadata."""
     def _import_batch(
         self,
         keys: list[bytes],
         values: list[bytes],
         created: list[int | None],
         expires: list[int | None],
+        metadata: list[dict[str, str] | None],
     ) -> int:
-        """Put records that come as four lists of one length."""
+        """Put records that come as lists of one length."""
     def refresh(self) -> None:
         """Show what was written since, in a store that was opened read-only.
 
@@ -1724,6 +1811,191 @@ class Store:
             TimedOutError: A write of another thread took longer than ``lock_timeout_ms``.
 
         """
+    def get_metadata(self, key: _Key) -> dict[str, str]:
+        """Return the metadata of the value of a key.
+
+        Args:
+            key: The key.
+
+        Returns:
+            The pairs that puts of this value have given it; an empty dictionary if there are none.
+
+        Raises:
+            NotFoundError: The key does not exist or has expired.
+
+        """
+    def digest(self, value: _Value) -> str:
+        """Return the digest by which a value would be found: SHA-256, after normalisation.
+
+        Args:
+            value: The value, which need not be stored.
+
+        Returns:
+            64 hexadecimal digits.
+
+        """
+    def candidates(
+        self,
+        query: _Value | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embedding: Sequence[float] | NDArray[Any] | None = None,
+    ) -> list[Candidate]:
+        """Return the stored values nearest to a query, for a caller that decides what is a hit.
+
+        The most similar comes first. Of an exact store it is the identical value, with similarity
+        1.0, or nothing; so too for a value that a semantic store does not embed. Nothing changes,
+        and no key counts as used. A value whose last key has expired counts until that key is
+        removed. A value that is stored already is not embedded again.
+
+        Args:
+            query: The value to compare with.
+            k: At most so many, 1 to 10,000.
+            filter: Only values whose metadata has, for each key, the text given, or one of a list
+                of texts. A filter that few values satisfy still finds ``k`` if there are so many.
+            min_similarity: Only values of at least this cosine similarity; None: all.
+            include_values: Whether the values are returned, too.
+            embedding: In place of ``query``, its embedding: ``d`` finite numbers, brought to unit
+                length. No model runs. Not in exact stores.
+
+        Returns:
+            A list of dictionaries with the keys of ``prestige.Candidate``.
+
+        Raises:
+            InvalidArgumentError: A number is out of range, the embedding does not fit, or a
+                semantic store was opened read-only.
+            ModelError: The model failed on the text.
+            TypeError: Neither or both of ``query`` and ``embedding`` are given, or ``filter`` is
+                no dictionary of texts.
+
+        """
+    def candidates_many(
+        self,
+        queries: Iterable[_Value] | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embeddings: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+    ) -> list[list[Candidate]]:
+        """Return the candidates of many queries, as ``candidates`` does of one.
+
+        Texts that are not stored are embedded together, each distinct one once.
+
+        Args:
+            queries: A list or other iterable of values; a single ``str`` or ``bytes`` is refused.
+            k: At most so many for each query, 1 to 10,000.
+            filter: As in ``candidates``, for all queries.
+            min_similarity: As in ``candidates``, for all queries.
+            include_values: Whether the values are returned, too.
+            embeddings: In place of ``queries``, an array of shape (n, d).
+
+        Returns:
+            A list of candidates for each query, in their order.
+
+        Raises:
+            Exception: As ``candidates``.
+
+        """
+    def explain(self, value: _Value) -> Explanation:
+        """Say what a put of a value would do now, and why. Changes nothing.
+
+        Goes through all that the put would: the model runs on a text that is not stored, and the
+        ``verifier`` is asked. Other threads can change the store before the put comes.
+
+        Args:
+            value: The value.
+
+        Returns:
+            A dictionary with the keys of ``prestige.Explanation``.
+
+        Raises:
+            InvalidArgumentError: A semantic store was opened read-only.
+            ModelError: The model failed on the text.
+            Exception: What the ``verifier`` raises.
+
+        """
+    def record_outcome(
+        self,
+        family: str,
+        verdict: Literal["accepted", "rejected", "no_candidate"],
+        *,
+        candidate: Mapping[str, Any] | None = None,
+        threshold: float | None = None,
+        rank: int | None = None,
+        similarity: float | None = None,
+        reranker_score: float | None = None,
+        tool_version: str = "",
+        schema_version: str = "",
+        reason: str = "",
+    ) -> int:
+        """Record what was decided about a candidate, for a family of tasks.
+
+        The outcomes of a family say from which similarity on its candidates can be trusted: see
+        ``family_report`` and ``prestige.calibrate``. They stay until their namespace is dropped,
+        and do not count as bytes of the store.
+
+        Args:
+            family: Name of the tasks, 1 to 255 bytes of UTF-8 without NUL, best with a version:
+                ``"support-faq@v3"``.
+            verdict: ``"accepted"``: the candidate was used; ``"rejected"``: it was similar enough
+                and failed another check; ``"no_candidate"``: nothing was similar enough.
+            candidate: The dictionary from ``candidates``; gives object id, digest, rank and
+                scores, unless they are given by name.
+            threshold: Least similarity that was looked at, -1 to 1.
+            rank: Place of the candidate, from 0.
+            similarity: Cosine similarity of the candidate, -1 to 1.
+            reranker_score: Score of the candidate by a reranker of your own.
+            tool_version: Version of what decided, at most 4096 bytes, as the next two.
+            schema_version: Version of the rules in force.
+            reason: Why.
+
+        Returns:
+            The sequence of the outcome, from 1; it counts those of all families.
+
+        Raises:
+            InvalidArgumentError: Another verdict, a bad name, or a number out of its range.
+            TypeError: ``candidate`` is no dictionary.
+            TimedOutError: Other threads wrote for ``lock_timeout_ms``.
+
+        """
+    def list_outcomes(
+        self, family: str, limit: int | None = None, after_sequence: int = ...
+    ) -> list[RecordedOutcome]:
+        """Return the outcomes of a family, in the order in which they were recorded.
+
+        Args:
+            family: Name of the tasks.
+            limit: At most so many, from 0; None: all.
+            after_sequence: Only those that come after this one.
+
+        Returns:
+            A list of dictionaries with the keys of ``prestige.RecordedOutcome``.
+
+        Raises:
+            InvalidArgumentError: The name is empty, too long, or has a NUL.
+
+        """
+    def list_families(self) -> list[str]:
+        """Return the families that have outcomes, sorted."""
+    def family_report(self, family: str) -> FamilyReport:
+        """Return figures of the outcomes of a family. Reads all of them.
+
+        Args:
+            family: Name of the tasks.
+
+        Returns:
+            A dictionary with the keys of ``prestige.FamilyReport``.
+
+        Raises:
+            NotFoundError: The family has no outcomes.
+            InvalidArgumentError: The name is empty, too long, or has a NUL.
+
+        """
     def serve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
         """Serve health and metrics over HTTP, on threads of this process.
 
@@ -1770,7 +2042,13 @@ class Store:
 
         The ``asyncio`` form of ``open``, and what ``prestige.aopen`` does.
         """
-    async def aput(self, key: _Key, value: _Value, ttl_seconds: int | None = None) -> None:
+    async def aput(
+        self,
+        key: _Key,
+        value: _Value,
+        ttl_seconds: int | None = None,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
         """Store a value under a key, in place of what was there.
 
         The ``asyncio`` form of ``put``.
@@ -1980,6 +2258,84 @@ class Store:
         """Return the id of the value a key points at.
 
         The ``asyncio`` form of ``get_object_id``.
+        """
+    async def aget_metadata(self, key: _Key) -> dict[str, str]:
+        """Return the metadata of the value of a key.
+
+        The ``asyncio`` form of ``get_metadata``.
+        """
+    async def adigest(self, value: _Value) -> str:
+        """Return the digest by which a value would be found: SHA-256, after normalisation.
+
+        The ``asyncio`` form of ``digest``.
+        """
+    async def acandidates(
+        self,
+        query: _Value | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embedding: Sequence[float] | NDArray[Any] | None = None,
+    ) -> list[Candidate]:
+        """Return the stored values nearest to a query, for a caller that decides what is a hit.
+
+        The ``asyncio`` form of ``candidates``.
+        """
+    async def acandidates_many(
+        self,
+        queries: Iterable[_Value] | None = None,
+        k: int = ...,
+        filter: Mapping[str, str | list[str] | tuple[str, ...]] | None = None,
+        min_similarity: float | None = None,
+        include_values: bool = False,
+        *,
+        embeddings: Sequence[Sequence[float]] | NDArray[Any] | None = None,
+    ) -> list[list[Candidate]]:
+        """Return the candidates of many queries, as ``candidates`` does of one.
+
+        The ``asyncio`` form of ``candidates_many``.
+        """
+    async def aexplain(self, value: _Value) -> Explanation:
+        """Say what a put of a value would do now, and why. Changes nothing.
+
+        The ``asyncio`` form of ``explain``.
+        """
+    async def arecord_outcome(
+        self,
+        family: str,
+        verdict: Literal["accepted", "rejected", "no_candidate"],
+        *,
+        candidate: Mapping[str, Any] | None = None,
+        threshold: float | None = None,
+        rank: int | None = None,
+        similarity: float | None = None,
+        reranker_score: float | None = None,
+        tool_version: str = "",
+        schema_version: str = "",
+        reason: str = "",
+    ) -> int:
+        """Record what was decided about a candidate, for a family of tasks.
+
+        The ``asyncio`` form of ``record_outcome``.
+        """
+    async def alist_outcomes(
+        self, family: str, limit: int | None = None, after_sequence: int = ...
+    ) -> list[RecordedOutcome]:
+        """Return the outcomes of a family, in the order in which they were recorded.
+
+        The ``asyncio`` form of ``list_outcomes``.
+        """
+    async def alist_families(self) -> list[str]:
+        """Return the families that have outcomes, sorted.
+
+        The ``asyncio`` form of ``list_families``.
+        """
+    async def afamily_report(self, family: str) -> FamilyReport:
+        """Return figures of the outcomes of a family. Reads all of them.
+
+        The ``asyncio`` form of ``family_report``.
         """
     async def anamespace(self, name: str) -> Store:
         """Return a view of a namespace, which is made if it does not exist.

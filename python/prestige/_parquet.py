@@ -1,7 +1,8 @@
 """Keys, values and times as Parquet files, through the optional package ``pyarrow``.
 
 Columns: ``key`` and ``value`` (binary), ``created`` and ``expires`` (timestamps in microseconds,
-UTC; ``expires`` is null for keys that do not expire).
+UTC; ``expires`` is null for keys that do not expire), ``metadata`` (a map of text to text; null for
+values without any).
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | Non
             arrow.field("value", arrow.binary(), nullable=False),
             arrow.field("created", arrow.timestamp("us", tz="UTC"), nullable=False),
             arrow.field("expires", arrow.timestamp("us", tz="UTC")),
+            arrow.field("metadata", arrow.map_(arrow.string(), arrow.string())),
         ]
     )
     target = Path(path).absolute()
@@ -44,10 +46,15 @@ def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | Non
     with _replacing(target) as file, parquet.ParquetWriter(file, schema, compression="zstd") as out:
 
         def write(
-            keys: list[bytes], values: list[bytes], created: list[int], expires: list[int | None]
+            keys: list[bytes],
+            values: list[bytes],
+            created: list[int],
+            expires: list[int | None],
+            metadata: list[dict[str, str] | None],
         ) -> None:
             latest = [None if time is None else min(time, LATEST_US) for time in expires]
-            columns = [keys, values, created, latest]
+            pairs = [None if of_value is None else list(of_value.items()) for of_value in metadata]
+            columns = [keys, values, created, latest, pairs]
             arrays = [
                 arrow.array(column, field.type)
                 for column, field in zip(columns, schema, strict=True)
@@ -84,6 +91,10 @@ def _put(arrow: Any, store: Store, batch: Any, place: str) -> int:  # noqa: ANN4
         if name not in batch.schema.names:
             return [None] * batch.num_rows
         values = batch.column(name)
+        if arrow.types.is_map(values.type):
+            return [
+                None if pairs is None else _metadata(pairs, place) for pairs in values.to_pylist()
+            ]
         if arrow.types.is_timestamp(values.type):
             values = values.cast(arrow.timestamp("us", values.type.tz), safe=False)
             listed: list[Any] = values.cast(arrow.int64()).to_pylist()
@@ -102,17 +113,40 @@ def _put(arrow: Any, store: Store, batch: Any, place: str) -> int:  # noqa: ANN4
         raise InvalidArgumentError(f"{place}: `created` has a time before 1970")
     try:
         return store._import_batch(
-            keys, values, created, [None if time is None else max(time, 0) for time in expires]
+            keys,
+            values,
+            created,
+            [None if time is None else max(time, 0) for time in expires],
+            column("metadata"),
         )
     except InvalidArgumentError as error:
         raise InvalidArgumentError(f"{place}: {error}") from error
+
+
+def _metadata(pairs: list[tuple[str, str | None]], place: str) -> dict[str, str]:
+    """Make a dictionary of the pairs of a map; the error names their place."""
+    metadata: dict[str, str] = {}
+    for name, text in pairs:
+        if text is None:
+            raise InvalidArgumentError(f"{place}: `metadata` has no text under {name!r}")
+        metadata[name] = text
+    return metadata
 
 
 def _columns(arrow: Any, schema: Any, path: str | os.PathLike[str]) -> list[str]:  # noqa: ANN401
     """Name the columns to read, after a look at their types."""
     kinds = arrow.types
     found = []
-    for name, required in (("key", True), ("value", True), ("created", False), ("expires", False)):
+    text = (kinds.is_binary, kinds.is_large_binary, kinds.is_string, kinds.is_large_string)
+    wanted = {
+        "key": (text, "binary or text"),
+        "value": (text, "binary or text"),
+        "created": ((kinds.is_timestamp,), "timestamps"),
+        "expires": ((kinds.is_timestamp,), "timestamps"),
+        "metadata": ((lambda kind: _is_text_map(kinds, kind),), "a map of text to text"),
+    }
+    for name, (allowed, expected) in wanted.items():
+        required = name in {"key", "value"}
         if schema.names.count(name) != 1:
             if required or name in schema.names:
                 raise InvalidArgumentError(
@@ -123,14 +157,19 @@ def _columns(arrow: Any, schema: Any, path: str | os.PathLike[str]) -> list[str]
         kind = schema.field(name).type
         if kinds.is_dictionary(kind):
             kind = kind.value_type
-        text = (kinds.is_binary, kinds.is_large_binary, kinds.is_string, kinds.is_large_string)
-        if not any(fits(kind) for fits in (text if required else (kinds.is_timestamp,))):
-            expected = "binary or text" if required else "timestamps"
+        if not any(fits(kind) for fits in allowed):
             raise InvalidArgumentError(
                 f"{os.fspath(path)}: the column `{name}` should be {expected} and is {kind}"
             )
         found.append(name)
     return found
+
+
+def _is_text_map(kinds: Any, kind: Any) -> bool:  # noqa: ANN401
+    parts = (kind.key_type, kind.item_type) if kinds.is_map(kind) else ()
+    return len(parts) == 2 and all(
+        kinds.is_string(part) or kinds.is_large_string(part) for part in parts
+    )
 
 
 @contextlib.contextmanager

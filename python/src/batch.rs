@@ -1,10 +1,11 @@
 //! Many keys at once: a page of Python objects is gathered with the GIL held, and worked on without it.
 
+use crate::candidates::metadata_of;
 use crate::convert::{Key, Value};
 use crate::error::{PyStoreResult, blocking, invalid};
 use crate::numbers::Integer;
 use crate::store::Store;
-use prestige_core::Entry;
+use prestige_core::{Entry, Metadata};
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyMapping, PyString, PyTuple};
@@ -25,6 +26,7 @@ struct Gathered<'py> {
     key: Key<'py>,
     value: Value<'py>,
     ttl_seconds: Option<u64>,
+    metadata: Option<Metadata>,
 }
 
 #[pymethods]
@@ -36,7 +38,8 @@ impl Store {
     /// wins. The input may be endless: only one write's worth of it is held.
     ///
     /// Args:
-    ///     entries: A mapping, or an iterable of ``(key, value)`` or ``(key, value, ttl_seconds)``.
+    ///     entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
+    ///         ``(key, value, ttl_seconds, metadata)``.
     ///     ttl_seconds: For entries that name none, as in ``put``.
     ///     progress: Called after every write with the number of entries stored so far.
     ///
@@ -71,6 +74,7 @@ impl Store {
                         key: entry.key.as_bytes()?,
                         value: entry.value.as_bytes()?,
                         ttl_seconds: entry.ttl_seconds,
+                        metadata: entry.metadata.as_ref(),
                     })
                 })
                 .collect::<PyResult<Vec<_>>>()?;
@@ -219,14 +223,14 @@ fn entry_of<'py>(
 ) -> PyResult<Gathered<'py>> {
     let form = || {
         PyTypeError::new_err(format!(
-            "entry {number} should be (key, value) or (key, value, ttl_seconds)"
+            "entry {number} should be (key, value), (key, value, ttl_seconds) or (key, value, ttl_seconds, metadata)"
         ))
     };
     let parts = match entry.cast::<PyTuple>() {
         Ok(tuple) => tuple.clone(),
         Err(_) => entry.cast::<PyList>().map_err(|_| form())?.to_tuple(),
     };
-    if !(2..=3).contains(&parts.len()) {
+    if !(2..=4).contains(&parts.len()) {
         return Err(form());
     }
     let numbered = |error| numbered(entry.py(), "entry", number, error);
@@ -237,10 +241,15 @@ fn entry_of<'py>(
         }
         _ => ttl_seconds,
     };
+    let metadata = match parts.get_item(3) {
+        Ok(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
+        _ => None,
+    };
     Ok(Gathered {
         key: parts.get_item(0)?.extract().map_err(numbered)?,
         value: parts.get_item(1)?.extract().map_err(numbered)?,
         ttl_seconds,
+        metadata,
     })
 }
 

@@ -6,6 +6,8 @@
 mod aio;
 mod batch;
 mod caches;
+mod calibrate;
+mod candidates;
 mod clock;
 mod convert;
 mod embed;
@@ -23,6 +25,7 @@ mod server;
 mod stats;
 mod store;
 mod transfer;
+mod verifier;
 
 use pyo3::prelude::*;
 
@@ -43,6 +46,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::StoreIterator>()?;
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
+    module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

@@ -5,6 +5,7 @@ use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
 use crate::model::SemanticModel;
 use crate::numbers::{Factor, Natural, Ratio, named, shown};
+use crate::verifier::{Precision, verifier};
 use prestige_core as core;
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 43] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -42,6 +43,12 @@ const NAMES: [&str; 37] = [
     "semantic_threshold",
     "semantic_max_text_bytes",
     "semantic_search_k",
+    "semantic_margin_enabled",
+    "semantic_margin_threshold",
+    "semantic_rnn_enabled",
+    "semantic_rnn_k",
+    "semantic_vector_precision",
+    "verifier",
     "semantic_num_threads",
     "semantic_pooling",
     "semantic_verify_exact",
@@ -177,6 +184,31 @@ pub(crate) struct Options {
     /// Nearest neighbours compared with the threshold, 1 to 10000; checked on opening. Default 8.
     #[pyo3(get, set)]
     semantic_search_k: Natural,
+    /// Whether the best candidate must lead over the second best to merge. Default False.
+    #[pyo3(get, set)]
+    semantic_margin_enabled: bool,
+    /// By how much more similar it must be, over 0 and at most 1. Default 0.05.
+    #[pyo3(get, set)]
+    semantic_margin_threshold: Ratio,
+    /// Whether candidates must be near in return to be merged with. Default False.
+    ///
+    /// Then a text merges only if it is among the ``semantic_rnn_k`` nearest of its candidate: a
+    /// text that is near to everything takes no others.
+    #[pyo3(get, set)]
+    semantic_rnn_enabled: bool,
+    /// How many nearest ones count, at most 10000; 0: ``semantic_search_k``. Default 0.
+    ///
+    /// Checked on opening.
+    #[pyo3(get, set)]
+    semantic_rnn_k: Natural,
+    /// Bits of each number of a vector: ``"f32"``, ``"f16"`` or ``"i8"``. Default ``"f16"``.
+    ///
+    /// That of the index; with another one than at the last opening it is rebuilt. On disk vectors
+    /// have 32 bits for ``"f32"`` and else 16, and those decide.
+    #[pyo3(get, set)]
+    semantic_vector_precision: Precision,
+    /// A function that has the last word on a merge.
+    verifier: Option<Py<PyAny>>,
     /// Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0.
     #[pyo3(get, set)]
     semantic_num_threads: Natural,
@@ -243,6 +275,32 @@ impl Options {
         self.dedup_mode = mode;
     }
 
+    /// A function that has the last word on a merge; None: nobody is asked. Default None.
+    ///
+    /// ``(new: str, stored: str, similarity: float) -> bool``: called before a put merges a text
+    /// with the most similar stored one, after every other condition, without any lock and by
+    /// whichever thread puts. It may use the store, but not close it. True merges, False keeps
+    /// both. What it raises, the put raises, and nothing is stored; anything but a ``bool`` is a
+    /// ``TypeError``.
+    #[getter]
+    fn verifier(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.verifier
+            .as_ref()
+            .map(|function| function.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_verifier(&mut self, function: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        if let Some(function) = function.as_ref().filter(|function| !function.is_callable()) {
+            return Err(PyTypeError::new_err(format!(
+                "must be a function (new, stored, similarity) -> bool, not {}",
+                shown(function)
+            )));
+        }
+        self.verifier = function.map(Bound::unbind);
+        Ok(())
+    }
+
     /// Sets an attribute as its descriptor does, with the name in front of what is wrong with the value.
     fn __setattr__(slf: &Bound<'_, Self>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         if !NAMES.contains(&name) {
@@ -298,6 +356,12 @@ impl Options {
             semantic_threshold: Ratio(semantic.threshold),
             semantic_max_text_bytes: Natural(semantic.max_text_bytes),
             semantic_search_k: natural(semantic.search_k),
+            semantic_margin_enabled: false,
+            semantic_margin_threshold: Ratio(0.05),
+            semantic_rnn_enabled: false,
+            semantic_rnn_k: Natural(0),
+            semantic_vector_precision: Precision(semantic.vector_precision),
+            verifier: None,
             semantic_num_threads: Natural(0),
             semantic_pooling: None,
             semantic_verify_exact: semantic.verify_exact,
@@ -338,6 +402,16 @@ impl Options {
                 threshold: self.semantic_threshold.0,
                 max_text_bytes: self.semantic_max_text_bytes.0,
                 search_k: size(self.semantic_search_k),
+                margin: match self.semantic_margin_enabled {
+                    true => self.semantic_margin_threshold.0,
+                    false => 0.0,
+                },
+                reciprocal_k: match (self.semantic_rnn_enabled, size(self.semantic_rnn_k)) {
+                    (false, _) => 0,
+                    (true, 0) => size(self.semantic_search_k),
+                    (true, k) => k,
+                },
+                vector_precision: self.semantic_vector_precision.0,
                 verify_exact: self.semantic_verify_exact,
                 max_index_entries: self.semantic_max_index_entries.0,
                 index_save_interval: self.semantic_index_save_interval.0,
@@ -346,6 +420,7 @@ impl Options {
                 hnsw_ef_search: size(self.hnsw_ef_search),
             },
             embedder: Some(Arc::new(move || Ok(loader.load()?))),
+            verifier: self.verifier(py).map(verifier),
             clock: match &self.clock {
                 Some(clock) => clock.get().to_core(),
                 None => core::Options::default().clock,

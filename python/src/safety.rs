@@ -4,6 +4,7 @@ use crate::convert::Key;
 use crate::error::{PyStoreResult, blocking};
 use crate::store::Store;
 use crate::transfer;
+use prestige_core::Metadata;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use std::path::PathBuf;
@@ -35,8 +36,9 @@ impl Store {
     ///
     /// Fields: ``key`` and ``value`` as text, or ``key_b64`` and ``value_b64`` in Base64 where they
     /// are not UTF-8; ``created_us``, and ``expires_us`` for keys that expire, in microseconds
-    /// since the Unix epoch. The keys come in byte order, as they all were when the call began, the
-    /// expired left out. The file is durable and complete when it appears.
+    /// since the Unix epoch; ``metadata`` of values that have some. The keys come in byte order, as
+    /// they all were when the call began, the expired left out. The file is durable and complete
+    /// when it appears.
     ///
     /// Args:
     ///     path: The file; one that is there is replaced.
@@ -83,8 +85,8 @@ impl Store {
     /// Write keys, values and times to a Parquet file.
     ///
     /// Columns: ``key`` and ``value`` (binary), ``created`` and ``expires`` (timestamps in
-    /// microseconds, UTC; null: never). Otherwise as ``export_jsonl``. Needs the package pyarrow:
-    /// ``pip install "prestige-cache[parquet]"``.
+    /// microseconds, UTC; null: never), ``metadata`` (a map of text to text, or null). Otherwise as
+    /// ``export_jsonl``. Needs the package pyarrow: ``pip install "prestige-cache[parquet]"``.
     ///
     /// Args:
     ///     path: The file; one that is there is replaced.
@@ -111,8 +113,9 @@ impl Store {
 
     /// Put the keys of a Parquet file, such as ``export_parquet`` writes.
     ///
-    /// ``key`` and ``value`` may be text as well; ``created`` and ``expires`` may be missing, and
-    /// timestamps have any unit. Other columns are not read. Otherwise as ``import_jsonl``.
+    /// ``key`` and ``value`` may be text as well; ``created``, ``expires`` and ``metadata`` may be
+    /// missing, and timestamps have any unit. Other columns are not read. Otherwise as
+    /// ``import_jsonl``.
     ///
     /// Args:
     ///     path: The file.
@@ -131,7 +134,7 @@ impl Store {
         parquet.call_method1("load", (slf, path))?.extract()
     }
 
-    /// Call ``visit`` with lists of keys, values, put times and expiry times, batch by batch.
+    /// Call ``visit`` with lists of keys, values, put and expiry times and metadata.
     #[pyo3(signature = (prefix, visit))]
     fn _export_batches(
         &self,
@@ -143,7 +146,7 @@ impl Store {
         transfer::export(py, self.handle(), prefix, &visit)
     }
 
-    /// Put records that come as four lists of one length.
+    /// Put records that come as lists of one length.
     fn _import_batch(
         &self,
         py: Python<'_>,
@@ -151,8 +154,17 @@ impl Store {
         values: Vec<PyBackedBytes>,
         created: Vec<Option<u64>>,
         expires: Vec<Option<u64>>,
+        metadata: Vec<Option<Metadata>>,
     ) -> PyStoreResult<u64> {
-        transfer::import(py, self.handle(), &keys, &values, &created, &expires)
+        transfer::import(
+            py,
+            self.handle(),
+            &keys,
+            &values,
+            &created,
+            &expires,
+            &metadata,
+        )
     }
 
     /// Show what was written since, in a store that was opened read-only.

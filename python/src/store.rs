@@ -1,5 +1,6 @@
 //! The dict-like `Store`.
 
+use crate::candidates::metadata_of;
 use crate::convert::{self, Argument, Key, directory, key_to_python};
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
@@ -8,7 +9,7 @@ use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::server::Server;
 use crate::stats::dictionary;
-use prestige_core::{Error, Value};
+use prestige_core::{Entry, Error, Value};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -148,25 +149,35 @@ impl Store {
     ///     value: The value.
     ///     ttl_seconds: Seconds until the key expires, 0 to 2**63 - 1; 0: never; None:
     ///         ``default_ttl_seconds``.
+    ///     metadata: Texts that belong to the value, whatever its key: at most 64 pairs, keys of 1
+    ///         to 256 bytes and values of up to 4096 bytes of UTF-8. They are added to what the
+    ///         value has already, and go with it.
     ///
     /// Raises:
-    ///     InvalidArgumentError: Key or value is too long, or larger than ``max_store_bytes``.
+    ///     InvalidArgumentError: Key, value or metadata is too long, or all of them are larger than
+    ///         ``max_store_bytes``.
     ///     TimedOutError: Another thread held the key or value for ``lock_timeout_ms``.
     ///     ModelError: The model failed on the text.
     ///     TypeError: ``value`` is neither ``str`` nor bytes-like, or an array of Python objects.
     ///     UnicodeEncodeError: ``value`` is a ``str`` with a lone surrogate.
-    #[pyo3(signature = (key, value, ttl_seconds = None))]
+    #[pyo3(signature = (key, value, ttl_seconds = None, metadata = None))]
     fn put(
         &self,
         py: Python<'_>,
         key: Key<'_>,
         value: convert::Value<'_>,
         ttl_seconds: Option<Integer<'_>>,
+        metadata: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<()> {
-        let (key, value) = (key.as_bytes()?, value.as_bytes()?);
         let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
-        let ttl_seconds = ttl_seconds.transpose()?;
-        blocking(py, || self.handle().put(key, value, ttl_seconds)).map(drop)
+        let metadata = metadata.map(metadata_of).transpose()?;
+        let entry = Entry {
+            key: key.as_bytes()?,
+            value: value.as_bytes()?,
+            ttl_seconds: ttl_seconds.transpose()?,
+            metadata: metadata.as_ref(),
+        };
+        blocking(py, || self.handle().put_entry(&entry)).map(drop)
     }
 
     /// Return the value of a key.
@@ -445,7 +456,7 @@ impl Store {
         key: Key<'_>,
         value: convert::Value<'_>,
     ) -> PyStoreResult<()> {
-        self.put(py, key, value, None)
+        self.put(py, key, value, None, None)
     }
 
     fn __delitem__(&self, py: Python<'_>, key: Key<'_>) -> PyStoreResult<()> {

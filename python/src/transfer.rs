@@ -1,7 +1,7 @@
 //! Copies of a store, and records out of it and into it.
 
 use crate::error::{PyStoreResult, blocking};
-use prestige_core::{Record, Store};
+use prestige_core::{Metadata, Record, Store};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -41,6 +41,7 @@ struct Columns {
     values: Vec<Vec<u8>>,
     created: Vec<Option<u64>>,
     expires: Vec<Option<u64>>,
+    metadata: Vec<Option<Metadata>>,
     bytes: usize,
 }
 
@@ -50,7 +51,10 @@ impl Columns {
         self.values.push(record.value.to_vec());
         self.created.push(record.created_us);
         self.expires.push(record.expires_us);
-        self.bytes += record.key.len() + record.value.len();
+        self.metadata.push(record.metadata.cloned());
+        let pairs = record.metadata.into_iter().flatten();
+        let metadata: usize = pairs.map(|(name, text)| name.len() + text.len()).sum();
+        self.bytes += record.key.len() + record.value.len() + metadata;
     }
 
     fn is_full(&self) -> bool {
@@ -63,12 +67,15 @@ impl Columns {
             bytes.collect()
         };
         let (keys, values) = (bytes(self.keys), bytes(self.values));
-        visit.call1(py, (keys, values, self.created, self.expires))?;
+        visit.call1(
+            py,
+            (keys, values, self.created, self.expires, self.metadata),
+        )?;
         Ok(())
     }
 }
 
-/// Calls `visit` with lists of keys, values, put times and expiry times.
+/// Calls `visit` with lists of keys, values, put times, expiry times and metadata.
 pub(crate) fn export(
     py: Python<'_>,
     store: &Store,
@@ -105,18 +112,22 @@ pub(crate) fn import(
     values: &[PyBackedBytes],
     created: &[Option<u64>],
     expires: &[Option<u64>],
+    metadata: &[Option<Metadata>],
 ) -> PyStoreResult<u64> {
-    let times = created.iter().zip(expires);
+    let times = created.iter().zip(expires).zip(metadata);
     let records: Vec<_> = keys
         .iter()
         .zip(values)
         .zip(times)
-        .map(|((key, value), (created_us, expires_us))| Record {
-            key,
-            value,
-            created_us: *created_us,
-            expires_us: *expires_us,
-        })
+        .map(
+            |((key, value), ((created_us, expires_us), metadata))| Record {
+                key,
+                value,
+                created_us: *created_us,
+                expires_us: *expires_us,
+                metadata: metadata.as_ref(),
+            },
+        )
         .collect();
     blocking(py, || store.import_records(&records))
 }

@@ -125,7 +125,8 @@ class TestPutMany:
         [
             ("ab", "entry 3 should be"),
             (("k",), "entry 3 should be"),
-            (("k", "v", 1, 2), "entry 3 should be"),
+            (("k", "v", 1, {}, 2), "entry 3 should be"),
+            (("k", "v", 1, 2), "entry 3: metadata must be a dictionary"),
             ({"k": "v"}, "entry 3 should be"),
             (None, "entry 3 should be"),
             ((5, "v"), "entry 3: a key must be"),

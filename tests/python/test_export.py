@@ -214,8 +214,9 @@ class TestParquet:
         store.export_parquet(tmp_path / "keys.parquet")
         table = pq.read_table(tmp_path / "keys.parquet")
         times = pa.timestamp("us", tz="UTC")
-        assert table.schema.names == ["key", "value", "created", "expires"]
-        assert table.schema.types == [pa.binary(), pa.binary(), times, times]
+        assert table.schema.names == ["key", "value", "created", "expires", "metadata"]
+        texts = pa.map_(pa.string(), pa.string())
+        assert table.schema.types == [pa.binary(), pa.binary(), times, times, texts]
         assert table["key"].to_pylist() == [b"greeting", b"\xff"]
         assert table["value"].to_pylist() == [b"hello", b"\x00"]
         never, expires = table["expires"].to_pylist()
@@ -282,3 +283,37 @@ class TestParquet:
         for call in (store.export_parquet, store.import_parquet):
             with pytest.raises(ImportError, match=r"prestige-cache\[parquet\]"):
                 call(tmp_path / "keys.parquet")
+
+
+class TestMetadata:
+    @pytest.mark.parametrize("ending", FORMATS)
+    def test_goes_with_its_values(
+        self, store: prestige.Store, other: prestige.Store, tmp_path: Path, ending: str
+    ):
+        store.put("a", "shared", metadata={"task": "é\0", "empty": ""})
+        store.put("b", "shared")
+        store.put("c", b"\xff alone")
+        path = tmp_path / f"keys.{ending}"
+        assert export(store, path) == 3
+        other.put("z", "shared", metadata={"task": "old", "own": "kept"})
+        assert load(other, path) == 3
+        merged = {"task": "é\0", "empty": "", "own": "kept"}
+        assert other.get_metadata("b") == other.get_metadata("z") == merged
+        assert other.get_metadata("c") == {}
+
+    def test_bad_metadata_is_refused(self, store: prestige.Store, tmp_path: Path):
+        path = tmp_path / "keys.parquet"
+        maps = pa.map_(pa.string(), pa.string())
+        columns = {"key": ["k"], "value": ["v"]}
+        for metadata in (
+            pa.array([[("", "x")]], maps),
+            pa.array([[("k", None)]], maps),
+            pa.array(["text"]),
+            pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int64())),
+        ):
+            pq.write_table(pa.table({**columns, "metadata": metadata}), path)
+            with pytest.raises(prestige.InvalidArgumentError, match=r"keys\.parquet"):
+                store.import_parquet(path)
+        assert len(store) == 0
+        pq.write_table(pa.table({**columns, "metadata": pa.array([None], maps)}), path)
+        assert store.import_parquet(path) == 1

@@ -28,6 +28,11 @@ DEFAULTS = {
     "normalization_max_bytes": 1024**2,
     "semantic_model": None,
     "semantic_model_path": None,
+    "semantic_margin_enabled": False,
+    "semantic_margin_threshold": 0.05,
+    "semantic_rnn_enabled": False,
+    "semantic_vector_precision": "f16",
+    "verifier": None,
     "semantic_max_text_bytes": 8192,
     "hnsw_m": 16,
     "hnsw_ef_construction": 200,
@@ -42,13 +47,14 @@ INTEGERS = [
     "retry_base_delay_us",
     "retry_max_delay_us",
     "semantic_search_k",
+    "semantic_rnn_k",
     "semantic_num_threads",
     "semantic_index_save_interval",
     "semantic_max_index_entries",
 ]
 NATURALS = [*INTEGERS, *(name for name, default in DEFAULTS.items() if type(default) is int)]
 BOOLEANS = [name for name, default in DEFAULTS.items() if type(default) is bool]
-RATIOS = ["eviction_target_ratio", "semantic_threshold"]
+RATIOS = ["eviction_target_ratio", "semantic_threshold", "semantic_margin_threshold"]
 OTHERS = ["retry_jitter_factor", "semantic_pooling", "semantic_verify_exact"]
 OTHERS += ["semantic_compact_threshold", "semantic_threshold", "read_only", "sync_writes"]
 
@@ -223,6 +229,23 @@ class TestRanges:
     def test_refused_when_opening(self, store_path: Path, name: str, value: int) -> None:
         with pytest.raises(prestige.InvalidArgumentError, match=name):
             prestige.open(store_path, **{name: value})
+        assert not store_path.exists()
+
+    @pytest.mark.parametrize("value", ["f64", "", "F16", 16, None])
+    def test_vector_precision(self, store_path: Path, value: object) -> None:
+        for way in ways("semantic_vector_precision", value, store_path):
+            with pytest.raises((prestige.InvalidArgumentError, TypeError), match='"f32"'):
+                way()
+
+    @pytest.mark.parametrize("value", ["verify", 1, ()])
+    def test_verifier(self, store_path: Path, value: object) -> None:
+        for way in ways("verifier", value, store_path):
+            with pytest.raises(TypeError, match="verifier must be a function"):
+                way()
+
+    def test_k_of_reciprocal_neighbours(self, store_path: Path) -> None:
+        with pytest.raises(prestige.InvalidArgumentError, match="semantic_rnn_k"):
+            prestige.open(store_path, semantic_rnn_enabled=True, semantic_rnn_k=10_001)
         assert not store_path.exists()
 
     def test_pooling(self, store_path: Path) -> None:

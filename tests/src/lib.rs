@@ -60,6 +60,7 @@ pub fn entries<K: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(K, V)]) -> Vec<Entry<'_
             key: key.as_ref(),
             value: value.as_ref(),
             ttl_seconds: None,
+            metadata: None,
         })
         .collect()
 }

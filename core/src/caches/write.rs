@@ -39,7 +39,7 @@ impl Engine {
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
-            self.check_fits(entry.key, entry.value)?;
+            self.check_fits(entry.key, entry.value, None)?;
         }
         // Before the stripes, as the order of locks has it: removing a replaced object needs it.
         namespace.semantic(self)?;

@@ -91,6 +91,7 @@ fn work(store: &Store, step: usize) -> crate::Result<()> {
             key: text.get(..6).unwrap_or(text).as_bytes(),
             value: text.as_bytes(),
             ttl_seconds: Some(step as u64 % 2),
+            metadata: None,
         })
         .collect();
     match step % 16 {

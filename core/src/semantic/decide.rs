@@ -1,51 +1,126 @@
 //! The decision whether a new text merges with a stored one.
+//!
+//! The best candidate is taken if it passes every gate, in this order: the threshold; the margin over the second best;
+//! reciprocal neighbours, which keeps texts that are near to everything from swallowing it; the caller's verifier.
+//! The first is always there, the others on request. No other candidate is tried in its place.
 
 use super::Semantic;
+use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Mutation;
-use crate::record::decode_vector;
-use crate::schema::{VECTORS, numbered_key};
+use std::collections::HashMap;
 
-/// The stored text that a new one merges with.
+/// Objects that the change in progress creates, with their vectors: the index does not know them yet.
+pub(crate) type Created<'a> = [(u64, &'a [f32])];
+
+/// What the verifier has said of pairs of texts, by the digests of the new and the stored one.
+pub(crate) type Verdicts = HashMap<(Digest, Digest), bool>;
+
+/// A stored text, and how near it is.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Merge {
+pub(crate) struct Near {
     pub object_id: u64,
     pub similarity: f32,
-    /// Of the stored text.
-    pub digest: Digest,
     /// The object was created by the change in progress, so no other thread knows it.
     pub created_here: bool,
 }
 
+/// The stored text that a new one merges with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Merge {
+    pub near: Near,
+    /// Of the stored text.
+    pub digest: Digest,
+}
+
+/// What becomes of a text.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Decision {
+    New,
+    Merge(Merge),
+    /// It would merge if the verifier agreed, who has not been asked.
+    Ask(Merge),
+}
+
+/// A condition of a merge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Gate {
+    /// `threshold`, `margin`, `reciprocal` or `verifier`.
+    pub name: &'static str,
+    /// Least similarity; least margin; texts of which less must be nearer to the candidate; 1 for a verifier.
+    pub needed: f64,
+    /// The similarity; the margin over the second best, `None` if there is none; the texts that are nearer to the
+    /// candidate than the new one is; 1 or 0 for the verifier's answer.
+    pub found: Option<f64>,
+    /// Whether it lets the candidate pass.
+    pub passed: bool,
+}
+
 impl Semantic {
-    /// The most similar text at or above the threshold: of equally similar ones the oldest. The caller holds the
-    /// semantic lock, so the answer stays true until it writes.
-    ///
-    /// The index proposes `search_k` candidates by its approximate similarity; the decision is made on the exact
-    /// cosine similarity with the stored vectors.
+    /// What becomes of the text of `digest`. The caller holds the semantic lock, so the answer stays true until it writes.
     pub(crate) fn decide(
         &self,
         engine: &Engine,
         namespace: &Namespace,
+        digest: &Digest,
         vector: &[f32],
         mutation: &Mutation<'_>,
-    ) -> Result<Option<Merge>> {
+        verdicts: &Verdicts,
+    ) -> Result<Decision> {
+        let created: Vec<_> = mutation.created_vectors().collect();
+        let candidates = self.compare(engine, namespace, vector, &created)?;
+        let Some(best) = best(&candidates) else {
+            return Ok(Decision::New);
+        };
+        let threshold = self.threshold(engine, &best);
+        // The cheap gate first: most texts are like no other.
+        if !threshold.passed
+            || !self
+                .more_gates(engine, namespace, &best, &candidates, &created)?
+                .iter()
+                .all(|gate| gate.passed)
+        {
+            return Ok(Decision::New);
+        }
+        let merge = Merge {
+            near: best,
+            digest: mutation.digest_of(best.object_id)?,
+        };
+        if engine.options.verifier.is_none() {
+            return Ok(Decision::Merge(merge));
+        }
+        Ok(match verdicts.get(&(*digest, merge.digest)) {
+            Some(true) => Decision::Merge(merge),
+            Some(false) => Decision::New,
+            None => Decision::Ask(merge),
+        })
+    }
+
+    /// The nearest stored texts, in no order. The index proposes `search_k` by its approximate similarity; they are
+    /// scored exactly with the stored vectors, and so is all that is in `created`.
+    pub(crate) fn compare(
+        &self,
+        engine: &Engine,
+        namespace: &Namespace,
+        vector: &[f32],
+        created: &Created<'_>,
+    ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
         let neighbours = self.index.search(vector, options.search_k)?;
-        let mut candidates: Vec<(u64, f32, bool)> = Vec::with_capacity(neighbours.len());
+        let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
+        let near = |object_id, similarity, created_here| Near {
+            object_id,
+            similarity,
+            created_here,
+        };
         if options.verify_exact {
-            let keys: Vec<_> = neighbours
-                .iter()
-                .map(|found| numbered_key(namespace.id, found.id))
-                .collect();
-            for (found, stored) in neighbours.iter().zip(engine.db.multi_get(VECTORS, &keys)?) {
-                match stored {
-                    Some(stored) => {
-                        let similarity = dot(vector, &decode_vector(&stored, self.dimension())?);
-                        candidates.push((found.id, similarity, false));
-                    }
+            let ids: Vec<u64> = neighbours.iter().map(|found| found.id).collect();
+            let similarities = self.similarities(engine, namespace, vector, &ids)?;
+            for (found, similarity) in neighbours.iter().zip(similarities) {
+                match similarity {
+                    Some(similarity) => candidates.push(near(found.id, similarity, false)),
                     None => tracing::warn!(
                         object = found.id,
                         "the index knows an object that has no vector"
@@ -53,39 +128,114 @@ impl Semantic {
                 }
             }
         } else {
-            candidates.extend(
-                neighbours
-                    .iter()
-                    .map(|found| (found.id, found.similarity, false)),
-            );
+            let approximate = neighbours.iter();
+            candidates.extend(approximate.map(|found| near(found.id, found.similarity, false)));
         }
         candidates.extend(
-            mutation
-                .created_vectors()
-                .map(|(id, other)| (id, dot(vector, other), true)),
+            created
+                .iter()
+                .map(|(id, other)| near(*id, dot(vector, other), true)),
         );
-        let best = candidates
-            .into_iter()
-            .filter(|(_, similarity, _)| f64::from(*similarity) >= options.threshold)
-            .max_by(|(a_id, a, _), (b_id, b, _)| a.total_cmp(b).then(b_id.cmp(a_id)));
-        let Some((object_id, similarity, created_here)) = best else {
-            return Ok(None);
+        Ok(candidates)
+    }
+
+    pub(crate) fn threshold(&self, engine: &Engine, best: &Near) -> Gate {
+        let (needed, found) = (
+            engine.options.semantic.threshold,
+            f64::from(best.similarity),
+        );
+        Gate {
+            name: "threshold",
+            needed,
+            found: Some(found),
+            passed: found >= needed,
+        }
+    }
+
+    /// The gates after the threshold and before the verifier, those that are asked for.
+    pub(crate) fn more_gates(
+        &self,
+        engine: &Engine,
+        namespace: &Namespace,
+        best: &Near,
+        candidates: &[Near],
+        created: &Created<'_>,
+    ) -> Result<Vec<Gate>> {
+        let options = &engine.options.semantic;
+        let mut gates = Vec::new();
+        if options.margin > 0.0 {
+            let others = candidates
+                .iter()
+                .filter(|other| other.object_id != best.object_id);
+            let second = others.map(|other| f64::from(other.similarity));
+            let second = second.max_by(f64::total_cmp);
+            let found = second.map(|second| f64::from(best.similarity) - second);
+            gates.push(Gate {
+                name: "margin",
+                needed: options.margin,
+                found,
+                passed: found.is_none_or(|found| found >= options.margin),
+            });
+        }
+        if options.reciprocal_k > 0 {
+            let nearer = self.nearer(engine, namespace, best, created)?;
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "counts and k are far below 2^53"
+            )]
+            gates.push(Gate {
+                name: "reciprocal",
+                needed: options.reciprocal_k as f64,
+                found: Some(nearer as f64),
+                passed: nearer < options.reciprocal_k,
+            });
+        }
+        Ok(gates)
+    }
+
+    /// How many texts are nearer to the candidate than the new one is; counted up to `reciprocal_k`.
+    fn nearer(
+        &self,
+        engine: &Engine,
+        namespace: &Namespace,
+        candidate: &Near,
+        created: &Created<'_>,
+    ) -> Result<usize> {
+        let own = created.iter().find(|(id, _)| *id == candidate.object_id);
+        let vector = match own {
+            Some((_, vector)) => vector.to_vec(),
+            // Without a vector it would not have come so far.
+            None => self
+                .stored_vector(engine, namespace, candidate.object_id)?
+                .unwrap_or_default(),
         };
-        let digest = mutation.digest_of(object_id)?;
-        Ok(Some(Merge {
-            object_id,
-            similarity,
-            digest,
-            created_here,
-        }))
+        let k = engine.options.semantic.reciprocal_k;
+        // The candidate is its own nearest.
+        let mut ids: Vec<u64> = self
+            .index
+            .search(&vector, k + 1)?
+            .iter()
+            .map(|n| n.id)
+            .collect();
+        ids.retain(|id| *id != candidate.object_id);
+        let stored = self.similarities(engine, namespace, &vector, &ids)?;
+        let created = created
+            .iter()
+            .filter(|(id, _)| *id != candidate.object_id)
+            .map(|(_, other)| dot(&vector, other));
+        let nearer = stored
+            .into_iter()
+            .flatten()
+            .chain(created)
+            .filter(|similarity| *similarity > candidate.similarity);
+        Ok(nearer.take(k).count())
     }
 }
 
-/// Cosine similarity of two unit vectors, kept within [-1, 1] against rounding.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    a.iter()
-        .zip(b)
-        .map(|(x, y)| x * y)
-        .sum::<f32>()
-        .clamp(-1.0, 1.0)
+/// The most similar of them, of equals the oldest.
+pub(crate) fn best(candidates: &[Near]) -> Option<Near> {
+    candidates.iter().copied().max_by(|one, other| {
+        let by_similarity = one.similarity.total_cmp(&other.similarity);
+        by_similarity.then(other.object_id.cmp(&one.object_id))
+    })
 }

@@ -7,17 +7,20 @@ mod checkpoint;
 mod decide;
 mod model;
 mod recover;
+mod score;
 
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
-pub(crate) use decide::dot;
+pub use decide::Gate;
+pub(crate) use decide::{Decision, Merge, Near, Verdicts, best};
 pub(crate) use model::{ModelRecord, put_model, recorded_dimension, recorded_model};
+pub(crate) use score::dot;
 
 use crate::digest::Digest;
 use crate::engine::Engine;
 use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
-use crate::options::SemanticOptions;
+use crate::options::{SemanticOptions, VectorPrecision};
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
 use parking_lot::{Mutex, MutexGuard};
@@ -50,6 +53,8 @@ pub(crate) struct Semantic {
     /// open, which replays the log: checkpoints stop, so that the log is kept.
     stale: AtomicBool,
     lock_timeout: Duration,
+    /// How new vectors are stored.
+    precision: VectorPrecision,
 }
 
 /// What the semantic lock guards.
@@ -183,7 +188,7 @@ impl Semantic {
 
     /// A vector as `vectors` holds it.
     pub(crate) fn encoded(&self, vector: &[f32]) -> Vec<u8> {
-        encode_vector(vector)
+        encode_vector(vector, self.precision)
     }
 
     /// Length of the vectors.

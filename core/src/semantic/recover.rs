@@ -43,6 +43,7 @@ impl Semantic {
             connectivity: options.semantic.hnsw_m,
             expansion_add: options.semantic.hnsw_ef_construction,
             expansion_search: options.semantic.hnsw_ef_search,
+            precision: options.semantic.vector_precision,
             ..IndexParameters::new(dimension)
         };
         let checkpoint = recorded(db, namespace)?;
@@ -82,6 +83,7 @@ impl Semantic {
             checkpointing: Mutex::new(()),
             stale: AtomicBool::new(false),
             lock_timeout: Duration::from_millis(options.lock_timeout_ms),
+            precision: options.semantic.vector_precision,
         })
     }
 }

@@ -21,8 +21,17 @@ impl Store {
             key,
             value,
             ttl_seconds,
+            metadata: None,
         };
-        let outcomes = self.put_timed(&[entry], Timed::Put)?;
+        self.put_entry(&entry)
+    }
+
+    /// As [`Store::put`], with metadata: its pairs are added to those of the value, in place of those of the same names.
+    ///
+    /// # Errors
+    /// As [`Store::put`], and [`Error::InvalidArgument`] for metadata beyond the limits.
+    pub fn put_entry(&self, entry: &Entry<'_>) -> Result<PutOutcome> {
+        let outcomes = self.put_timed(std::slice::from_ref(entry), Timed::Put)?;
         outcomes
             .first()
             .copied()

@@ -1,8 +1,11 @@
 //! Records out of a store and into it: keys with their values and times.
 
 use super::list::prefix_range;
+use crate::db::Snapshot;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::metadata::{self, Metadata};
+use crate::schema::{METADATA, namespace_end, numbered_key};
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 
@@ -22,12 +25,14 @@ pub struct Record<'a> {
     pub created_us: Option<u64>,
     /// When it expires; `None`: never.
     pub expires_us: Option<u64>,
+    /// Metadata of the value; imported, it is added to what the value has.
+    pub metadata: Option<&'a Metadata>,
 }
 
 impl Record<'_> {
-    /// Bytes of key and value.
+    /// Bytes of key, value and metadata.
     pub(crate) fn len(&self) -> usize {
-        self.key.len() + self.value.len()
+        self.key.len() + self.value.len() + self.metadata.map_or(0, metadata::encoded_len)
     }
 }
 
@@ -45,17 +50,48 @@ impl Engine {
         let snapshot = self.db.snapshot();
         let (now_us, view) = (self.now_us(), Some(&snapshot));
         let mut visited = 0;
+        let with_metadata = self.has_metadata(namespace, &snapshot)?;
         self.scan_live(namespace, &start, &end, now_us, view, |key, record| {
             let value = self.object_in(&snapshot, namespace, record.object_id)?;
+            let metadata = match with_metadata {
+                true => self.metadata_in(&snapshot, namespace, record.object_id)?,
+                false => None,
+            };
             visited += 1;
             visit(Record {
                 key,
                 value: &value,
                 created_us: Some(record.created_us),
                 expires_us: (record.expires_us != 0).then_some(record.expires_us),
+                metadata: metadata.as_ref(),
             })
         })?;
         Ok(visited)
+    }
+
+    /// Whether any object of the namespace has metadata: one that has none should not be asked for it key by key.
+    fn has_metadata(&self, namespace: &Namespace, snapshot: &Snapshot<'_>) -> Result<bool> {
+        let (start, end) = (namespace.id.prefix(), namespace_end(namespace.id));
+        let mut found = false;
+        self.db
+            .scan(METADATA, &start, &end, Some(snapshot), |_, _| {
+                found = true;
+                Ok(ControlFlow::Break(()))
+            })?;
+        Ok(found)
+    }
+
+    fn metadata_in(
+        &self,
+        snapshot: &Snapshot<'_>,
+        namespace: &Namespace,
+        id: u64,
+    ) -> Result<Option<Metadata>> {
+        let name = numbered_key(namespace.id, id);
+        let encoded = snapshot.get_pinned_cf(self.db.family(METADATA)?, name)?;
+        encoded
+            .map(|encoded| metadata::decode(&encoded))
+            .transpose()
     }
 
     pub(crate) fn import_records(

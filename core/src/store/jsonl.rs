@@ -3,15 +3,19 @@
 //! ```text
 //! {"key":"greeting","value":"hello","created_us":1767225600000000}
 //! {"key_b64":"/w==","value_b64":"AP8=","created_us":1767225600000000,"expires_us":1767229200000000}
+//! {"key":"answer","value":"42","created_us":1767225600000000,"metadata":{"task":"support"}}
 //! ```
 //! Key and value are text where they are UTF-8, otherwise Base64 (RFC 4648 § 4, padded) under the other name. Times are
 //! microseconds since the Unix epoch; without `expires_us` a key does not expire, and without `created_us` it counts as
-//! put when it is imported.
+//! put when it is imported. `metadata` is that of the value, left out where there is none.
 
 use super::export::{IMPORT_BYTES, IMPORT_RECORDS, Record};
 use super::put::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
+use crate::metadata::{
+    self, MAX_METADATA_NAME_BYTES, MAX_METADATA_PAIRS, MAX_METADATA_TEXT_BYTES, Metadata,
+};
 use crate::staging::StagedFile;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -23,8 +27,12 @@ use std::path::Path;
 
 /// Bytes read or written at once.
 const BUFFER: usize = 1 << 20;
-/// Longest line: the longest key and value, each byte escaped as `\u0000`, and the names of the fields.
-const MAX_LINE_BYTES: u64 = 6 * (MAX_KEY_BYTES + MAX_VALUE_BYTES) as u64 + 1024;
+/// Longest metadata: its bytes, and quotes and commas around each pair.
+const MAX_METADATA_BYTES: usize =
+    MAX_METADATA_PAIRS * (MAX_METADATA_NAME_BYTES + MAX_METADATA_TEXT_BYTES + 6);
+/// Longest line: the longest key, value and metadata, each byte escaped as `\u0000`, and the names of the fields.
+const MAX_LINE_BYTES: u64 =
+    6 * (MAX_KEY_BYTES + MAX_VALUE_BYTES + MAX_METADATA_BYTES) as u64 + 1024;
 
 #[derive(Serialize)]
 struct WrittenLine<'a> {
@@ -40,6 +48,8 @@ struct WrittenLine<'a> {
     created_us: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_us: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metadata: Option<&'a Metadata>,
 }
 
 /// A field that is not known is refused: what it says would be lost.
@@ -52,6 +62,7 @@ struct ReadLine {
     value_b64: Option<String>,
     created_us: Option<u64>,
     expires_us: Option<u64>,
+    metadata: Option<Metadata>,
 }
 
 /// A record that was read.
@@ -60,6 +71,7 @@ struct Owned {
     value: Vec<u8>,
     created_us: Option<u64>,
     expires_us: Option<u64>,
+    metadata: Option<Metadata>,
 }
 
 impl Owned {
@@ -69,6 +81,7 @@ impl Owned {
             value: &self.value,
             created_us: self.created_us,
             expires_us: self.expires_us,
+            metadata: self.metadata.as_ref(),
         }
     }
 }
@@ -198,6 +211,7 @@ fn to_line<'a>(record: &Record<'a>) -> WrittenLine<'a> {
         value_b64,
         created_us: record.created_us,
         expires_us: record.expires_us,
+        metadata: record.metadata,
     }
 }
 
@@ -218,11 +232,16 @@ fn from_line(line: &[u8]) -> std::result::Result<Owned, String> {
     })?;
     let key = bytes_of("key", line.key, line.key_b64, MAX_KEY_BYTES)?;
     let value = bytes_of("value", line.value, line.value_b64, MAX_VALUE_BYTES)?;
+    let metadata = line.metadata.filter(|metadata| !metadata.is_empty());
+    if let Some(metadata) = &metadata {
+        metadata::check(metadata).map_err(|error| error.to_string())?;
+    }
     Ok(Owned {
         key,
         value,
         created_us: line.created_us,
         expires_us: line.expires_us,
+        metadata,
     })
 }
 

@@ -2,6 +2,7 @@
 
 mod batch;
 mod calls;
+mod candidates;
 mod export;
 mod get;
 mod jsonl;
@@ -18,6 +19,7 @@ mod stats;
 mod tests;
 
 pub use export::Record;
+pub(crate) use get::missing_object;
 pub use get::{Reader, Value};
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
 pub use scan::{Range, Scan};

@@ -7,9 +7,11 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
+use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
-use crate::semantic::{SemanticGuard, Vectors};
+use crate::schema::{OBJECTS, numbered_key};
+use crate::semantic::{Decision, Merge, SemanticGuard, Vectors, Verdicts};
 use crate::stats::Count;
 use crate::store::export::Record;
 use smallvec::SmallVec;
@@ -30,6 +32,8 @@ pub struct Entry<'a> {
     pub value: &'a [u8],
     /// Seconds until the key expires; 0: never; `None`: `default_ttl_seconds`.
     pub ttl_seconds: Option<u64>,
+    /// Pairs to add to the metadata of the value, which they share with every key of it.
+    pub metadata: Option<&'a Metadata>,
 }
 
 /// What a put did.
@@ -61,12 +65,14 @@ struct Prepared<'a> {
     /// `None`: when it is put.
     created_us: Option<u64>,
     expires_us: u64,
+    metadata: Option<&'a Metadata>,
 }
 
 impl Prepared<'_> {
     /// About what is written for a new key and value: the key three times, and records of some 350 bytes.
     fn bytes_written(&self) -> usize {
-        self.value.len() + 3 * self.key.len() + 400
+        let metadata = self.metadata.map_or(0, metadata::encoded_len);
+        self.value.len() + metadata + 3 * self.key.len() + 400
     }
 }
 
@@ -77,6 +83,8 @@ enum Attempt {
     NeedVectors(HashSet<Digest>),
     /// A value merges with an object whose stripe was taken: come back holding it.
     NeedStripe(usize),
+    /// The values of these digests merge if the verifier agrees: ask and come back.
+    NeedVerdicts(Vec<(Digest, Merge)>),
 }
 
 /// Entries of a put, of which there is mostly one.
@@ -101,6 +109,7 @@ impl Engine {
                 key: record.key,
                 value: record.value,
                 ttl_seconds: Some(0),
+                metadata: record.metadata,
             })
             .collect();
         let mut prepared = self.prepare(&entries)?;
@@ -120,6 +129,7 @@ impl Engine {
         namespace.check_no_cache()?;
         let mut vectors = Vectors::default();
         let mut stripes = StripeNumbers::new();
+        let mut verdicts = Verdicts::default();
         if let Some(stage) = namespace.semantic(self)? {
             let semantic = &self.options.semantic;
             let mut wanted = HashSet::new();
@@ -134,7 +144,7 @@ impl Engine {
             self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
         }
         loop {
-            match self.try_put(namespace, prepared, &vectors, &stripes)? {
+            match self.try_put(namespace, prepared, &vectors, &verdicts, &stripes)? {
                 Attempt::Done(outcomes) => {
                     count_puts(namespace, entries, &outcomes);
                     self.enforce_size_limit()?;
@@ -142,6 +152,11 @@ impl Engine {
                 }
                 Attempt::NeedVectors(wanted) => {
                     self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
+                }
+                Attempt::NeedVerdicts(pairs) => {
+                    for (digest, merge) in pairs {
+                        self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?;
+                    }
                 }
                 Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
                 // Candidates keep changing: hold every stripe, and the next round must come through.
@@ -158,7 +173,8 @@ impl Engine {
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
             check_length("value", entry.value, MAX_VALUE_BYTES)?;
-            self.check_fits(entry.key, entry.value)?;
+            entry.metadata.map_or(Ok(()), metadata::check)?;
+            self.check_fits(entry.key, entry.value, entry.metadata)?;
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
@@ -171,6 +187,7 @@ impl Engine {
                 digest,
                 created_us: None,
                 expires_us,
+                metadata: entry.metadata,
             };
             match (entries.len() > 1)
                 .then(|| positions.insert(entry.key, prepared.len()))
@@ -189,13 +206,21 @@ impl Engine {
     }
 
     /// Refuses what could not be held even by an empty store.
-    pub(crate) fn check_fits(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        let (limit, wanted) = (self.options.max_store_bytes, key.len() + value.len());
+    pub(crate) fn check_fits(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        metadata: Option<&Metadata>,
+    ) -> Result<()> {
+        let (limit, wanted) = (
+            self.options.max_store_bytes,
+            key.len() + value.len() + metadata.map_or(0, metadata::encoded_len),
+        );
         if limit == 0 || wanted as u64 <= limit {
             return Ok(());
         }
         Err(Error::InvalidArgument(format!(
-            "key and value have {wanted} bytes, more than the whole store may hold (max_store_bytes = {limit})"
+            "key, value and metadata have {wanted} bytes, more than the whole store may hold (max_store_bytes = {limit})"
         )))
     }
 
@@ -222,11 +247,50 @@ impl Engine {
         stage.embed(texts, vectors)
     }
 
+    /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
+    /// may take long and use the store. Texts never change, so its answer holds however often the put begins anew, and
+    /// whether the two are still to merge is decided anew under the lock.
+    fn ask_verifier(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+        digest: Digest,
+        merge: &Merge,
+        verdicts: &mut Verdicts,
+    ) -> Result<()> {
+        let Some(verifier) = &self.options.verifier else {
+            return Ok(());
+        };
+        let of_batch = |wanted: &Digest| {
+            let entry = prepared.iter().find(|entry| entry.digest == *wanted);
+            entry.and_then(|entry| str::from_utf8(&entry.value).ok())
+        };
+        let stored = match of_batch(&merge.digest) {
+            Some(text) => Some(Cow::Borrowed(text)),
+            None => self
+                .object_text(namespace, merge.near.object_id)?
+                .map(Cow::Owned),
+        };
+        // Otherwise it was deleted meanwhile, and is found no more.
+        if let (Some(new), Some(stored)) = (of_batch(&digest), stored) {
+            let same = verifier(new, &stored, merge.near.similarity)?;
+            verdicts.insert((digest, merge.digest), same);
+        }
+        Ok(())
+    }
+
+    /// The text of an object; `None` if it is gone.
+    pub(crate) fn object_text(&self, namespace: &Namespace, id: u64) -> Result<Option<String>> {
+        let value = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
+        Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
+    }
+
     fn try_put(
         &self,
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         vectors: &Vectors,
+        verdicts: &Verdicts,
         stripes: &[usize],
     ) -> Result<Attempt> {
         let key_stripes = prepared
@@ -254,6 +318,7 @@ impl Engine {
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut need_vectors = HashSet::new();
+        let mut need_verdicts = Vec::new();
         for (entry, old) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
@@ -274,24 +339,31 @@ impl Engine {
                         if semantic.is_none() {
                             semantic = Some(stage.lock()?);
                         }
-                        match stage.decide(self, namespace, vector, &mutation)? {
-                            None => {
+                        let digest = &entry.digest;
+                        match stage.decide(self, namespace, digest, vector, &mutation, verdicts)? {
+                            Decision::Ask(merge) => {
+                                // The others are looked at as if it merged, to ask of all at once.
+                                need_verdicts.push((entry.digest, merge));
+                                continue;
+                            }
+                            Decision::New => {
                                 let vector = Some(vector.to_vec());
                                 (
                                     mutation.create_object(entry.digest, &entry.value, vector)?,
                                     Dedup::New,
                                 )
                             }
-                            Some(merge) => {
+                            Decision::Merge(merge) => {
                                 let stripe = digest_stripe(&merge.digest);
                                 // Trying to lock never waits, so it cannot close a circle although it comes after
                                 // the semantic lock.
-                                if !merge.created_here
+                                if !merge.near.created_here
                                     && !self.digest_locks.extend(&mut digests, stripe)
                                 {
                                     return Ok(Attempt::NeedStripe(stripe));
                                 }
-                                (merge.object_id, Dedup::Similar(merge.similarity))
+                                let near = merge.near;
+                                (near.object_id, Dedup::Similar(near.similarity))
                             }
                         }
                     }
@@ -305,10 +377,16 @@ impl Engine {
                 accessed_us: now_us,
             };
             mutation.put_key(entry.key, old.as_ref(), &record)?;
+            if let Some(metadata) = entry.metadata {
+                mutation.add_metadata(object_id, metadata)?;
+            }
             outcomes.push(PutOutcome { object_id, dedup });
         }
         if !need_vectors.is_empty() {
             return Ok(Attempt::NeedVectors(need_vectors));
+        }
+        if !need_verdicts.is_empty() {
+            return Ok(Attempt::NeedVerdicts(need_verdicts));
         }
         let delete_orphans = self.options.enable_gc;
         mutation.commit(&mut keys, &mut digests, delete_orphans, semantic)?;

@@ -6,6 +6,7 @@
 )]
 use super::*;
 use crate::clock::{Clock as _, ManualClock};
+use crate::metadata::Metadata;
 use proptest::prelude::*;
 use std::ops::ControlFlow;
 
@@ -62,6 +63,44 @@ proptest! {
         prop_assert_eq!(other.import_jsonl(&path).unwrap(), live.len() as u64);
         prop_assert_eq!(exported(&other, b""), live);
         prop_assert_eq!(other.verify().unwrap(), []);
+    }
+}
+
+#[test]
+fn metadata_goes_through_jsonl() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path().join("store"), Options::default()).unwrap();
+    let metadata = Metadata::from([("task".to_owned(), "\u{1} \"é".to_owned())]);
+    let entry = |key, value, metadata| Entry {
+        key,
+        value,
+        ttl_seconds: None,
+        metadata,
+    };
+    let entries = [
+        entry(&b"a"[..], &b"shared"[..], Some(&metadata)),
+        entry(b"b", b"shared", None),
+        entry(b"c", b"alone", None),
+    ];
+    store.put_many(&entries).unwrap();
+    let path = root.path().join("keys.jsonl");
+    store.export_jsonl(&path, b"").unwrap();
+    let lines = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(lines.matches("metadata").count(), 2);
+    let other = Store::open(root.path().join("other"), Options::default()).unwrap();
+    assert_eq!(other.import_jsonl(&path).unwrap(), 3);
+    assert_eq!(other.metadata(b"b").unwrap(), metadata);
+    assert!(other.metadata(b"c").unwrap().is_empty());
+    assert!(other.verify().unwrap().is_empty());
+
+    for bad in [r#"{"k":1}"#, r#"{"":"x"}"#, "[]", r#"{"k":null}"#] {
+        std::fs::write(
+            &path,
+            format!(r#"{{"key":"k","value":"v","metadata":{bad}}}"#),
+        )
+        .unwrap();
+        let message = other.import_jsonl(&path).unwrap_err().to_string();
+        assert!(message.contains("line 1"), "{message}");
     }
 }
 
@@ -232,6 +271,7 @@ fn readers_beside_a_writer_see_one_whole_state_each() {
                     key,
                     value: &value,
                     ttl_seconds: None,
+                    metadata: None,
                 });
                 if store.put_many(&entries).is_err() {
                     break;

@@ -4,7 +4,9 @@
 
 use crate::counters::{Counters, counters_key};
 use crate::engine::Engine;
-use crate::options::{DedupMode, Options};
+use crate::metadata::{self, Metadata};
+use crate::options::{DedupMode, Options, VectorPrecision};
+use crate::outcomes::{Outcome, Verdict};
 use crate::record::{KeyRecord, ObjectMeta, encode_vector};
 use crate::schema::*;
 use crate::store::Entry;
@@ -40,6 +42,19 @@ fn semantic_store() -> (TempDir, Engine) {
     }
     put(&engine, b"copy", b"text number 7 says 217", None);
     put(&engine, b"binary", b"\xff\xfe", None);
+    let metadata = Metadata::from([("name".to_owned(), "text".to_owned())]);
+    let described = Entry {
+        key: b"described",
+        value: b"a text with metadata",
+        ttl_seconds: None,
+        metadata: Some(&metadata),
+    };
+    let namespace = &engine.namespaces.default;
+    engine.put_many(namespace, &[described]).unwrap();
+    let outcome = Outcome::new(Verdict::Accepted);
+    for family in ["one", "two", "one"] {
+        engine.record_outcome(namespace, family, &outcome).unwrap();
+    }
     assert_eq!(engine.verify(&engine.namespaces.default).unwrap(), []);
     (directory, engine)
 }
@@ -52,6 +67,7 @@ fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
                 key,
                 value,
                 ttl_seconds,
+                metadata: None,
             }],
         )
         .unwrap();
@@ -231,7 +247,10 @@ fn invariant_6_vectors_objects_and_index_agree() {
     assert_eq!(missing, [6]);
     let long = broken_by(|engine, batch| {
         let id = record_of(engine, b"key3").object_id;
-        let vector = encode_vector(&unit(0).map(|component| component * 1.5));
+        let vector = encode_vector(
+            &unit(0).map(|component| component * 1.5),
+            VectorPrecision::F16,
+        );
         batch.put_cf(
             engine.db.family(VECTORS).unwrap(),
             numbered_key(NS, id),
@@ -244,7 +263,7 @@ fn invariant_6_vectors_objects_and_index_agree() {
         batch.put_cf(
             engine.db.family(VECTORS).unwrap(),
             numbered_key(NS, id),
-            encode_vector(&unit(0)[..31]),
+            encode_vector(&unit(0)[..31], VectorPrecision::F16),
         );
     });
     assert_eq!(other_dimension, [6]);
@@ -291,6 +310,7 @@ fn what_is_broken_in_a_namespace_is_reported_for_it_and_for_no_other() {
         key: b"key",
         value: b"a text of the red namespace",
         ttl_seconds: None,
+        metadata: None,
     };
     engine.put_many(&red, &[entry]).unwrap();
     let id = engine.key_record(&red, b"key").unwrap().unwrap().object_id;
@@ -362,4 +382,76 @@ fn invariant_8_nothing_lies_in_a_namespace_that_does_not_exist() {
         });
         assert_eq!(stranger, [8], "{family}");
     }
+}
+
+#[test]
+fn invariant_9_metadata_belongs_to_objects_that_say_so() {
+    let name = |engine: &Engine, key: &[u8]| numbered_key(NS, record_of(engine, key).object_id);
+    let lost = broken_by(|engine, batch| {
+        batch.delete_cf(
+            engine.db.family(METADATA).unwrap(),
+            name(engine, b"described"),
+        );
+    });
+    // It counts as bytes of the object, too.
+    assert_eq!(lost, [4, 9]);
+    let other = metadata::encode(&Metadata::from([("name".to_owned(), String::new())]));
+    for stray in [
+        name(&semantic_store().1, b"key1"),
+        numbered_key(NS, 1 << 40),
+    ] {
+        let stray = broken_by(|engine, batch| {
+            batch.put_cf(engine.db.family(METADATA).unwrap(), stray, &other);
+        });
+        assert_eq!(stray, [9]);
+    }
+    let damaged = broken_by(|engine, batch| {
+        let metadata = engine.db.family(METADATA).unwrap();
+        let name = name(engine, b"described");
+        let mut record = engine.db.get(METADATA, &name).unwrap().unwrap().to_vec();
+        record[0] += 1;
+        batch.put_cf(metadata, name, record);
+    });
+    assert_eq!(damaged, [9]);
+    let beyond_the_limits = broken_by(|engine, batch| {
+        let record = metadata::encode(&Metadata::from([(String::new(), "name text".to_owned())]));
+        let record = &record[..record.len() - 1];
+        let metadata = engine.db.family(METADATA).unwrap();
+        batch.put_cf(metadata, name(engine, b"described"), record);
+    });
+    assert!(beyond_the_limits.contains(&9));
+}
+
+#[test]
+fn invariant_10_outcomes_are_counted_through() {
+    let keys = |engine: &Engine| -> Vec<Vec<u8>> {
+        let mut keys = Vec::new();
+        engine
+            .db
+            .scan(OUTCOMES, b"", &[0xff; 5], None, |key, _| {
+                keys.push(key.to_vec());
+                Ok(std::ops::ControlFlow::Continue(()))
+            })
+            .unwrap();
+        keys
+    };
+    // The last sequence, then three outcomes.
+    for place in 0..4 {
+        let lost = broken_by(|engine, batch| {
+            batch.delete_cf(engine.db.family(OUTCOMES).unwrap(), &keys(engine)[place]);
+        });
+        assert_eq!(lost, [10], "{place}");
+    }
+    let damaged = broken_by(|engine, batch| {
+        batch.put_cf(engine.db.family(OUTCOMES).unwrap(), &keys(engine)[2], b"");
+    });
+    assert_eq!(damaged, [10]);
+    let twice = broken_by(|engine, batch| {
+        let outcomes = engine.db.family(OUTCOMES).unwrap();
+        let key = &keys(engine)[2];
+        let record = engine.db.get(OUTCOMES, key).unwrap().unwrap();
+        let twin = [&key[..4], b"three\0", &key[key.len() - 8..]].concat();
+        batch.put_cf(outcomes, twin, &record);
+    });
+    assert_eq!(twice, [10]);
 }

@@ -37,12 +37,14 @@ fn hammer(store: &Store, threads: u64, steps: u64) {
                                 key: key.as_bytes(),
                                 value: b"shared",
                                 ttl_seconds: None,
+                                metadata: None,
                             };
                             let mut entries = vec![entry("key 1"), entry("key 2"), entry("key 3")];
                             entries.push(Entry {
                                 key: other.as_bytes(),
                                 value: value.as_bytes(),
                                 ttl_seconds: None,
+                                metadata: None,
                             });
                             store.put_many(&entries).unwrap();
                         }

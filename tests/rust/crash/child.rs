@@ -1,9 +1,9 @@
 //! What the child does until it is killed.
 
 use crate::process::{ACKNOWLEDGED, SEED};
-use crate::script::{Place, Script, Step, key, namespace, value};
-use prestige_core::{Error, Options, Store};
-use prestige_tests::{entries, fast_semantic_options, question, real_semantic_options};
+use crate::script::{Place, Script, Step, key, metadata, namespace, value};
+use prestige_core::{Entry, Error, Options, Store};
+use prestige_tests::{fast_semantic_options, question, real_semantic_options};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -130,16 +130,32 @@ fn take(store: &Store, thread: u64, step: &Step) {
     let view = |place| store.namespace(&namespace(thread, place)).unwrap();
     match step {
         Step::Put(place, number, wanted, fleeting) => {
-            let ttl = fleeting.then_some(1);
-            let key = key(thread, *place, *number);
-            view(*place).put(&key, &value(*wanted), ttl).unwrap();
+            let entry = Entry {
+                key: &key(thread, *place, *number),
+                value: &value(*wanted),
+                ttl_seconds: fleeting.then_some(1),
+                metadata: Some(&metadata(*wanted, *fleeting)),
+            };
+            view(*place).put_many(&[entry]).unwrap();
         }
         Step::PutMany(place, pairs) => {
             let pairs: Vec<_> = pairs
                 .iter()
-                .map(|(number, wanted)| (key(thread, *place, *number), value(*wanted)))
+                .map(|(number, wanted)| {
+                    let key = key(thread, *place, *number);
+                    (key, value(*wanted), metadata(*wanted, false))
+                })
                 .collect();
-            view(*place).put_many(&entries(&pairs)).unwrap();
+            let entries: Vec<_> = pairs
+                .iter()
+                .map(|(key, value, metadata)| Entry {
+                    key,
+                    value,
+                    ttl_seconds: None,
+                    metadata: Some(metadata),
+                })
+                .collect();
+            view(*place).put_many(&entries).unwrap();
         }
         Step::Delete(place, number) => {
             let deleted = view(*place).delete(&key(thread, *place, *number));

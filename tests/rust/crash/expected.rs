@@ -1,7 +1,7 @@
 //! What must be in the store after some steps of a thread, and whether it is.
 
-use crate::script::{PLACES, Place, Step, key, namespace, value};
-use prestige_core::{Range, Store};
+use crate::script::{FLEETING, PLACES, Place, Step, key, metadata, namespace, value};
+use prestige_core::{Error, Metadata, Range, Store};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A key that was put.
@@ -76,8 +76,15 @@ impl Expected {
             match found.cells.get(name) {
                 None if cell.may_be_gone => {}
                 None => return Some(format!("{name:?} is lost, expected {cell:?}")),
-                Some(bytes) if *bytes == value(cell.value) => {}
-                Some(bytes) => {
+                Some((bytes, pairs)) if *bytes == value(cell.value) => {
+                    // Another key of the value may have added the pair, or been the only one that had.
+                    let mut pairs = pairs.clone();
+                    pairs.remove(FLEETING);
+                    if pairs != metadata(cell.value, false) {
+                        return Some(format!("{name:?} has {pairs:?}, expected {cell:?}"));
+                    }
+                }
+                Some((bytes, _)) => {
                     let bytes = bytes.escape_ascii();
                     return Some(format!("{name:?} is {bytes}, expected {cell:?}"));
                 }
@@ -99,7 +106,7 @@ impl Expected {
 
 /// What a thread's places hold.
 pub struct Found {
-    cells: BTreeMap<(Place, u64), Vec<u8>>,
+    cells: BTreeMap<(Place, u64), (Vec<u8>, Metadata)>,
     places: BTreeSet<Place>,
 }
 
@@ -129,7 +136,11 @@ impl Found {
                 })
                 .unwrap();
             let mut keep = |key: &[u8], value: &[u8]| {
-                cells.insert((place, numbers[key]), value.to_vec());
+                match view.metadata(key) {
+                    Ok(pairs) => drop(cells.insert((place, numbers[key]), (value.to_vec(), pairs))),
+                    // It has expired since it was read.
+                    Err(error) => assert!(matches!(error, Error::NotFound(_)), "{error}"),
+                }
             };
             while scan.next_items(&mut keep).unwrap() > 0 {}
         }

@@ -1,6 +1,7 @@
 //! What a thread of the child does, step by step. Child and parent draw the same steps from the same seed, so the parent
 //! knows what an acknowledged number of steps amounts to, and which step may have been under way.
 
+use prestige_core::Metadata;
 use prestige_tests::Random;
 
 /// Keys of a thread in one of its places.
@@ -89,6 +90,24 @@ pub fn key(thread: u64, place: Place, number: u64) -> Vec<u8> {
         _ => number.to_string().into_bytes(),
     }
 }
+
+/// What every put of a value gives it, if it has metadata at all; a fleeting put adds a pair.
+pub fn metadata(number: u32, fleeting: bool) -> Metadata {
+    let mut metadata = Metadata::new();
+    if number.is_multiple_of(3) {
+        metadata.insert(
+            "value".to_owned(),
+            format!("{number} ").repeat(number as usize % 40),
+        );
+        if fleeting {
+            metadata.insert(FLEETING.to_owned(), String::new());
+        }
+    }
+    metadata
+}
+
+/// Name of the pair that a fleeting put adds.
+pub const FLEETING: &str = "fleeting";
 
 /// Texts without a word in common, so that a semantic store keeps each as it is; some longer than others, a few so long
 /// that they are kept in files of their own.

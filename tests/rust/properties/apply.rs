@@ -50,6 +50,9 @@ impl Sequence {
     pub fn apply(&mut self, operation: Operation) {
         match operation {
             Operation::Put(space, entry) => {
+                if !entry.3.is_empty() {
+                    return self.put_many(space, &[entry]);
+                }
                 let value = self.model.values.bytes(entry.1);
                 let put = self.handle(space).put(&entry.0, &value, entry.2);
                 self.model.put(space, &[entry], &[put.unwrap()]);
@@ -60,6 +63,7 @@ impl Sequence {
                 assert_eq!(found, self.model.get(space, &key));
                 let contains = self.handle(space).contains(&key).unwrap();
                 assert_eq!(contains, found.is_some());
+                self.check_metadata(space, &key);
             }
             Operation::GetMany(space, keys) => {
                 let asked: Vec<&[u8]> = keys.iter().map(Vec::as_slice).collect();
@@ -167,15 +171,16 @@ impl Sequence {
     fn put_many(&mut self, space: &'static str, entries: &[NewEntry]) {
         let values: Vec<_> = entries
             .iter()
-            .map(|(_, number, _)| self.model.values.bytes(*number))
+            .map(|(_, number, _, _)| self.model.values.bytes(*number))
             .collect();
         let put: Vec<_> = entries
             .iter()
             .zip(&values)
-            .map(|((key, _, ttl_seconds), value)| Entry {
+            .map(|((key, _, ttl_seconds, metadata), value)| Entry {
                 key,
                 value,
                 ttl_seconds: *ttl_seconds,
+                metadata: Some(metadata),
             })
             .collect();
         let outcomes = self.handle(space).put_many(&put).unwrap();

@@ -2,7 +2,7 @@
 
 use crate::apply::Sequence;
 use crate::operation::SPACES;
-use prestige_core::Range;
+use prestige_core::{Error, Range};
 use prestige_tests::assert_sound;
 
 impl Sequence {
@@ -43,6 +43,18 @@ impl Sequence {
         assert_eq!(keys(&found), keys(&expected), "in {space:?}");
         for ((key, value), (_, expected)) in found.iter().zip(&expected) {
             assert!(value == expected, "another value of {key:?} in {space:?}");
+        }
+        for (key, _) in expected {
+            self.check_metadata(space, &key);
+        }
+    }
+
+    /// The metadata of the value of a key, which may be absent.
+    pub fn check_metadata(&mut self, space: &'static str, key: &[u8]) {
+        let found = self.handle(space).metadata(key);
+        match self.model.metadata(space, key) {
+            None => assert!(matches!(found, Err(Error::NotFound(_)))),
+            Some(metadata) => assert_eq!(found.unwrap(), *metadata),
         }
     }
 

@@ -1,7 +1,8 @@
 //! What a store is, said as simply as possible: maps of keys to the objects of their values, and times in seconds.
 
+use crate::operation::NewEntry;
 use crate::values::Values;
-use prestige_core::{Dedup, Health, PutOutcome};
+use prestige_core::{Dedup, Health, Metadata, PutOutcome};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// A key that was put. Times are seconds since the start of the sequence.
@@ -15,11 +16,12 @@ pub struct Key {
 }
 
 /// A stored value.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Object {
     /// The value whose bytes are stored: the first of its group that came.
     pub number: u32,
     pub id: u64,
+    pub metadata: Metadata,
 }
 
 /// A namespace.
@@ -98,6 +100,13 @@ impl Model {
         Some(self.bytes(&self.spaces[space], &found))
     }
 
+    /// The metadata of the value of a live key.
+    pub fn metadata(&self, space: &str, key: &[u8]) -> Option<&Metadata> {
+        let space = self.spaces.get(space)?;
+        let key = space.keys.get(key).filter(|key| key.is_live(self.now))?;
+        Some(&space.objects[&key.group].metadata)
+    }
+
     pub fn contains(&self, space: &str, key: &[u8]) -> bool {
         let found = self.spaces[space].keys.get(key);
         found.is_some_and(|key| key.is_live(self.now))
@@ -139,13 +148,8 @@ impl Model {
     }
 
     /// Puts `entries` and checks what the store said of each distinct key, in the order of their first appearance.
-    pub fn put(
-        &mut self,
-        name: &str,
-        entries: &[(Vec<u8>, u32, Option<u64>)],
-        outcomes: &[PutOutcome],
-    ) {
-        let mut distinct: Vec<&(Vec<u8>, u32, Option<u64>)> = Vec::new();
+    pub fn put(&mut self, name: &str, entries: &[NewEntry], outcomes: &[PutOutcome]) {
+        let mut distinct: Vec<&NewEntry> = Vec::new();
         for entry in entries {
             match distinct.iter_mut().find(|earlier| earlier.0 == entry.0) {
                 Some(earlier) => *earlier = entry,
@@ -157,7 +161,7 @@ impl Model {
         let (default_ttl, enable_gc) = (self.default_ttl, self.enable_gc);
         let space = self.space(name);
         let mut released = HashSet::new();
-        for ((key, number, ttl), outcome) in distinct.into_iter().zip(outcomes) {
+        for ((key, number, ttl, metadata), outcome) in distinct.into_iter().zip(outcomes) {
             let group = values.group(*number);
             match space.objects.get(&group) {
                 Some(object) => {
@@ -172,9 +176,17 @@ impl Model {
                     assert!(outcome.object_id > newest_id, "an object id was used twice");
                     newest_id = outcome.object_id;
                     let (number, id) = (*number, outcome.object_id);
-                    space.objects.insert(group, Object { number, id });
+                    let metadata = Metadata::new();
+                    let object = Object {
+                        number,
+                        id,
+                        metadata,
+                    };
+                    space.objects.insert(group, object);
                 }
             }
+            let object = space.objects.get_mut(&group).unwrap();
+            object.metadata.extend(metadata.clone());
             let ttl = ttl.unwrap_or(default_ttl);
             let put = Key {
                 group,
@@ -232,7 +244,7 @@ impl Model {
         let logical: u64 = space.keys.values().map(size).sum();
         assert_eq!(
             health.bytes_saved,
-            logical.saturating_sub(self.object_bytes(space))
+            logical.saturating_sub(self.value_bytes(space))
         );
         let live = |key: &&Key| key.is_live(self.now);
         let alive = space.keys.values().filter(live).count() as u64;
@@ -257,12 +269,25 @@ impl Model {
     pub fn total_bytes(&self, name: &str) -> u64 {
         let space = &self.spaces[name];
         let keys: usize = space.keys.keys().map(Vec::len).sum();
-        keys as u64 + self.object_bytes(space)
+        let metadata = space.objects.values();
+        let metadata = metadata.map(|object| record_bytes(&object.metadata));
+        keys as u64 + self.value_bytes(space) + metadata.sum::<u64>()
     }
 
-    fn object_bytes(&self, space: &Space) -> u64 {
+    fn value_bytes(&self, space: &Space) -> u64 {
         let size = |object: &Object| self.sizes[object.number as usize];
         space.objects.values().map(size).sum()
+    }
+}
+
+/// Bytes that metadata counts: one, and four a pair more than its text.
+fn record_bytes(metadata: &Metadata) -> u64 {
+    let pairs = metadata
+        .iter()
+        .map(|(name, text)| 4 + name.len() + text.len());
+    match metadata.len() {
+        0 => 0,
+        _ => 1 + pairs.sum::<usize>() as u64,
     }
 }
 

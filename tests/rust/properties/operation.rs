@@ -2,13 +2,14 @@
 //! is the same in every run of its seed.
 
 use crate::values::{self, NARROW_KEYS, Values, WIDE_KEYS};
+use prestige_core::Metadata;
 use prestige_tests::Random;
 
 /// The namespaces: the store's own, two of few keys, one of many.
 pub const SPACES: [&str; 4] = ["", "red", "blue", "wide"];
 
-/// Key, number of the value, seconds to live.
-pub type NewEntry = (Vec<u8>, u32, Option<u64>);
+/// Key, number of the value, seconds to live, metadata to add.
+pub type NewEntry = (Vec<u8>, u32, Option<u64>, Metadata);
 
 #[derive(Clone, Debug)]
 pub enum Operation {
@@ -74,7 +75,20 @@ impl Operations {
         // The lower numbers more often, so that objects gain and lose many keys.
         let most = 1 + self.random.below(self.values.count());
         let number = self.random.below(most) as u32;
-        (key, number, self.ttl())
+        (key, number, self.ttl(), self.metadata())
+    }
+
+    /// Mostly none; otherwise a few pairs of few names, so that they meet.
+    fn metadata(&mut self) -> Metadata {
+        let pairs = match self.random.below(4) {
+            0 => 1 + self.random.below(3),
+            _ => 0,
+        };
+        let pair = |_| {
+            let text = "x".repeat(self.random.below(30) as usize);
+            (format!("name {}", self.random.below(6)), text)
+        };
+        (0..pairs).map(pair).collect()
     }
 
     fn ttl(&mut self) -> Option<u64> {

@@ -64,7 +64,7 @@ proptest! {
                     model.insert(key, expiry(ttl));
                 }
                 Step::PutBoth(a, b, ttl) => {
-                    let entry = |key| Entry { key, value: b"both", ttl_seconds: Some(ttl) };
+                    let entry = |key| Entry { key, value: b"both", ttl_seconds: Some(ttl), metadata: None };
                     store.put_many(&[entry(&[a]), entry(&[b])]).unwrap();
                     model.extend([(a, expiry(ttl)), (b, expiry(ttl))]);
                 }
@@ -172,6 +172,7 @@ fn an_import_that_expires_while_it_is_written_is_counted() {
         value: b"value",
         created_us: Some(START_US - 1_000_000),
         expires_us: Some(START_US + seconds * 1_000_000),
+        metadata: None,
     };
     store
         .import_records(&[record(b"a", 3), record(b"b", 5), record(b"c", 20)])

@@ -131,6 +131,7 @@ fn what_is_imported_before_the_frontier_is_found_all_the_same() {
         value: b"value",
         created_us: Some(START_US),
         expires_us,
+        metadata: None,
     };
     let records = [
         record(b"old", None),

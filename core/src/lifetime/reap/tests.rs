@@ -62,6 +62,7 @@ fn a_turn_is_bounded_and_the_next_goes_on() {
                 key,
                 value: b"value",
                 ttl_seconds: Some(1),
+                metadata: None,
             })
             .collect();
         store.put_many(&entries).unwrap();

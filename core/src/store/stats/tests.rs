@@ -9,6 +9,7 @@ fn entry<'a>(key: &'a [u8], value: &'a [u8]) -> Entry<'a> {
         key,
         value,
         ttl_seconds: None,
+        metadata: None,
     }
 }
 
