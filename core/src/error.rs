@@ -56,6 +56,9 @@ pub enum Error {
     /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
     #[error("{0}")]
     Model(String),
+    /// Code of the caller that the store ran, an embedder for example, failed with an error of its own.
+    #[error(transparent)]
+    Foreign(prestige_embed::ForeignError),
 }
 
 impl Error {
@@ -116,6 +119,7 @@ impl From<prestige_embed::EmbedError> for Error {
             prestige_embed::EmbedError::InvalidInput { .. } => {
                 Self::InvalidArgument(error.to_string())
             }
+            prestige_embed::EmbedError::Foreign(error) => Self::Foreign(error),
             _ => Self::Model(error.to_string()),
         }
     }

@@ -1,7 +1,10 @@
 //! What can go wrong between a text and its vector.
 
+use std::error::Error;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// An error of this crate. Each says what was expected, what was found and, where a file is at
 /// fault, what to do.
@@ -61,6 +64,53 @@ pub enum EmbedError {
         /// What was passed.
         found: String,
     },
+
+    /// An embedder that the caller wrote failed, with an error of its own.
+    #[error(transparent)]
+    Foreign(#[from] ForeignError),
+}
+
+/// An error of code that is not ours, kept whole so that it reaches its owner as it was raised. Equal
+/// to itself and its clones alone.
+#[derive(Clone)]
+pub struct ForeignError(Arc<dyn Error + Send + Sync>);
+
+impl ForeignError {
+    /// Keeps `error`.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self(Arc::new(error))
+    }
+
+    /// The error as it was raised, if it is a `T`.
+    pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
+}
+
+impl PartialEq for ForeignError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for ForeignError {}
+
+impl fmt::Debug for ForeignError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl fmt::Display for ForeignError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Error for ForeignError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
 }
 
 /// The two ways to provide the library, part of every [`EmbedError::Runtime`] message.

@@ -7,6 +7,8 @@
 //! | `embeddings` | [`Embeddings`]: n × d rows of `f32`, checked and normalised |
 //! | `fingerprint` | [`Fingerprint`]: which model a vector came from |
 //! | `spec` | [`ModelSpec`]: the files of a model and how to use them |
+//! | `preset` | [`Preset`]: models known by name |
+//! | `hub` | [`ModelQuery`]: finds them on this machine |
 //! | `runtime` | [`RuntimeLibrary`]: finds the ONNX Runtime shared library |
 //! | `tokenizer` | text to token ids (feature `onnx`) |
 //! | `session` | the only file that touches `ort` (feature `onnx`) |
@@ -47,9 +49,11 @@ mod batch;
 mod embeddings;
 mod error;
 mod fingerprint;
+mod hub;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pooling;
+mod preset;
 mod runtime;
 #[cfg(feature = "onnx")]
 mod session;
@@ -60,11 +64,13 @@ mod tokenizer;
 
 pub use batch::Batched;
 pub use embeddings::Embeddings;
-pub use error::EmbedError;
+pub use error::{EmbedError, ForeignError};
 pub use fingerprint::Fingerprint;
+pub use hub::{ModelQuery, cache_folder, is_offline};
 #[cfg(feature = "onnx")]
 pub use onnx::OnnxEmbedder;
 pub use pooling::Pooling;
+pub use preset::{PRESETS, Preset, repository_files};
 pub use runtime::RuntimeLibrary;
 pub use spec::ModelSpec;
 pub use testing::HashEmbedder;

@@ -168,7 +168,7 @@ impl OnnxModel {
             ..Batch::default()
         };
         for (_, tokens) in texts {
-            // Three arrays that grow in step, one row a text: first the tokens, then the padding.
+            // Arrays that grow in step, one row a text: first the tokens, then the padding.
             let end = batch.mask.len() + width;
             batch.ids.extend(tokens.ids.iter().map(|&id| i64::from(id)));
             batch.ids.resize(end, i64::from(self.tokenizer.pad_id()));
@@ -178,6 +178,7 @@ impl OnnxModel {
             batch.type_ids.resize(end, 0);
             batch.mask.resize(end - width + tokens.ids.len(), 1);
             batch.mask.resize(end, 0);
+            batch.positions.extend((0_i64..).take(width));
         }
         batch
     }

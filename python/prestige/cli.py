@@ -12,9 +12,10 @@ import sys
 from collections.abc import Sequence
 
 import prestige
-from prestige import demo
+from prestige import _models_command, demo
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
@@ -30,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         arguments = _parser().parse_args(argv)
-        code = demo.run(arguments.file, threshold=arguments.threshold, limit=arguments.limit)
+        code: int = arguments.run(arguments)
         # Here, so that output that cannot be written is handled below and not at interpreter exit.
         print(end="", flush=True)
         return code
@@ -39,7 +40,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         return EXIT_BROKEN_PIPE
-    except OSError as error:
+    except prestige.InvalidArgumentError as error:
+        print(f"prestige: {error}", file=sys.stderr)
+        return EXIT_USAGE
+    except (prestige.ModelError, OSError) as error:
         print(f"prestige: {error}", file=sys.stderr)
         return EXIT_FAILED
 
@@ -78,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="use the first N texts of FILE (default: %(default)s)",
     )
+    show.set_defaults(run=_demo)
+    _models_command.add_parser(commands)
     return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    return demo.run(arguments.file, threshold=arguments.threshold, limit=arguments.limit)
 
 
 def _threshold(text: str) -> float:

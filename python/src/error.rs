@@ -33,6 +33,11 @@ impl From<PyErr> for PyStoreError {
 impl From<PyStoreError> for PyErr {
     fn from(error: PyStoreError) -> Self {
         match error {
+            PyStoreError::Store(Error::Foreign(error)) => match error.downcast_ref::<PyErr>() {
+                // What Python code raised inside of a call is raised again, the same object.
+                Some(raised) => Python::attach(|py| raised.clone_ref(py)),
+                None => exception("PrestigeError", error.to_string()),
+            },
             PyStoreError::Store(error) => exception(class_of(&error), error.to_string()),
             PyStoreError::Python(error) => error,
         }

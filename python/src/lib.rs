@@ -8,10 +8,13 @@ mod batch;
 mod clock;
 mod convert;
 mod embed;
+mod embedder;
 mod enums;
 mod error;
+mod hub;
 mod iterate;
 mod lifetime;
+mod loader;
 mod model;
 mod namespace;
 mod numbers;
@@ -40,5 +43,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<iterate::StoreIterator>()?;
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::model_presets, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::model_repository, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::find_model, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::hub_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::hub_is_offline, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

@@ -3,7 +3,7 @@
 use crate::clock::ManualClock;
 use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
-use crate::model::SemanticModel;
+use crate::model::{SemanticModel, check_callable};
 use crate::numbers::{Factor, Natural, Ratio, named, shown};
 use prestige_core as core;
 use pyo3::exceptions::{PyAttributeError, PyTypeError, PyValueError};
@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 37] = [
+const NAMES: [&str; 39] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -39,6 +39,8 @@ const NAMES: [&str; 37] = [
     "clock",
     "semantic_model",
     "semantic_model_path",
+    "embedder",
+    "embedder_id",
     "semantic_threshold",
     "semantic_max_text_bytes",
     "semantic_search_k",
@@ -163,6 +165,13 @@ pub(crate) struct Options {
     /// Goes before ``semantic_model.model_path``; None: as the model says. Default None.
     #[pyo3(get, set)]
     semantic_model_path: Option<PathBuf>,
+    /// A function in place of a model.
+    embedder: Option<Py<PyAny>>,
+    /// Name of the model behind ``embedder``; it must change whenever the vectors do.
+    ///
+    /// Part of the fingerprint: a store with vectors of another name refuses to open. Default None.
+    #[pyo3(get, set)]
+    embedder_id: Option<String>,
     /// Least cosine similarity at which two texts share a value, over 0 and at most 1.
     ///
     /// Default 0.97.
@@ -243,6 +252,28 @@ impl Options {
         self.dedup_mode = mode;
     }
 
+    /// A function in place of a model: ``list[str] -> array (n, d)``, a row for each text.
+    ///
+    /// Needs ``embedder_id``, and excludes ``semantic_model``, its path and pooling. Checked on
+    /// opening, which calls it once to learn d. It returns what ``numpy.asarray`` makes a finite
+    /// array of float or integers, no row all zero; rows are scaled to unit length. It is called
+    /// without any lock, by whichever thread puts, and by several at once: it must be thread-safe.
+    /// It may use stores, even this one; a put of an unknown text in the same store calls it
+    /// again. What it raises, the put raises, and nothing is stored. Default None.
+    #[getter]
+    fn embedder(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.embedder.as_ref().map(|function| function.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_embedder(&mut self, function: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        if let Some(function) = &function {
+            check_callable(function)?;
+        }
+        self.embedder = function.map(Bound::unbind);
+        Ok(())
+    }
+
     /// Sets an attribute as its descriptor does, with the name in front of what is wrong with the value.
     fn __setattr__(slf: &Bound<'_, Self>, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
         if !NAMES.contains(&name) {
@@ -295,6 +326,8 @@ impl Options {
             clock: None,
             semantic_model: None,
             semantic_model_path: None,
+            embedder: None,
+            embedder_id: None,
             semantic_threshold: Ratio(semantic.threshold),
             semantic_max_text_bytes: Natural(semantic.max_text_bytes),
             semantic_search_k: natural(semantic.search_k),
@@ -353,11 +386,22 @@ impl Options {
         })
     }
 
-    /// `semantic_model`, else the bundled model; the single settings of the model go before it.
+    /// `embedder` or `semantic_model`, else the bundled model; the single settings of the model go before it.
     fn model(&self, py: Python<'_>) -> PyResult<SemanticModel> {
         let path = self.semantic_model_path.as_deref();
         let pooling = self.semantic_pooling.as_deref();
         let threads = self.semantic_num_threads.0;
+        let function = self.embedder.as_ref().map(|function| function.clone_ref(py));
+        if let Some(model) = SemanticModel::of_callable(py, function, self.embedder_id.clone())? {
+            return match (&self.semantic_model, path, pooling) {
+                (None, None, None) => Ok(model),
+                _ => Err(invalid(
+                    "embedder is a model by itself: leave out semantic_model, semantic_model_path and \
+                     semantic_pooling, or leave out embedder"
+                        .to_owned(),
+                )),
+            };
+        }
         match &self.semantic_model {
             Some(model) => model.borrow(py).with(path, pooling, threads),
             None => SemanticModel::bundled().with(path, pooling, threads),
