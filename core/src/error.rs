@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+pub use prestige_embed::CallbackError;
+
 /// Result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -56,9 +58,9 @@ pub enum Error {
     /// The embedding model is missing, damaged, another one than the store was built with, or failed on a text.
     #[error("{0}")]
     Model(String),
-    /// Code of the caller that the store ran, an embedder for example, failed with an error of its own.
-    #[error(transparent)]
-    Foreign(prestige_embed::ForeignError),
+    /// A function that the caller gave has failed.
+    #[error("{0}")]
+    Callback(CallbackError),
 }
 
 impl Error {
@@ -119,7 +121,7 @@ impl From<prestige_embed::EmbedError> for Error {
             prestige_embed::EmbedError::InvalidInput { .. } => {
                 Self::InvalidArgument(error.to_string())
             }
-            prestige_embed::EmbedError::Foreign(error) => Self::Foreign(error),
+            prestige_embed::EmbedError::Callback(failure) => Self::Callback(failure),
             _ => Self::Model(error.to_string()),
         }
     }

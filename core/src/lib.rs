@@ -67,7 +67,7 @@ mod worker;
 pub use backup::restore;
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
-pub use error::{Error, Result};
+pub use error::{CallbackError, Error, Result};
 pub use health::{Figure, Health};
 pub use namespace::MAX_NAMESPACE_BYTES;
 pub use normalize::NormalizationMode;

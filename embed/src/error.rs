@@ -65,51 +65,62 @@ pub enum EmbedError {
         found: String,
     },
 
-    /// An embedder that the caller wrote failed, with an error of its own.
-    #[error(transparent)]
-    Foreign(#[from] ForeignError),
+    /// A function that the caller gave has failed.
+    #[error("{0}")]
+    Callback(CallbackError),
 }
 
-/// An error of code that is not ours, kept whole so that it reaches its owner as it was raised. Equal
-/// to itself and its clones alone.
-#[derive(Clone)]
-pub struct ForeignError(Arc<dyn Error + Send + Sync>);
+/// What a function of the caller has failed with, kept whole so that it reaches its owner as it was raised. Everyone who
+/// waited for the same call gets the same one.
+#[derive(Clone, Debug)]
+pub struct CallbackError {
+    error: Arc<dyn Error + Send + Sync>,
+    interrupts: bool,
+}
 
-impl ForeignError {
-    /// Keeps `error`.
+impl CallbackError {
+    /// A failure of the function.
     pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
-        Self(Arc::new(error))
+        Self {
+            error: Arc::new(error),
+            interrupts: false,
+        }
     }
 
-    /// The error as it was raised, if it is a `T`.
-    pub fn downcast_ref<T: Error + 'static>(&self) -> Option<&T> {
-        self.0.downcast_ref()
+    /// The end of a call for reasons of its caller's alone, for example an interrupt from the keyboard. Whoever waited
+    /// for the call makes it anew.
+    pub fn interrupt(error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            interrupts: true,
+            ..Self::new(error)
+        }
+    }
+
+    /// Whether it concerns the caller alone.
+    #[must_use]
+    pub fn is_interrupt(&self) -> bool {
+        self.interrupts
+    }
+
+    /// What the function has failed with.
+    #[must_use]
+    pub fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.error
     }
 }
 
-impl PartialEq for ForeignError {
+/// The same failure, not one that reads the same.
+impl PartialEq for CallbackError {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        Arc::ptr_eq(&self.error, &other.error)
     }
 }
 
-impl Eq for ForeignError {}
+impl Eq for CallbackError {}
 
-impl fmt::Debug for ForeignError {
+impl fmt::Display for CallbackError {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl fmt::Display for ForeignError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(formatter)
-    }
-}
-
-impl Error for ForeignError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        self.0.source()
+        self.error.fmt(formatter)
     }
 }
 

@@ -50,7 +50,9 @@ impl ModelQuery {
         let valid = |part: &&str| {
             !part.is_empty()
                 && !part.starts_with('.')
-                && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+                && part
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
         };
         if parts.len() == 2 && parts.iter().all(valid) {
             return Ok(&self.name);
@@ -113,7 +115,11 @@ impl ModelQuery {
             .as_ref()
             .map_or_else(String::new, |revision| format!(" at {revision}"));
         EmbedError::Model {
-            path: self.folder.clone().or_else(cache_folder).unwrap_or_default(),
+            path: self
+                .folder
+                .clone()
+                .or_else(cache_folder)
+                .unwrap_or_default(),
             expected: format!("the model {repository}{at}"),
             found: "none".to_owned(),
             remedy: format!(
@@ -131,7 +137,8 @@ impl ModelQuery {
 
     fn holds_model(&self, folder: &Path) -> bool {
         let weights = self.preset().map_or(&[][..], |preset| preset.weight_files);
-        ModelSpec::from_path(folder).is_ok() && weights.iter().all(|file| folder.join(file).is_file())
+        ModelSpec::from_path(folder).is_ok()
+            && weights.iter().all(|file| folder.join(file).is_file())
     }
 }
 
@@ -154,7 +161,11 @@ pub fn cache_folder() -> Option<PathBuf> {
 }
 
 fn cache_folder_by(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
-    let home = || variable("HOME").or_else(|| variable("USERPROFILE")).map(PathBuf::from);
+    let home = || {
+        variable("HOME")
+            .or_else(|| variable("USERPROFILE"))
+            .map(PathBuf::from)
+    };
     let path = |name: &str| {
         let value = PathBuf::from(variable(name)?);
         match value.strip_prefix("~") {

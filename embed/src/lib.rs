@@ -64,7 +64,7 @@ mod tokenizer;
 
 pub use batch::Batched;
 pub use embeddings::Embeddings;
-pub use error::{EmbedError, ForeignError};
+pub use error::{CallbackError, EmbedError};
 pub use fingerprint::Fingerprint;
 pub use hub::{ModelQuery, cache_folder, is_offline};
 #[cfg(feature = "onnx")]

@@ -255,12 +255,18 @@ mod tests {
         write("onnx/model.onnx", "in the folder");
         write("tokenizer.json", "{}");
         write("sentence_bert_config.json", r#"{"max_seq_length": 7}"#);
-        write("1_Pooling/config.json", r#"{"pooling_mode_mean_tokens": true}"#);
+        write(
+            "1_Pooling/config.json",
+            r#"{"pooling_mode_mean_tokens": true}"#,
+        );
         let preset = Preset::named("bge-small").unwrap();
         let spec = preset.spec(folder.path()).unwrap();
         assert_eq!(spec.model_path, folder.path().join("onnx/model.onnx"));
         assert_eq!((spec.pooling, spec.max_tokens), (Pooling::Cls, 512));
-        assert_eq!((spec.name.as_str(), spec.dimension), (preset.repository, Some(384)));
+        assert_eq!(
+            (spec.name.as_str(), spec.dimension),
+            (preset.repository, Some(384))
+        );
 
         fs::remove_dir_all(folder.path().join("onnx")).unwrap();
         let spec = preset.spec(folder.path()).unwrap();

@@ -103,7 +103,11 @@ impl ModelSpec {
     /// [`EmbedError::InvalidInput`] that lists the names there are, when `name` is none of them.
     pub fn use_prompt(&mut self, name: &str) -> Result<(), EmbedError> {
         let prompt = self.prompts.get(name).ok_or_else(|| {
-            let names: Vec<String> = self.prompts.keys().map(|name| format!("{name:?}")).collect();
+            let names: Vec<String> = self
+                .prompts
+                .keys()
+                .map(|name| format!("{name:?}"))
+                .collect();
             let expected = match names.as_slice() {
                 [] => "no prompt_name, since the files of the model have no prompts".to_owned(),
                 names => format!("one of the model's prompts: {}", names.join(", ")),

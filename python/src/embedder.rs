@@ -4,9 +4,9 @@
 //! of the store or of the models: it may take its time, use other stores, and even this one. What it raises reaches
 //! the caller of `put` as it was raised.
 
-use crate::error::exception;
+use crate::error::{callback_error, exception};
 use numpy::PyReadonlyArray2;
-use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint, ForeignError};
+use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use std::sync::{Arc, OnceLock};
@@ -119,7 +119,10 @@ impl PyEmbedder {
         let data = if kind == 'f' && size <= 4 {
             floats::<f32>(&array, "float32").map_err(raised)?
         } else {
-            scaled(&floats::<f64>(&array, "float64").map_err(raised)?, dimension)
+            scaled(
+                &floats::<f64>(&array, "float64").map_err(raised)?,
+                dimension,
+            )
         };
         Ok((data, dimension))
     }
@@ -177,7 +180,7 @@ impl Embedder for PyEmbedder {
 
 /// A Python exception, to be raised again as it is where the call into the store began.
 pub(crate) fn raised(error: PyErr) -> EmbedError {
-    ForeignError::new(error).into()
+    EmbedError::Callback(callback_error(error))
 }
 
 /// Kind and size of the numbers of an array (NumPy's `dtype.kind` and `itemsize`), and its shape.

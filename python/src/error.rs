@@ -1,7 +1,7 @@
 //! From errors of the store to Python exceptions: the one table.
 
-use prestige_core::Error;
-use pyo3::exceptions::PyRuntimeError;
+use prestige_core::{CallbackError, Error};
+use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
@@ -33,11 +33,7 @@ impl From<PyErr> for PyStoreError {
 impl From<PyStoreError> for PyErr {
     fn from(error: PyStoreError) -> Self {
         match error {
-            PyStoreError::Store(Error::Foreign(error)) => match error.downcast_ref::<PyErr>() {
-                // What Python code raised inside of a call is raised again, the same object.
-                Some(raised) => Python::attach(|py| raised.clone_ref(py)),
-                None => exception("PrestigeError", error.to_string()),
-            },
+            PyStoreError::Store(Error::Callback(failure)) => raised(&failure),
             PyStoreError::Store(error) => exception(class_of(&error), error.to_string()),
             PyStoreError::Python(error) => error,
         }
@@ -57,6 +53,24 @@ fn class_of(error: &Error) -> &'static str {
         Error::ReadOnly(_) => "ReadOnlyError",
         Error::Model(_) => "ModelError",
         _ => "PrestigeError",
+    }
+}
+
+/// The exception that a Python function has raised, again: everyone who waited for its answer gets it.
+fn raised(failure: &CallbackError) -> PyErr {
+    match failure.inner().downcast_ref::<PyErr>() {
+        Some(error) => Python::attach(|py| error.clone_ref(py)),
+        None => exception("PrestigeError", failure.to_string()),
+    }
+}
+
+/// What a Python function has raised, on its way through the store. What is no `Exception`, as `KeyboardInterrupt`, ends
+/// the call of this thread alone.
+pub(crate) fn callback_error(error: PyErr) -> CallbackError {
+    if Python::attach(|py| error.is_instance_of::<PyException>(py)) {
+        CallbackError::new(error)
+    } else {
+        CallbackError::interrupt(error)
     }
 }
 

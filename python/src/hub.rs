@@ -44,11 +44,13 @@ pub(crate) fn model_presets() -> Vec<PresetRow> {
 pub(crate) fn model_repository(name: &str) -> PyStoreResult<(String, Vec<&'static str>)> {
     let query = query(name, None, None);
     let repository = query.repository().map_err(Error::from)?.to_owned();
-    let files = query.preset().map_or_else(repository_files, |preset| preset.files());
+    let files = query
+        .preset()
+        .map_or_else(repository_files, |preset| preset.files());
     Ok((repository, files))
 }
 
-/// The folder of a model on this machine; `ModelError` when it is not there.
+/// The folder of a model on this machine; ``ModelError`` when it is not there.
 #[pyfunction]
 #[pyo3(signature = (name, revision = None, cache_dir = None))]
 pub(crate) fn find_model(

@@ -62,7 +62,11 @@ pub(crate) struct Loader {
 impl Settings {
     /// The model to look for; `None`: the files are named, or bundled.
     fn query(&self) -> Option<ModelQuery> {
-        let query = query(self.model_name.as_ref()?, self.revision.as_deref(), self.cache_dir.as_deref());
+        let query = query(
+            self.model_name.as_ref()?,
+            self.revision.as_deref(),
+            self.cache_dir.as_deref(),
+        );
         let bundled = self.model_path.is_some() || is_bundled(&query);
         (!bundled).then_some(query)
     }

@@ -262,7 +262,9 @@ impl Options {
     /// again. What it raises, the put raises, and nothing is stored. Default None.
     #[getter]
     fn embedder(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.embedder.as_ref().map(|function| function.clone_ref(py))
+        self.embedder
+            .as_ref()
+            .map(|function| function.clone_ref(py))
     }
 
     #[setter]
@@ -391,7 +393,10 @@ impl Options {
         let path = self.semantic_model_path.as_deref();
         let pooling = self.semantic_pooling.as_deref();
         let threads = self.semantic_num_threads.0;
-        let function = self.embedder.as_ref().map(|function| function.clone_ref(py));
+        let function = self
+            .embedder
+            .as_ref()
+            .map(|function| function.clone_ref(py));
         if let Some(model) = SemanticModel::of_callable(py, function, self.embedder_id.clone())? {
             return match (&self.semantic_model, path, pooling) {
                 (None, None, None) => Ok(model),

@@ -314,7 +314,9 @@ class TestWrongAnswers:
         answer, _ = WRONG[name]
         with pytest.raises(prestige.ModelError, match=r"\(1, d\)|row 0"):
             open_with(store_path, answer)
-        assert not store_path.exists()
+        # No store was made that would ask for an embedder from now on.
+        with prestige.open(store_path) as store:
+            assert store.dedup_mode == DedupMode.EXACT
 
     def test_the_cause_is_kept(self, store_path: Path) -> None:
         with pytest.raises(prestige.ModelError) as caught:

@@ -280,7 +280,9 @@ class TestOffline:
         model = SemanticModel(model_name="nobody/nothing", download=True)
         with pytest.raises(prestige.ModelError, match="no such model"):
             prestige.open(store_path, dedup_mode=DedupMode.SEMANTIC, semantic_model=model)
-        assert not store_path.exists()
+        # No store was made that would ask for a model from now on.
+        with prestige.open(store_path) as store:
+            assert store.dedup_mode == DedupMode.EXACT
 
     @pytest.mark.parametrize("variable", ["HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"])
     @pytest.mark.parametrize("value", ["1", "true", "ON"])

@@ -75,7 +75,7 @@ impl Semantic {
     }
 
     /// Adds the embeddings of `texts` to `vectors`. Called without any lock.
-    pub(crate) fn embed(&self, texts: HashMap<Digest, &str>, vectors: &mut Vectors) -> Result<()> {
+    pub(crate) fn embed(&self, texts: Vec<(Digest, &str)>, vectors: &mut Vectors) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }

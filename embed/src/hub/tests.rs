@@ -64,10 +64,17 @@ fn a_snapshot_is_found_by_branch_and_by_commit() {
     write(&repository.join("refs/refs/pr/1"), COMMIT);
     let found = |name: &str, revision: Option<&str>| {
         let revision = revision.map(str::to_owned);
-        let query = ModelQuery { revision, ..query(name, cache.path()) };
+        let query = ModelQuery {
+            revision,
+            ..query(name, cache.path())
+        };
         query.find().unwrap()
     };
-    for name in ["bge-small", "BAAI/bge-small-en-v1.5", "baai/BGE-small-en-v1.5"] {
+    for name in [
+        "bge-small",
+        "BAAI/bge-small-en-v1.5",
+        "baai/BGE-small-en-v1.5",
+    ] {
         assert_eq!(found(name, None), Some(snapshot.clone()), "{name}");
     }
     for revision in ["main", COMMIT, "refs/pr/1"] {
@@ -77,7 +84,10 @@ fn a_snapshot_is_found_by_branch_and_by_commit() {
     assert_eq!(found("bge-large", None), None);
     assert_eq!(found("other/model", None), None);
     // Its name is that of the repository, not of the commit.
-    assert_eq!(ModelSpec::from_path(&snapshot).unwrap().name, "BAAI/bge-small-en-v1.5");
+    assert_eq!(
+        ModelSpec::from_path(&snapshot).unwrap().name,
+        "BAAI/bge-small-en-v1.5"
+    );
     // Without its tokenizer it is an unfinished download.
     fs::remove_file(snapshot.join("tokenizer.json")).unwrap();
     assert_eq!(found("bge-small", None), None);
@@ -109,9 +119,22 @@ fn a_folder_of_models_needs_no_cache_layout() {
 #[test]
 fn names_that_are_none_are_refused_and_never_lead_out_of_the_cache() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["", "bge", "a/b/c", "../models", "a/..", "/etc", "a/b c", "a\\b", "a/"] {
+    for name in [
+        "",
+        "bge",
+        "a/b/c",
+        "../models",
+        "a/..",
+        "/etc",
+        "a/b c",
+        "a\\b",
+        "a/",
+    ] {
         let text = query(name, folder.path()).find().unwrap_err().to_string();
-        assert!(text.contains("bge-small") && text.contains("organisation/name"), "{text}");
+        assert!(
+            text.contains("bge-small") && text.contains("organisation/name"),
+            "{text}"
+        );
     }
     for revision in ["", "..", "../../x", "/etc", "a/../../b"] {
         let query = ModelQuery {
@@ -126,7 +149,11 @@ fn names_that_are_none_are_refused_and_never_lead_out_of_the_cache() {
 #[test]
 fn a_missing_model_says_what_to_do() {
     let text = query("nomic", Path::new("/models")).missing().to_string();
-    for part in ["/models", "nomic-ai/nomic-embed-text-v1.5", "prestige models pull nomic"] {
+    for part in [
+        "/models",
+        "nomic-ai/nomic-embed-text-v1.5",
+        "prestige models pull nomic",
+    ] {
         assert!(text.contains(part), "{text}");
     }
 }

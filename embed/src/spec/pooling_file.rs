@@ -53,7 +53,10 @@ impl PoolingFile {
             (self.pooling_mode_cls_token, "cls"),
             (self.pooling_mode_mean_tokens, "mean"),
             (self.pooling_mode_max_tokens, "max"),
-            (self.pooling_mode_mean_sqrt_len_tokens, "mean_sqrt_len_tokens"),
+            (
+                self.pooling_mode_mean_sqrt_len_tokens,
+                "mean_sqrt_len_tokens",
+            ),
             (self.pooling_mode_weightedmean_tokens, "weightedmean"),
             (self.pooling_mode_lasttoken, "lasttoken"),
         ];
@@ -74,7 +77,10 @@ impl PoolingFile {
 /// The pooling of a sentence-transformers model; `None` when its files do not say.
 pub(super) fn read_pooling(folders: &[PathBuf]) -> Result<Option<Pooling>, EmbedError> {
     let folder = pooling_folder(folders)?;
-    let name = format!("{}/config.json", folder.as_deref().unwrap_or(POOLING_FOLDER));
+    let name = format!(
+        "{}/config.json",
+        folder.as_deref().unwrap_or(POOLING_FOLDER)
+    );
     let Some(file) = read_json::<PoolingFile>(folders, &name)? else {
         return Ok(None);
     };
