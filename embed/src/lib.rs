@@ -14,7 +14,7 @@
 //! | `session` | the only file that touches `ort` (feature `onnx`) |
 //! | `pooling` | [`Pooling`]: token vectors to one text vector |
 //! | `onnx` | [`OnnxEmbedder`]: all of the above put together (feature `onnx`) |
-//! | `batch` | [`Batched`]: merges concurrent callers into one batch |
+//! | `batch` | merges concurrent callers into one batch (feature `onnx`) |
 //! | `testing` | [`HashEmbedder`]: a deterministic embedder without a model, for tests |
 //! | `error` | [`EmbedError`] |
 //!
@@ -45,6 +45,7 @@
 //! # Ok::<(), prestige_embed::EmbedError>(())
 //! ```
 
+#[cfg(feature = "onnx")]
 mod batch;
 mod embeddings;
 mod error;
@@ -62,7 +63,6 @@ mod testing;
 #[cfg(feature = "onnx")]
 mod tokenizer;
 
-pub use batch::Batched;
 pub use embeddings::Embeddings;
 pub use error::{CallbackError, EmbedError};
 pub use fingerprint::Fingerprint;

@@ -8,11 +8,10 @@ use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 
+use crate::batch::{Batched, Stages};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
-use crate::{
-    Batched, EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary,
-};
+use crate::{EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary};
 
 /// Most texts the model computes at once. Twice or half as many made no difference that could be
 /// measured.
@@ -23,11 +22,18 @@ const MICRO_BATCH_TEXTS: usize = 32;
 /// 2048, at the same speed.
 const MICRO_BATCH_TOKENS: usize = 2048;
 
+/// Most texts of a round, which several callers share.
+const ROUND_TEXTS: usize = 256;
+
+/// A round ends with the micro-batch that would make it longer than this, in tokens, padding included: what two cores
+/// compute in about half a second is how long others wait.
+const ROUND_TOKENS: usize = 2 * MICRO_BATCH_TOKENS;
+
 /// An [`Embedder`] that runs an ONNX model on the CPU.
 ///
 /// Texts are tokenised, sorted by length, computed in micro-batches padded to their longest text,
-/// pooled and scaled to unit length. Concurrent callers share batches, see [`Batched`]. Opening
-/// loads the model and runs it once.
+/// pooled and scaled to unit length. Concurrent callers share batches: whoever finds the model busy leaves its texts for
+/// the next round of computation. Opening loads the model and runs it once.
 pub struct OnnxEmbedder(Batched<OnnxModel>);
 
 impl OnnxEmbedder {
@@ -43,29 +49,43 @@ impl OnnxEmbedder {
     pub fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
         Ok(Self(Batched::new(OnnxModel::open(spec, runtime)?)))
     }
+
+    /// As [`Embedder::embed`]; `check` is called by this thread about twice a second while it computes, and ten times
+    /// while it waits for others. No lock is held meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedder::embed`], and that of `check`, which ends the call.
+    pub fn embed_while(
+        &self,
+        texts: &[&str],
+        check: &dyn Fn() -> Result<(), EmbedError>,
+    ) -> Result<Embeddings, EmbedError> {
+        self.0.embed(texts, check)
+    }
 }
 
 impl Embedder for OnnxEmbedder {
     fn dimension(&self) -> usize {
-        self.0.dimension()
+        self.0.stages().dimension
     }
 
     fn fingerprint(&self) -> &Fingerprint {
-        self.0.fingerprint()
+        &self.0.stages().fingerprint
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        self.0.embed(texts)
+        self.embed_while(texts, &|| Ok(()))
     }
 
     fn fits(&self, text: &str) -> bool {
-        self.0.inner().tokenizer.fits(text)
+        self.0.stages().tokenizer.fits(text)
     }
 }
 
 impl fmt::Debug for OnnxEmbedder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.inner().fmt(formatter)
+        self.0.stages().fmt(formatter)
     }
 }
 
@@ -134,18 +154,12 @@ impl OnnxModel {
     /// Runs the model once, which tells the dimension, finds out whether it works at all and warms
     /// it up.
     fn probe(&self) -> Result<usize, EmbedError> {
-        let tokens = self.tokens("warm up")?;
-        let batch = self.batch(&[(0, tokens)]);
+        let tokens = self.prepare("warm up")?;
+        let batch = self.batch(&[&tokens]);
         self.session
             .lock()
             .run(&batch, |_, dimension| dimension)
             .map_err(|e| self.failed(e))
-    }
-
-    fn tokens(&self, text: &str) -> Result<Tokens, EmbedError> {
-        self.tokenizer
-            .encode(text)
-            .map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, reason: impl Into<String>) -> EmbedError {
@@ -156,10 +170,10 @@ impl OnnxModel {
     }
 
     /// Lays out texts, longest first, as the model's input.
-    fn batch(&self, texts: &[(usize, Tokens)]) -> Batch {
+    fn batch(&self, texts: &[&Tokens]) -> Batch {
         let width = texts
             .iter()
-            .map(|(_, tokens)| tokens.ids.len())
+            .map(|tokens| tokens.ids.len())
             .max()
             .unwrap_or(0);
         let mut batch = Batch {
@@ -167,7 +181,7 @@ impl OnnxModel {
             width,
             ..Batch::default()
         };
-        for (_, tokens) in texts {
+        for tokens in texts {
             // Arrays that grow in step, one row a text: first the tokens, then the padding.
             let end = batch.mask.len() + width;
             batch.ids.extend(tokens.ids.iter().map(|&id| i64::from(id)));
@@ -183,8 +197,8 @@ impl OnnxModel {
         batch
     }
 
-    /// Computes one micro-batch and writes each text's vector to its row of `data`.
-    fn compute(&self, texts: &[(usize, Tokens)], data: &mut [f32]) -> Result<(), EmbedError> {
+    /// Computes one micro-batch and adds each text's vector to `data`.
+    fn compute_batch(&self, texts: &[&Tokens], data: &mut Vec<f32>) -> Result<(), EmbedError> {
         let batch = self.batch(texts);
         let write = |output: Output<'_>, dimension: usize| {
             if dimension != self.dimension {
@@ -199,14 +213,16 @@ impl OnnxModel {
                 Output::Texts(_) => dimension,
             };
             let (Output::Tokens(values) | Output::Texts(values)) = output;
-            for ((row, tokens), values) in texts.iter().zip(values.chunks_exact(stride)) {
-                let start = row * dimension;
-                let Some(out) = data.get_mut(start..start + dimension) else {
-                    continue;
-                };
+            for (tokens, values) in texts.iter().zip(values.chunks_exact(stride)) {
                 match output {
-                    Output::Tokens(_) => self.pooling.pool(values, tokens.ids.len(), out),
-                    Output::Texts(_) => out.copy_from_slice(values),
+                    Output::Texts(_) => data.extend_from_slice(values),
+                    Output::Tokens(_) => {
+                        let start = data.len();
+                        data.resize(start + dimension, 0.0);
+                        if let Some(out) = data.get_mut(start..) {
+                            self.pooling.pool(values, tokens.ids.len(), out);
+                        }
+                    }
                 }
             }
             Ok(())
@@ -218,28 +234,39 @@ impl OnnxModel {
     }
 }
 
-impl Embedder for OnnxModel {
+impl Stages for OnnxModel {
+    type Input = Tokens;
+
+    fn model(&self) -> &str {
+        &self.fingerprint.model
+    }
+
     fn dimension(&self) -> usize {
         self.dimension
     }
 
-    fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
+    fn prepare(&self, text: &str) -> Result<Tokens, EmbedError> {
+        self.tokenizer
+            .encode(text)
+            .map_err(|reason| self.failed(reason))
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let mut tokenized = Vec::with_capacity(texts.len());
-        for (row, text) in texts.iter().enumerate() {
-            tokenized.push((row, self.tokens(text)?));
-        }
-        tokenized.sort_by_key(|(_, tokens)| std::cmp::Reverse(tokens.ids.len()));
-        let mut data = vec![0.0; texts.len() * self.dimension];
-        let mut rest = tokenized.as_slice();
-        while let Some((_, longest)) = rest.first() {
+    fn size(&self, tokens: &Tokens) -> usize {
+        tokens.ids.len()
+    }
+
+    fn round_length(&self, sizes: &[usize]) -> usize {
+        round_length(sizes)
+    }
+
+    fn compute(&self, texts: &[&Tokens]) -> Result<Embeddings, EmbedError> {
+        let mut data = Vec::with_capacity(texts.len() * self.dimension);
+        let mut rest = texts;
+        while let Some(longest) = rest.first() {
             let (batch, after) = rest
                 .split_at_checked(micro_batch(longest.ids.len()))
                 .unwrap_or((rest, &[]));
-            self.compute(batch, &mut data)?;
+            self.compute_batch(batch, &mut data)?;
             rest = after;
         }
         Embeddings::new_checked(data, texts.len(), self.dimension)
@@ -263,9 +290,42 @@ fn micro_batch(width: usize) -> usize {
     (MICRO_BATCH_TOKENS / width.max(1)).clamp(1, MICRO_BATCH_TEXTS)
 }
 
+/// How many texts make a round, of texts with so many tokens in descending order: whole micro-batches, at least one.
+fn round_length(sizes: &[usize]) -> usize {
+    let (mut texts, mut tokens) = (0, 0);
+    while let Some(&width) = sizes.get(texts) {
+        let batch = micro_batch(width).min(sizes.len() - texts);
+        if texts > 0 && (texts + batch > ROUND_TEXTS || tokens + batch * width > ROUND_TOKENS) {
+            break;
+        }
+        texts += batch;
+        tokens += batch * width;
+    }
+    texts
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rounds_are_whole_micro_batches_within_both_bounds() {
+        assert_eq!(round_length(&[]), 0);
+        assert_eq!(round_length(&[100_000]), 1);
+        assert_eq!(round_length(&[14; 1000]), 256);
+        assert_eq!(round_length(&[14; 100]), 100);
+        // 32 × 64 tokens are a micro-batch, two of them a round.
+        assert_eq!(round_length(&[64; 1000]), 64);
+        assert_eq!(round_length(&[64; 65]), 64);
+        // 8 × 256.
+        assert_eq!(round_length(&[256; 1000]), 16);
+        assert_eq!(round_length(&[256; 9]), 9);
+        // The widest of a micro-batch counts for all of it.
+        let mixed = [vec![64; 1], vec![8; 400]].concat();
+        assert_eq!(round_length(&mixed), 256);
+        let mixed = [vec![128; 17], vec![8; 400]].concat();
+        assert_eq!(round_length(&mixed), 32);
+    }
 
     #[test]
     fn micro_batches_are_bounded_by_texts_and_by_tokens() {

@@ -3,23 +3,14 @@
 use crate::embedder::raised;
 use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint, OnnxEmbedder};
 use pyo3::prelude::*;
-
-/// Bytes of text in a part: some 2,000 tokens, which two cores compute in about half a second.
-const PART_BYTES: usize = 8192;
-
-/// Most bytes of a text that count: models read little more of it, 256 tokens being the usual bound.
-const COUNTED_BYTES: usize = 1024;
-
-/// Texts that the model computes at once; parts of that many and more hold a multiple of it, so that none of them ends
-/// in a small batch.
-const BATCH_TEXTS: usize = 32;
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
 
 /// A model, and the process that loaded it.
 ///
-/// A long list is embedded part by part, the longest texts first, and those of like length together, as the model's own
-/// batches have them: little of a part is padding. Every distinct text is computed once. Between two parts the
-/// interpreter runs its signal handlers, and the exception of one, `KeyboardInterrupt` for example, ends the call. Nobody
-/// holds a lock of a store meanwhile, so handlers may use one.
+/// While a long list is computed, and while others are waited for, the interpreter runs its signal handlers now and then,
+/// and the exception of one, `KeyboardInterrupt` for example, ends the call. Nobody holds a lock of a store meanwhile, so
+/// handlers may use one.
 #[derive(Debug)]
 pub(crate) struct LoadedModel {
     /// `None` only while it is dropped.
@@ -71,30 +62,7 @@ impl Embedder for LoadedModel {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let model = self.model()?;
-        if part_length(texts) >= texts.len() {
-            return model.embed(texts);
-        }
-        let (distinct, rows) = longest_first(texts);
-        let mut vectors: Vec<f32> = Vec::with_capacity(distinct.len() * self.dimension);
-        let mut rest = distinct.as_slice();
-        while !rest.is_empty() {
-            let (part, others) = rest
-                .split_at_checked(part_length(rest))
-                .unwrap_or((rest, &[]));
-            vectors.extend_from_slice(model.embed(part)?.as_slice());
-            rest = others;
-            if !rest.is_empty() {
-                run_signal_handlers()?;
-            }
-        }
-        let mut ordered = Vec::with_capacity(texts.len() * self.dimension);
-        for row in rows {
-            let start = row * self.dimension;
-            let vector = vectors.get(start..start + self.dimension);
-            ordered.extend_from_slice(vector.unwrap_or_default());
-        }
-        Embeddings::new(ordered, self.dimension)
+        self.model()?.embed_while(texts, &run_signal_handlers)
     }
 
     fn fits(&self, text: &str) -> bool {
@@ -112,41 +80,31 @@ impl Drop for LoadedModel {
     }
 }
 
-/// Runs what Python has to run for signals that came meanwhile; only on its main thread is there anything to do.
+/// Runs what Python has to run for signals that came meanwhile. It does so on its main thread alone, so other threads need
+/// not wait for the GIL.
 fn run_signal_handlers() -> Result<(), EmbedError> {
+    if MAIN_THREAD
+        .get()
+        .is_some_and(|main| *main != thread::current().id())
+    {
+        return Ok(());
+    }
     match Python::try_attach(|py| py.check_signals()) {
         Some(Err(error)) => Err(raised(error)),
         Some(Ok(())) | None => Ok(()),
     }
 }
 
-/// The distinct texts, longest first, and for each of `texts` the place of its equal among them.
-fn longest_first<'a>(texts: &[&'a str]) -> (Vec<&'a str>, Vec<usize>) {
-    let mut sorted: Vec<(usize, &str)> = texts.iter().copied().enumerate().collect();
-    sorted.sort_by(|(_, one), (_, other)| other.len().cmp(&one.len()).then(one.cmp(other)));
-    let mut distinct: Vec<&str> = Vec::new();
-    let mut rows = vec![0; texts.len()];
-    for (place, text) in sorted {
-        if distinct.last() != Some(&text) {
-            distinct.push(text);
-        }
-        if let Some(row) = rows.get_mut(place) {
-            *row = distinct.len() - 1;
-        }
-    }
-    (distinct, rows)
-}
+/// The main thread of the interpreter; not set if the package was imported by another one.
+static MAIN_THREAD: OnceLock<ThreadId> = OnceLock::new();
 
-/// How many of `texts` make up the next part; at least one.
-fn part_length(texts: &[&str]) -> usize {
-    let mut bytes = 0;
-    let fitting = texts.iter().take_while(|text| {
-        bytes += text.len().min(COUNTED_BYTES);
-        bytes <= PART_BYTES
-    });
-    let count = fitting.count().max(1);
-    if count < texts.len() && count > BATCH_TEXTS {
-        return count - count % BATCH_TEXTS;
+/// Notes the main thread, if this is it. Called when the module is imported.
+pub(crate) fn note_main_thread(py: Python<'_>) -> PyResult<()> {
+    let threading = py.import("threading")?;
+    let current = threading.call_method0("current_thread")?;
+    if current.is(&threading.call_method0("main_thread")?) {
+        // A second import, of a reloaded module, has nothing new to say.
+        let _ = MAIN_THREAD.set(thread::current().id());
     }
-    count
+    Ok(())
 }

@@ -30,6 +30,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    embed::note_main_thread(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SEMANTIC_AVAILABLE", true)?;
     module.add("SERVER_AVAILABLE", true)?;

@@ -535,7 +535,7 @@ class TestEnds:
             """,
             store_path,
         )
-        assert result.stdout == "7 b'more' []\n", result.stderr
+        assert result.stdout == "7 b'text' []\n", result.stderr
 
     def test_the_interpreter_exits_with_an_open_store(self, store_path: Path, run_script) -> None:
         result = run_script(
