@@ -1,11 +1,11 @@
-"""The store's embedding stage beside the model alone: texts per second, and ratios within a round.
+"""The store's embedding stage beside the model alone: texts per second, ratios within a round.
 
-    .venv/bin/python benchmarks/embedding.py [--sentences FILE] [--texts 1000] [--threads 2] [--rounds 3]
+    .venv/bin/python benchmarks/embedding.py --sentences FILE --texts 1000 --threads 2 --rounds 3
 
-Same model file, same number of threads, same session options, alternately in one run. The model alone
-runs in Python's `onnxruntime`, one text at a time, as `put` gets them, and in length-sorted batches of
-32. FILE is a CSV of the STS benchmark, whose distinct sentences are embedded; without it there are
-made-up questions of about 14 tokens.
+Same model file, number of threads and session options, alternately in one run. The model alone
+runs in Python's `onnxruntime`, one text at a time, as `put` gets them, and in length-sorted batches
+of 32. FILE is a CSV of the STS benchmark, whose distinct sentences are embedded; without it there
+are made-up questions of about 14 tokens.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def made_up(count: int, seed: int) -> list[str]:
 def sentences(file: Path) -> list[str]:
     """The distinct sentences of a CSV of the STS benchmark, in a fixed random order."""
     with file.open(encoding="utf-8", newline="") as lines:
-        distinct = dict.fromkeys(itertools.chain.from_iterable(row[:2] for row in csv.reader(lines)))
+        distinct = dict.fromkeys(
+            itertools.chain.from_iterable(row[:2] for row in csv.reader(lines))
+        )
     texts = list(distinct)
     random.Random(1).shuffle(texts)
     return texts
@@ -130,9 +132,8 @@ def main() -> None:
         print(f"{name:26}{statistics.median(rates[name] for rates in rounds):8.0f} texts/s")
     for ours, beside in PAIRS:
         ratios = sorted(rates[ours] / rates[beside] for rates in rounds)
-        print(
-            f"{ours} / {beside}: {statistics.median(ratios):.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f})"
-        )
+        spread = f"{ratios[0]:.2f} - {ratios[-1]:.2f}"
+        print(f"{ours} / {beside}: {statistics.median(ratios):.2f} ({spread})")
 
 
 if __name__ == "__main__":

@@ -77,9 +77,7 @@ def model_presets() -> list[tuple[str, str, int, int, str, str, int, str]]:
 def model_repository(name: str) -> tuple[str, list[str]]:
     """The repository of a model on the hub, and the files of it that are used."""
 
-def find_model(
-    name: str, revision: str | None = None, cache_dir: _Path | None = None
-) -> Path:
+def find_model(name: str, revision: str | None = None, cache_dir: _Path | None = None) -> Path:
     """The folder of a model on this machine; ``ModelError`` when it is not there."""
 
 def hub_cache() -> Path | None:
@@ -214,12 +212,12 @@ class SemanticModel:
     model is loaded.
     """
     pooling: str | None
-    """``"mean"`` or ``"cls"``, in any case; None: as the preset or the model's files say, else mean.
+    """``"mean"`` or ``"cls"``, in any case; None: as the preset or the files say, else mean.
 
     ``InvalidArgumentError`` for another name.
     """
     prefix: str | None
-    """Text put in front of every text; None: as the preset or the model's files say, else nothing."""
+    """Text put in front of every text; None: as the preset or the files say, else nothing."""
     max_tokens: int | None
     """Longest text in tokens, special ones included; more than their number.
 

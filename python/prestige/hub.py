@@ -28,6 +28,9 @@ __all__ = ["Preset", "path", "presets", "pull"]
 
 _LIBRARY = "prestige-cache"
 _CHUNK_BYTES = 1 << 20
+_ATTEMPTS = 3
+_BROKEN_OFF = ("ChunkedEncodingError", "ReadError", "ReadTimeout", "RemoteProtocolError")
+"""Names of exceptions of the HTTP libraries below the client."""
 
 
 @dataclass(frozen=True)
@@ -127,17 +130,16 @@ def pull(
     hub = _client()
     endpoint = (os.environ.get("HF_ENDPOINT") or "").rstrip("/") or None
     with _named_errors(repository, revision, endpoint or hub.constants.ENDPOINT):
-        snapshot = Path(
-            hub.snapshot_download(
-                repository,
-                revision=revision,
-                cache_dir=folder,
-                allow_patterns=files,
-                endpoint=endpoint,
-                library_name=_LIBRARY,
-                library_version=__version__,
-                tqdm_class=_progress_bars(hub, progress),
-            )
+        snapshot = _download(
+            hub,
+            repository,
+            revision=revision,
+            cache_dir=folder,
+            allow_patterns=files,
+            endpoint=endpoint,
+            library_name=_LIBRARY,
+            library_version=__version__,
+            tqdm_class=_progress_bars(hub, progress),
         )
         api = hub.HfApi(endpoint=endpoint, library_name=_LIBRARY, library_version=__version__)
         published = api.list_repo_tree(repository, recursive=True, revision=snapshot.name)
@@ -154,7 +156,7 @@ def pull(
 
 
 def _bundled_names() -> tuple[str, str]:
-    """Names of the model that comes with the package; that of its repository means the published one."""
+    """Names of the model that comes with the package; its repository means the published one."""
     default = presets()[0]
     return default.name, default.repository.rpartition("/")[2].lower()
 
@@ -163,13 +165,29 @@ def _client() -> Any:  # noqa: ANN401 - an optional package
     # The client sends what other packages there are along with its requests unless told not to.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     try:
-        import huggingface_hub  # noqa: PLC0415 - optional
+        import huggingface_hub.constants  # noqa: PLC0415 - optional
+        import huggingface_hub.errors  # noqa: PLC0415
+        import huggingface_hub.utils  # noqa: PLC0415
     except ImportError as error:
         raise ModelError(
             "downloading a model needs the package huggingface_hub: "
             "pip install 'prestige-cache[hub]'"
         ) from error
     return huggingface_hub
+
+
+def _download(hub: Any, repository: str, **options: Any) -> Path:  # noqa: ANN401 - of its kinds
+    """The folder with the files.
+
+    Old versions of the client end when a transfer breaks off; called again they continue it.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return Path(hub.snapshot_download(repository, **options))
+        except Exception as error:
+            if type(error).__name__ not in _BROKEN_OFF:
+                raise
+    return Path(hub.snapshot_download(repository, **options))
 
 
 def _progress_bars(hub: Any, progress: bool | None) -> Any:  # noqa: ANN401 - an optional package
@@ -180,12 +198,11 @@ def _progress_bars(hub: Any, progress: bool | None) -> Any:  # noqa: ANN401 - an
     if progress:
         return shown
 
-    class Silent(shown):  # type: ignore[misc] # of an optional package
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            options["disable"] = True
-            super().__init__(*arguments, **options)
+    def start(bar: Any, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - of any kind
+        options["disable"] = True
+        shown.__init__(bar, *arguments, **options)
 
-    return Silent
+    return type("Silent", (shown,), {"__init__": start})
 
 
 @contextmanager

@@ -203,7 +203,7 @@ impl SemanticModel {
         self.settings.tokenizer_path = path;
     }
 
-    /// Text put in front of every text; None: as the preset or the model's files say, else nothing.
+    /// Text put in front of every text; None: as the preset or the files say, else nothing.
     #[getter]
     fn prefix(&self) -> Option<&str> {
         self.settings.prefix.as_deref()
@@ -241,7 +241,7 @@ impl SemanticModel {
         Ok(())
     }
 
-    /// ``"mean"`` or ``"cls"``, in any case; None: as the preset or the model's files say, else mean.
+    /// ``"mean"`` or ``"cls"``, in any case; None: as the preset or the files say, else mean.
     ///
     /// ``InvalidArgumentError`` for another name.
     #[getter]

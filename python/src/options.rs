@@ -380,7 +380,7 @@ impl Options {
                 hnsw_ef_construction: size(self.hnsw_ef_construction),
                 hnsw_ef_search: size(self.hnsw_ef_search),
             },
-            embedder: Some(Arc::new(move || Ok(loader.load()?))),
+            embedder: Some(Arc::new(move || loader.load())),
             clock: match &self.clock {
                 Some(clock) => clock.get().to_core(),
                 None => core::Options::default().clock,

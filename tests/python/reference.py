@@ -28,7 +28,7 @@ def _open(
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     if not spinning:
-        # As the store has them: threads sleep between calls, and no memory plan is kept for each shape.
+        # As the store has it: threads sleep between calls, no memory plan for each shape.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.enable_mem_pattern = False
     # Folds DequantizeLinear on constants when the session opens.

@@ -177,7 +177,7 @@ class TestFaults:
 
     def test_a_gated_model(self, hub: Hub, bge: Path) -> None:
         hub.gated.add(BGE)
-        with pytest.raises(prestige.ModelError, match="gated.*hf auth login"):
+        with pytest.raises(prestige.ModelError, match=r"gated.*hf auth login"):
             prestige.hub.pull("bge-small")
 
     @pytest.mark.parametrize("status", [401, 403, 404, 500, 503])
@@ -204,12 +204,10 @@ class TestFaults:
         with pytest.raises(prestige.ModelError, match=r"onnx/model\.onnx"):
             prestige.hub.pull("bge-small")
 
-    def test_a_model_of_another_dimension_is_not_the_preset(
-        self, hub: Hub, tmp_path: Path
-    ) -> None:
+    def test_a_model_of_another_dimension_is_not_the_preset(self, hub: Hub, tmp_path: Path) -> None:
         hub.repositories[BGE] = write_model(tmp_path / "other", 8)
         prestige.hub.pull("bge-small")
-        with pytest.raises(prestige.ModelError, match="384.*8"):
+        with pytest.raises(prestige.ModelError, match=r"384.*8"):
             SemanticModel(model_name="bge-small").embed(TEXTS)
 
     def test_a_cache_that_cannot_be_written(self, hub: Hub, bge: Path, tmp_path: Path) -> None:
@@ -274,9 +272,7 @@ class TestOffline:
         assert SemanticModel(model_name="bge-small").fingerprint == model.fingerprint
         assert hub.requests == []
 
-    def test_an_error_of_the_download_reaches_who_opens(
-        self, hub: Hub, store_path: Path
-    ) -> None:
+    def test_an_error_of_the_download_reaches_who_opens(self, hub: Hub, store_path: Path) -> None:
         model = SemanticModel(model_name="nobody/nothing", download=True)
         with pytest.raises(prestige.ModelError, match="no such model"):
             prestige.open(store_path, dedup_mode=DedupMode.SEMANTIC, semantic_model=model)
@@ -308,9 +304,11 @@ class TestOffline:
     def test_local_files_only(self, hub: Hub, bge: Path) -> None:
         for use in (
             lambda: prestige.hub.pull("bge-small", local_files_only=True),
-            lambda: SemanticModel(
-                model_name="bge-small", download=True, local_files_only=True
-            ).dimension,
+            lambda: (
+                SemanticModel(
+                    model_name="bge-small", download=True, local_files_only=True
+                ).dimension
+            ),
         ):
             with pytest.raises(prestige.ModelError, match="prestige models pull"):
                 use()
@@ -423,7 +421,7 @@ class TestHuggingFaceFolders:
         )
         assert asked.fingerprint == SemanticModel(folder, prefix="query : ").fingerprint
         assert asked.fingerprint != SemanticModel(folder, prompt_name="none").fingerprint
-        with pytest.raises(prestige.InvalidArgumentError, match='"none", "query".*found "x"'):
+        with pytest.raises(prestige.InvalidArgumentError, match=r'"none", "query".*found "x"'):
             SemanticModel(folder, prompt_name="x").embed(TEXTS)
 
     @pytest.mark.parametrize("pooling", ["mean", "cls"])

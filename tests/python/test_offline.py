@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-# Every way from Python to the network goes through one of these events (docs.python.org, Audit events table). Whoever
-# swallows the exception is found out at the end.
+# Every way from Python to the network goes through one of these events (docs.python.org, table of
+# audit events). Whoever swallows the exception is found out at the end.
 GUARD = """
     import os, sys
     seen = []

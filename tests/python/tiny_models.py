@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-WORDS = "how do i reset my password query clustering : first last apple pear plum fig".split()
+ASKED = ["how", "do", "i", "reset", "my", "password"]
+WORDS = [*ASKED, "query", "clustering", ":", "first", "last", "apple", "pear", "plum", "fig"]
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *WORDS]
 POOLING_FLAGS = {"mean": "pooling_mode_mean_tokens", "cls": "pooling_mode_cls_token"}
 MODULES = ["Transformer", "Pooling", "Normalize"]
@@ -67,9 +68,7 @@ def write_onnx(
     if weights is None:
         onnx.save(model, path)
     else:
-        onnx.save(
-            model, path, save_as_external_data=True, location=weights, size_threshold=0
-        )
+        onnx.save(model, path, save_as_external_data=True, location=weights, size_threshold=0)
 
 
 def write_model(
