@@ -14,6 +14,7 @@
 //! | `session` | the only file that touches `ort` (feature `onnx`) |
 //! | `pooling` | [`Pooling`]: token vectors to one text vector |
 //! | `onnx` | [`OnnxEmbedder`]: all of the above put together (feature `onnx`) |
+//! | `micro_batch` | how many texts the model computes at once (feature `onnx`) |
 //! | `batch` | merges concurrent callers into one batch (feature `onnx`) |
 //! | `testing` | [`HashEmbedder`]: a deterministic embedder without a model, for tests |
 //! | `error` | [`EmbedError`] |
@@ -51,6 +52,8 @@ mod embeddings;
 mod error;
 mod fingerprint;
 mod hub;
+#[cfg(feature = "onnx")]
+mod micro_batch;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pooling;

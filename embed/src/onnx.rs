@@ -9,25 +9,10 @@ use std::thread::{self, available_parallelism};
 use parking_lot::Mutex;
 
 use crate::batch::{Batched, Stages};
+use crate::micro_batch::{micro_batches, round_length};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
 use crate::{EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary};
-
-/// Most texts the model computes at once. Twice or half as many made no difference that could be
-/// measured.
-const MICRO_BATCH_TEXTS: usize = 32;
-
-/// Most tokens, padding included, the model computes at once. The runtime keeps the memory of the
-/// largest batch it has seen: with MiniLM-L6-v2 about 300 MB for 8192 tokens, a quarter of it for
-/// 2048, at the same speed.
-const MICRO_BATCH_TOKENS: usize = 2048;
-
-/// Most texts of a round, which several callers share.
-const ROUND_TEXTS: usize = 256;
-
-/// A round ends with the micro-batch that would make it longer than this, in tokens, padding included: what two cores
-/// compute in about half a second is how long others wait.
-const ROUND_TOKENS: usize = 2 * MICRO_BATCH_TOKENS;
 
 /// An [`Embedder`] that runs an ONNX model on the CPU.
 ///
@@ -260,12 +245,11 @@ impl Stages for OnnxModel {
     }
 
     fn compute(&self, texts: &[&Tokens]) -> Result<Embeddings, EmbedError> {
+        let sizes: Vec<usize> = texts.iter().map(|tokens| tokens.ids.len()).collect();
         let mut data = Vec::with_capacity(texts.len() * self.dimension);
         let mut rest = texts;
-        while let Some(longest) = rest.first() {
-            let (batch, after) = rest
-                .split_at_checked(micro_batch(longest.ids.len()))
-                .unwrap_or((rest, &[]));
+        for length in micro_batches(&sizes) {
+            let (batch, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
             self.compute_batch(batch, &mut data)?;
             rest = after;
         }
@@ -282,58 +266,5 @@ impl fmt::Debug for OnnxModel {
             .field("dimension", &self.dimension)
             .field("pooling", &self.pooling)
             .finish_non_exhaustive()
-    }
-}
-
-/// How many texts go into a micro-batch whose longest has `width` tokens; at least 1.
-fn micro_batch(width: usize) -> usize {
-    (MICRO_BATCH_TOKENS / width.max(1)).clamp(1, MICRO_BATCH_TEXTS)
-}
-
-/// How many texts make a round, of texts with so many tokens in descending order: whole micro-batches, at least one.
-fn round_length(sizes: &[usize]) -> usize {
-    let (mut texts, mut tokens) = (0, 0);
-    while let Some(&width) = sizes.get(texts) {
-        let batch = micro_batch(width).min(sizes.len() - texts);
-        if texts > 0 && (texts + batch > ROUND_TEXTS || tokens + batch * width > ROUND_TOKENS) {
-            break;
-        }
-        texts += batch;
-        tokens += batch * width;
-    }
-    texts
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn rounds_are_whole_micro_batches_within_both_bounds() {
-        assert_eq!(round_length(&[]), 0);
-        assert_eq!(round_length(&[100_000]), 1);
-        assert_eq!(round_length(&[14; 1000]), 256);
-        assert_eq!(round_length(&[14; 100]), 100);
-        // 32 × 64 tokens are a micro-batch, two of them a round.
-        assert_eq!(round_length(&[64; 1000]), 64);
-        assert_eq!(round_length(&[64; 65]), 64);
-        // 8 × 256.
-        assert_eq!(round_length(&[256; 1000]), 16);
-        assert_eq!(round_length(&[256; 9]), 9);
-        // The widest of a micro-batch counts for all of it.
-        let mixed = [vec![64; 1], vec![8; 400]].concat();
-        assert_eq!(round_length(&mixed), 256);
-        let mixed = [vec![128; 17], vec![8; 400]].concat();
-        assert_eq!(round_length(&mixed), 32);
-    }
-
-    #[test]
-    fn micro_batches_are_bounded_by_texts_and_by_tokens() {
-        assert_eq!(micro_batch(0), 32);
-        assert_eq!(micro_batch(14), 32);
-        assert_eq!(micro_batch(64), 32);
-        assert_eq!(micro_batch(65), 31);
-        assert_eq!(micro_batch(256), 8);
-        assert_eq!(micro_batch(8192), 1);
     }
 }
