@@ -64,9 +64,12 @@ def _add_cache_dir(parser: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace) -> int:
     rows = [("NAME", "MODEL", "DIMENSION", "TOKENS", "MB", "FOR", "WHERE")]
-    for preset in hub.presets():
+    bundled, *others = hub.presets()
+    for preset in (bundled, *others):
+        # The bundled one is in the package, wherever the others are.
+        cache_dir = None if preset is bundled else arguments.cache_dir
         try:
-            where = str(hub.path(preset.name, cache_dir=arguments.cache_dir))
+            where = str(hub.path(preset.name, cache_dir=cache_dir))
         except ModelError:
             where = "-"
         rows.append(

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -440,23 +440,51 @@ class TestReentrancy:
             assert sorted(store) == ["abcd", "bcd", "cd", "d"]
             assert store.verify() == []
 
-    def test_it_may_close_the_store(self, store_path: Path) -> None:
+    def test_another_thread_may_close_the_store_meanwhile(self, store_path: Path) -> None:
         store = None
+        closing = threading.Thread(target=lambda: store.close())
 
         def answer(texts: list[str]) -> np.ndarray:
-            if store is not None:
-                # The put that waits for this answer keeps the store open until it is done.
-                closing = threading.Thread(target=store.close, daemon=True)
+            if store is not None and not closing.is_alive():
                 closing.start()
+                while not store.closed:
+                    time.sleep(0.001)
+                # Whoever comes now is refused at once, instead of waiting for the end of this call.
+                with pytest.raises(prestige.ClosedError):
+                    store.get("key")
             return embed(texts)
 
         with open_with(store_path, answer) as opened:
             store = opened
-            with contextlib.suppress(prestige.ClosedError):
-                store.put("key", "text")
-        store = None
+            # What has begun is finished before the store is closed.
+            store.put("key", "text")
+            closing.join(20)
+            assert not closing.is_alive()
         with open_with(store_path) as opened:
+            assert opened.get("key") == b"text"
             assert opened.verify() == []
+
+    def test_it_cannot_close_the_store_that_waits_for_it(
+        self, store_path: Path, tmp_path: Path
+    ) -> None:
+        store = None
+
+        def answer(texts: list[str]) -> np.ndarray:
+            if store is not None:
+                with pytest.raises(prestige.BusyError, match="embedder"):
+                    store.close()
+                with prestige.open(tmp_path / "another") as other:
+                    other.put("seen", texts[0])
+                # A view is only a handle.
+                store.namespace("view").close()
+            return embed(texts)
+
+        with open_with(store_path, answer) as opened:
+            store = opened
+            store.put("key", "text")
+            store.namespace("other").put("key", "more")
+            assert store.verify() == []
+        assert store.closed
 
     def test_others_go_on_while_it_works(self, store_path: Path) -> None:
         started, proceed = threading.Event(), threading.Event()

@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod decide;
+mod entered;
 mod model;
 mod recover;
 
@@ -80,7 +81,9 @@ impl Semantic {
             return Ok(());
         }
         let (digests, texts): (Vec<Digest>, Vec<&str>) = texts.into_iter().unzip();
+        let entered = entered::Entered::new(self);
         let embeddings = self.embedder.embed(&texts)?;
+        drop(entered);
         if embeddings.len() != texts.len() {
             return Err(Error::Model(format!(
                 "the model should return {} embeddings, one a text, and returned {}",
@@ -92,6 +95,11 @@ impl Semantic {
             vectors.insert(digest, vector.to_vec());
         }
         Ok(())
+    }
+
+    /// Whether this call was made by the embedder, which a put of the same thread waits for.
+    pub(crate) fn is_inside_embedder(&self) -> bool {
+        entered::is_inside(self)
     }
 
     /// Takes the semantic lock.
