@@ -1205,7 +1205,7 @@ class Store:
 
         Raises:
             IOError: The last writes failed. The store is closed all the same.
-            BusyError: ``Options.embedder`` calls this while a put waits for it. The store stays open.
+            BusyError: ``Options.embedder`` calls this while a put waits for it. It stays open.
 
         """
     def __getitem__(self, key: _Key, /) -> bytes: ...

@@ -442,11 +442,12 @@ class TestReentrancy:
 
     def test_another_thread_may_close_the_store_meanwhile(self, store_path: Path) -> None:
         store = None
-        closing = threading.Thread(target=lambda: store.close())
+        closing = []
 
         def answer(texts: list[str]) -> np.ndarray:
-            if store is not None and not closing.is_alive():
-                closing.start()
+            if store is not None:
+                closing.append(threading.Thread(target=store.close))
+                closing[0].start()
                 while not store.closed:
                     time.sleep(0.001)
                 # Whoever comes now is refused at once, instead of waiting for the end of this call.
@@ -458,8 +459,8 @@ class TestReentrancy:
             store = opened
             # What has begun is finished before the store is closed.
             store.put("key", "text")
-            closing.join(20)
-            assert not closing.is_alive()
+            closing[0].join(20)
+            assert not closing[0].is_alive()
         with open_with(store_path) as opened:
             assert opened.get("key") == b"text"
             assert opened.verify() == []

@@ -189,3 +189,6 @@ impl LogState {
             .saturating_sub(self.checkpointed)
     }
 }
+
+#[cfg(test)]
+mod tests;
