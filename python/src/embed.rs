@@ -1,5 +1,6 @@
 //! A loaded model, as Python programs can use it: Ctrl-C is heard while it computes, and a fork does not break it.
 
+use crate::aio::check_exit;
 use crate::embedder::raised;
 use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint, OnnxEmbedder};
 use pyo3::prelude::*;
@@ -80,9 +81,10 @@ impl Drop for LoadedModel {
     }
 }
 
-/// Runs what Python has to run for signals that came meanwhile. It does so on its main thread alone, so other threads need
-/// not wait for the GIL.
+/// Runs what Python has to run for signals that came meanwhile, and ends the call if the interpreter exits and waits for
+/// this thread. Signals concern its main thread alone, so other threads need not wait for the GIL.
 fn run_signal_handlers() -> Result<(), EmbedError> {
+    check_exit().map_err(raised)?;
     if MAIN_THREAD
         .get()
         .is_some_and(|main| *main != thread::current().id())
