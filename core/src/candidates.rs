@@ -13,7 +13,7 @@ use crate::record::ObjectMeta;
 use crate::schema::{METADATA, OBJECT_META, OBJECTS, namespace_end, numbered_key, split_number};
 use crate::semantic::{Semantic, Vectors};
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
 
 /// Most candidates of a query.
@@ -177,8 +177,11 @@ impl Engine {
             return Ok(prepared);
         };
         let mut vectors = Vectors::default();
-        let distinct: HashMap<Digest, &str> = texts
+        // In the order in which they come, so that an embedder of the caller's sees what it expects.
+        let mut seen = HashSet::new();
+        let distinct: Vec<(Digest, &str)> = texts
             .iter()
+            .filter(|(_, digest, _)| seen.insert(*digest))
             .filter_map(|(_, digest, value)| Some((*digest, str::from_utf8(value).ok()?)))
             .collect();
         stage.embed(distinct, &mut vectors)?;

@@ -1,8 +1,8 @@
 //! The one error type of the crate. Every message says what was expected, what was found and what to do.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+
+pub use prestige_embed::CallbackError;
 
 /// Result of every fallible operation of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -63,50 +63,6 @@ pub enum Error {
     Callback(CallbackError),
 }
 
-/// What a function of the caller has failed with. Everyone who waited for the same call gets the same one.
-#[derive(Clone, Debug)]
-pub struct CallbackError {
-    error: Arc<dyn std::error::Error + Send + Sync>,
-    interrupts: bool,
-}
-
-impl CallbackError {
-    /// A failure of the function.
-    pub fn new(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self {
-            error: Arc::new(error),
-            interrupts: false,
-        }
-    }
-
-    /// The end of a call for reasons of its caller's alone, for example an interrupt from the keyboard. Whoever waited
-    /// for the call makes it anew.
-    pub fn interrupt(error: impl std::error::Error + Send + Sync + 'static) -> Self {
-        Self {
-            interrupts: true,
-            ..Self::new(error)
-        }
-    }
-
-    /// Whether it concerns the caller alone.
-    #[must_use]
-    pub fn is_interrupt(&self) -> bool {
-        self.interrupts
-    }
-
-    /// What the function has failed with.
-    #[must_use]
-    pub fn inner(&self) -> &(dyn std::error::Error + Send + Sync + 'static) {
-        &*self.error
-    }
-}
-
-impl fmt::Display for CallbackError {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.error.fmt(formatter)
-    }
-}
-
 impl Error {
     /// [`Error::NotFound`] of a key: as text where it is UTF-8, escaped otherwise, cut at 200 bytes.
     #[must_use]
@@ -165,6 +121,7 @@ impl From<prestige_embed::EmbedError> for Error {
             prestige_embed::EmbedError::InvalidInput { .. } => {
                 Self::InvalidArgument(error.to_string())
             }
+            prestige_embed::EmbedError::Callback(failure) => Self::Callback(failure),
             _ => Self::Model(error.to_string()),
         }
     }

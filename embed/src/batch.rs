@@ -1,59 +1,92 @@
 //! Merges concurrent callers into one batch.
 //!
 //! A model computes a batch of texts faster than one text after the other, and a runtime session
-//! serves one call at a time. So a caller who finds the embedder busy leaves its texts in a queue,
-//! and whoever runs next takes everything that waits along in its own round:
+//! serves one call at a time. So every caller makes its texts ready by itself (tokenises them), while
+//! others compute; then, if it finds the model busy, it leaves them in a queue, and whoever runs
+//! next takes everything that waits along in its own round:
 //!
 //! 1. A caller who finds nobody running becomes the **leader** and runs at once: an idle embedder
 //!    adds no wait.
 //! 2. A caller who finds a leader queues as a **follower** and sleeps.
 //! 3. When its round is over, the leader wakes the follower at the front of the queue as the next
 //!    leader, and returns: nobody works for others longer than one round.
-//! 4. A new leader takes the next followers in order, up to [`ROUND_TEXTS`] texts, and runs one
-//!    round for all of them.
+//! 4. A new leader takes the next followers in order, as many as a round holds, and runs one round
+//!    for all of them.
 //!
 //! Every distinct text of a round is embedded once. When a round of several callers fails, each of
 //! them is run again alone, so that an error reaches exactly the caller whose texts cause it. A
-//! panic of the inner embedder is an error like any other.
+//! panic of the model is an error like any other.
 //!
-//! There is no timer and no thread; fairness is first in, first out, and a caller with more than
-//! [`ROUND_TEXTS`] texts queues anew for each part of them.
+//! There is no timer; fairness is first in, first out, and a caller with more texts than a round
+//! holds queues anew for each part of them ([`list`]). So nobody waits longer than one round for
+//! each caller before him, and there are no more callers than threads. A caller may give up: between
+//! two of its parts, and while it waits in the queue.
+
+mod list;
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt::Debug;
+use std::hash::Hash;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::catch_panic;
-use crate::{EmbedError, Embedder, Embeddings, Fingerprint};
+use crate::{EmbedError, Embeddings};
 
-/// Most texts of one round: many times what the model needs for its full speed, and few enough that
-/// those who wait are served soon.
-const ROUND_TEXTS: usize = 256;
+/// How often a caller who waits asks whether it is to give up.
+const PATIENCE: Duration = Duration::from_millis(100);
 
-/// An embedder that merges concurrent calls to `E` into larger ones and never calls it from two
-/// threads at once.
+/// Asked now and then by a long call; an error ends the call.
+pub(crate) type Check<'a> = &'a dyn Fn() -> Result<(), EmbedError>;
+
+/// An embedder in its two stages: what can be done by many threads at once, and what cannot.
+pub(crate) trait Stages: Debug + Send + Sync {
+    /// A text made ready.
+    type Input: Debug + Eq + Hash + Send + Sync;
+
+    /// Name of the model, for messages.
+    fn model(&self) -> &str;
+
+    /// Length of the vectors.
+    fn dimension(&self) -> usize;
+
+    /// Makes a text ready.
+    fn prepare(&self, text: &str) -> Result<Self::Input, EmbedError>;
+
+    /// Length of a text in what the model counts.
+    fn size(&self, input: &Self::Input) -> usize;
+
+    /// How many texts, given their sizes in descending order, are to be computed in one round. What a round takes bounds
+    /// how long others wait.
+    fn round_length(&self, sizes: &[usize]) -> usize;
+
+    /// Embeds texts, the longest first. Called by one thread at a time.
+    fn compute(&self, inputs: &[&Self::Input]) -> Result<Embeddings, EmbedError>;
+}
+
+/// Merges concurrent calls into rounds, and computes one round at a time.
 #[derive(Debug)]
-pub struct Batched<E> {
-    inner: E,
+pub(crate) struct Batched<S: Stages> {
+    stages: S,
     /// Guards who leads and who waits, never held while the model runs. Lock order: `queue` before
     /// a job's `turn`; in fact no thread ever holds both. A parking_lot mutex, because it cannot be
-    /// poisoned: a panic is caught where the inner embedder is called, and no code under the lock
-    /// panics.
-    queue: Mutex<Queue>,
+    /// poisoned: a panic is caught where the model is called, and no code under the lock panics.
+    queue: Mutex<Queue<S::Input>>,
 }
 
-#[derive(Debug, Default)]
-struct Queue {
+#[derive(Debug)]
+struct Queue<I> {
     /// Whether a leader is at work. Invariant: while it is false, `waiting` is empty.
     busy: bool,
-    waiting: VecDeque<Arc<Job>>,
+    waiting: VecDeque<Arc<Job<I>>>,
 }
 
-/// The texts of a follower, owned because another thread reads them.
+/// The texts of a follower, shared with the leader who takes them along.
 #[derive(Debug)]
-struct Job {
-    texts: Vec<String>,
+struct Job<I> {
+    inputs: Vec<I>,
     turn: Mutex<Turn>,
     changed: Condvar,
 }
@@ -66,45 +99,80 @@ enum Turn {
     Done(Result<Embeddings, EmbedError>),
 }
 
-impl<E: Embedder> Batched<E> {
-    /// Wraps an embedder, which must not call back into the wrapper: it would wait for itself. A
-    /// caller must not hold a lock that the inner embedder takes, because it may wait for another
-    /// caller's round.
-    pub fn new(inner: E) -> Self {
+/// How a follower's wait ended.
+enum Waited {
+    Lead,
+    Done(Result<Embeddings, EmbedError>),
+}
+
+impl<S: Stages> Batched<S> {
+    /// Wraps an embedder, whose stages must not call back into the wrapper: they would wait for themselves. A caller
+    /// must not hold a lock that they take, because it may wait for another caller's round.
+    pub(crate) fn new(stages: S) -> Self {
         Self {
-            inner,
-            queue: Mutex::default(),
+            stages,
+            queue: Mutex::new(Queue {
+                busy: false,
+                waiting: VecDeque::new(),
+            }),
         }
     }
 
     /// The wrapped embedder.
-    pub fn inner(&self) -> &E {
-        &self.inner
+    pub(crate) fn stages(&self) -> &S {
+        &self.stages
     }
 
-    /// Embeds at most [`ROUND_TEXTS`] texts, as leader or as follower.
-    fn submit(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let job = {
+    /// Embeds the texts of one round, as leader or as follower.
+    fn submit(&self, inputs: Vec<S::Input>, check: Check<'_>) -> Result<Embeddings, EmbedError> {
+        let job = Arc::new(Job::new(inputs));
+        {
             let mut queue = self.queue.lock();
             if queue.busy {
-                let job = Arc::new(Job::new(texts));
                 queue.waiting.push_back(Arc::clone(&job));
-                Some(job)
             } else {
                 queue.busy = true;
-                None
+                drop(queue);
+                return self.lead(&job.inputs);
             }
-        };
-        match job.and_then(|job| job.wait()) {
-            Some(result) => result,
-            None => self.lead(texts),
+        }
+        match self.wait(&job, check)? {
+            Waited::Done(result) => result,
+            Waited::Lead => self.lead(&job.inputs),
+        }
+    }
+
+    /// Sleeps until the job is done or its turn has come to lead. The error is that of `check`, after which nobody waits
+    /// for this caller any more.
+    fn wait(&self, job: &Arc<Job<S::Input>>, check: Check<'_>) -> Result<Waited, EmbedError> {
+        loop {
+            if let Some(waited) = job.wait(Some(PATIENCE)) {
+                return Ok(waited);
+            }
+            let Err(error) = check() else { continue };
+            let mut queue = self.queue.lock();
+            let waiting = queue.waiting.len();
+            queue.waiting.retain(|other| !Arc::ptr_eq(other, job));
+            let withdrawn = queue.waiting.len() < waiting;
+            drop(queue);
+            // Otherwise a leader has taken the job along, or is about to wake this caller as the next one.
+            if !withdrawn && matches!(job.wait(None), Some(Waited::Lead)) {
+                self.pass_on();
+            }
+            return Err(error);
         }
     }
 
     /// Runs one round for this caller and the followers that fit in, then passes leadership on.
-    fn lead(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let followers = self.take_followers(texts.len());
-        let result = self.round(texts, &followers);
+    fn lead(&self, inputs: &[S::Input]) -> Result<Embeddings, EmbedError> {
+        let followers = self.take_followers(inputs);
+        let result = self.round(inputs, &followers);
+        self.pass_on();
+        result
+    }
+
+    /// Makes the follower at the front of the queue the next leader.
+    fn pass_on(&self) {
         let next = {
             let mut queue = self.queue.lock();
             let next = queue.waiting.pop_front();
@@ -114,17 +182,17 @@ impl<E: Embedder> Batched<E> {
         if let Some(job) = next {
             job.set(Turn::Lead);
         }
-        result
     }
 
-    /// Takes followers off the front of the queue while all texts together stay within
-    /// [`ROUND_TEXTS`].
-    fn take_followers(&self, mut texts: usize) -> Vec<Arc<Job>> {
+    /// Takes followers off the front of the queue while all texts together make one round.
+    fn take_followers(&self, own: &[S::Input]) -> Vec<Arc<Job<S::Input>>> {
+        let mut sizes: Vec<usize> = own.iter().map(|input| self.stages.size(input)).collect();
         let mut queue = self.queue.lock();
         let mut taken = Vec::new();
         while let Some(job) = queue.waiting.pop_front() {
-            texts += job.texts.len();
-            if texts > ROUND_TEXTS {
+            sizes.extend(job.inputs.iter().map(|input| self.stages.size(input)));
+            sizes.sort_unstable_by(|a, b| b.cmp(a));
+            if self.stages.round_length(&sizes) < sizes.len() {
                 queue.waiting.push_front(job);
                 break;
             }
@@ -135,92 +203,81 @@ impl<E: Embedder> Batched<E> {
 
     /// Embeds the texts of all callers; answers the followers and returns the leader's rows. Does
     /// not panic, so every follower gets an answer.
-    fn round(&self, own: &[&str], followers: &[Arc<Job>]) -> Result<Embeddings, EmbedError> {
-        if followers.is_empty() {
-            return self.run(own);
-        }
-        let mut all = own.to_vec();
-        for job in followers {
-            all.extend(job.texts());
-        }
-        let merged = Distinct::of(&all);
-        let Ok(rows) = self.run(&merged.texts) else {
-            // Someone's texts are at fault: each caller alone.
-            for job in followers {
-                let texts: Vec<&str> = job.texts().collect();
-                job.set(Turn::Done(self.run(&texts)));
+    fn round(
+        &self,
+        own: &[S::Input],
+        followers: &[Arc<Job<S::Input>>],
+    ) -> Result<Embeddings, EmbedError> {
+        let all = followers.iter().flat_map(|job| &job.inputs);
+        let merged = Distinct::of(own.iter().chain(all));
+        let rows = match self.run(&merged.items) {
+            Ok(rows) => rows,
+            Err(error) if followers.is_empty() => return Err(error),
+            Err(_) => {
+                // Someone's texts are at fault: each caller alone.
+                for job in followers {
+                    job.set(Turn::Done(self.round(&job.inputs, &[])));
+                }
+                return self.round(own, &[]);
             }
-            return self.run(own);
         };
         let (own_rows, mut others) = merged.rows.split_at_checked(own.len()).unwrap_or_default();
         for job in followers {
-            let (job_rows, rest) = others.split_at_checked(job.texts.len()).unwrap_or_default();
+            let (job_rows, rest) = others
+                .split_at_checked(job.inputs.len())
+                .unwrap_or_default();
             job.set(Turn::Done(rows.select(job_rows)));
             others = rest;
         }
         rows.select(own_rows)
     }
 
-    /// Calls the inner embedder and checks that its answer has the promised shape.
-    fn run(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let failed = |reason: String| EmbedError::Inference {
-            model: self.inner.fingerprint().model.clone(),
-            reason,
-        };
-        let rows = catch_panic(|| self.inner.embed(texts)).map_err(failed)??;
+    /// Calls the model, the longest texts first, checks that its answer has the promised shape, and puts it in the order
+    /// of `inputs`.
+    fn run(&self, inputs: &[&S::Input]) -> Result<Embeddings, EmbedError> {
+        let mut order: Vec<(usize, &S::Input)> = inputs.iter().copied().enumerate().collect();
+        order.sort_by_key(|(_, input)| std::cmp::Reverse(self.stages.size(input)));
+        let sorted: Vec<&S::Input> = order.iter().map(|(_, input)| *input).collect();
+        let rows = self.caught(|| self.stages.compute(&sorted))?;
         let (found, expected) = (
             (rows.len(), rows.dimension()),
-            (texts.len(), self.dimension()),
+            (inputs.len(), self.stages.dimension()),
         );
         if found != expected {
-            return Err(failed(format!(
+            return Err(self.failed(format!(
                 "expected {} rows of {} numbers, found {} of {}",
                 expected.0, expected.1, found.0, found.1
             )));
         }
-        Ok(rows)
+        let mut places = vec![0; inputs.len()];
+        for (sorted, (original, _)) in order.iter().enumerate() {
+            if let Some(place) = places.get_mut(*original) {
+                *place = sorted;
+            }
+        }
+        rows.select(&places)
+    }
+
+    /// Runs a stage, of which a panic is an error.
+    fn caught<T>(&self, stage: impl FnOnce() -> Result<T, EmbedError>) -> Result<T, EmbedError> {
+        catch_panic(stage).map_err(|reason| self.failed(reason))?
+    }
+
+    fn failed(&self, reason: String) -> EmbedError {
+        EmbedError::Inference {
+            model: self.stages.model().to_owned(),
+            reason,
+        }
     }
 }
 
-impl<E: Embedder> Embedder for Batched<E> {
-    fn dimension(&self) -> usize {
-        self.inner.dimension()
-    }
-
-    fn fingerprint(&self) -> &Fingerprint {
-        self.inner.fingerprint()
-    }
-
-    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        if texts.is_empty() {
-            return Embeddings::new(Vec::new(), self.dimension());
-        }
-        let Distinct {
-            mut texts,
-            mut rows,
-        } = Distinct::of(texts);
-        if texts.len() > ROUND_TEXTS {
-            sort_by_length(&mut texts, &mut rows);
-        }
-        let mut data = Vec::with_capacity(texts.len() * self.dimension());
-        for part in texts.chunks(ROUND_TEXTS) {
-            data.extend(self.submit(part)?.into_vec());
-        }
-        Embeddings::new(data, self.dimension())?.select(&rows)
-    }
-}
-
-impl Job {
-    fn new(texts: &[&str]) -> Self {
+impl<I> Job<I> {
+    fn new(inputs: Vec<I>) -> Self {
         Self {
-            texts: texts.iter().map(|&text| text.to_owned()).collect(),
+            inputs,
             turn: Mutex::new(Turn::Waiting),
             changed: Condvar::new(),
         }
-    }
-
-    fn texts(&self) -> impl Iterator<Item = &str> {
-        self.texts.iter().map(String::as_str)
     }
 
     fn set(&self, turn: Turn) {
@@ -228,56 +285,47 @@ impl Job {
         self.changed.notify_one();
     }
 
-    /// Sleeps until there is a result; `None` when this follower is to lead instead.
-    fn wait(&self) -> Option<Result<Embeddings, EmbedError>> {
+    /// Sleeps until there is a result or a turn to lead; `None` when there is neither after `patience`.
+    fn wait(&self, patience: Option<Duration>) -> Option<Waited> {
         let mut turn = self.turn.lock();
         loop {
             match std::mem::replace(&mut *turn, Turn::Waiting) {
-                Turn::Waiting => self.changed.wait(&mut turn),
-                Turn::Lead => return None,
-                Turn::Done(result) => return Some(result),
+                Turn::Lead => return Some(Waited::Lead),
+                Turn::Done(result) => return Some(Waited::Done(result)),
+                Turn::Waiting => match patience {
+                    None => self.changed.wait(&mut turn),
+                    Some(patience) => {
+                        if self.changed.wait_for(&mut turn, patience).timed_out()
+                            && matches!(*turn, Turn::Waiting)
+                        {
+                            return None;
+                        }
+                    }
+                },
             }
         }
     }
 }
 
-/// Texts without repetition, and for each original text the place of its equal.
-struct Distinct<'a> {
-    texts: Vec<&'a str>,
+/// Items without repetition, and for each original item the place of its equal.
+struct Distinct<T> {
+    items: Vec<T>,
     rows: Vec<usize>,
 }
 
-impl<'a> Distinct<'a> {
-    fn of(all: &[&'a str]) -> Self {
-        let mut places = HashMap::with_capacity(all.len());
-        let mut texts = Vec::with_capacity(all.len());
+impl<T: Copy + Eq + Hash> Distinct<T> {
+    fn of(all: impl Iterator<Item = T>) -> Self {
+        let mut places = HashMap::with_capacity(all.size_hint().0);
+        let mut items = Vec::with_capacity(all.size_hint().0);
         let rows = all
-            .iter()
-            .map(|&text| {
-                *places.entry(text).or_insert_with(|| {
-                    texts.push(text);
-                    texts.len() - 1
+            .map(|item| {
+                *places.entry(item).or_insert_with(|| {
+                    items.push(item);
+                    items.len() - 1
                 })
             })
             .collect();
-        Self { texts, rows }
-    }
-}
-
-/// Puts the longest texts first, so that the rounds of a long list hold texts of like length and
-/// little padding, and changes `rows` to match.
-fn sort_by_length(texts: &mut Vec<&str>, rows: &mut [usize]) {
-    let mut sorted: Vec<(usize, &str)> = texts.iter().copied().enumerate().collect();
-    sorted.sort_by_key(|(_, text)| std::cmp::Reverse(text.len()));
-    let mut moved_to = vec![0; texts.len()];
-    for (new, (old, _)) in sorted.iter().enumerate() {
-        if let Some(place) = moved_to.get_mut(*old) {
-            *place = new;
-        }
-    }
-    *texts = sorted.into_iter().map(|(_, text)| text).collect();
-    for row in rows {
-        *row = moved_to.get(*row).copied().unwrap_or(*row);
+        Self { items, rows }
     }
 }
 

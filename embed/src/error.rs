@@ -1,7 +1,10 @@
 //! What can go wrong between a text and its vector.
 
+use std::error::Error;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// An error of this crate. Each says what was expected, what was found and, where a file is at
 /// fault, what to do.
@@ -61,6 +64,64 @@ pub enum EmbedError {
         /// What was passed.
         found: String,
     },
+
+    /// A function that the caller gave has failed.
+    #[error("{0}")]
+    Callback(CallbackError),
+}
+
+/// What a function of the caller has failed with, kept whole so that it reaches its owner as it was raised. Everyone who
+/// waited for the same call gets the same one.
+#[derive(Clone, Debug)]
+pub struct CallbackError {
+    error: Arc<dyn Error + Send + Sync>,
+    interrupts: bool,
+}
+
+impl CallbackError {
+    /// A failure of the function.
+    pub fn new(error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            error: Arc::new(error),
+            interrupts: false,
+        }
+    }
+
+    /// The end of a call for reasons of its caller's alone, for example an interrupt from the keyboard. Whoever waited
+    /// for the call makes it anew.
+    pub fn interrupt(error: impl Error + Send + Sync + 'static) -> Self {
+        Self {
+            interrupts: true,
+            ..Self::new(error)
+        }
+    }
+
+    /// Whether it concerns the caller alone.
+    #[must_use]
+    pub fn is_interrupt(&self) -> bool {
+        self.interrupts
+    }
+
+    /// What the function has failed with.
+    #[must_use]
+    pub fn inner(&self) -> &(dyn Error + Send + Sync + 'static) {
+        &*self.error
+    }
+}
+
+/// The same failure, not one that reads the same.
+impl PartialEq for CallbackError {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.error, &other.error)
+    }
+}
+
+impl Eq for CallbackError {}
+
+impl fmt::Display for CallbackError {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(formatter)
+    }
 }
 
 /// The two ways to provide the library, part of every [`EmbedError::Runtime`] message.

@@ -7,12 +7,15 @@
 //! | `embeddings` | [`Embeddings`]: n × d rows of `f32`, checked and normalised |
 //! | `fingerprint` | [`Fingerprint`]: which model a vector came from |
 //! | `spec` | [`ModelSpec`]: the files of a model and how to use them |
+//! | `preset` | [`Preset`]: models known by name |
+//! | `hub` | [`ModelQuery`]: finds them on this machine |
 //! | `runtime` | [`RuntimeLibrary`]: finds the ONNX Runtime shared library |
 //! | `tokenizer` | text to token ids (feature `onnx`) |
 //! | `session` | the only file that touches `ort` (feature `onnx`) |
 //! | `pooling` | [`Pooling`]: token vectors to one text vector |
 //! | `onnx` | [`OnnxEmbedder`]: all of the above put together (feature `onnx`) |
-//! | `batch` | [`Batched`]: merges concurrent callers into one batch |
+//! | `micro_batch` | how many texts the model computes at once (feature `onnx`) |
+//! | `batch` | merges concurrent callers into one batch (feature `onnx`) |
 //! | `testing` | [`HashEmbedder`]: a deterministic embedder without a model, for tests |
 //! | `error` | [`EmbedError`] |
 //!
@@ -43,13 +46,18 @@
 //! # Ok::<(), prestige_embed::EmbedError>(())
 //! ```
 
+#[cfg(feature = "onnx")]
 mod batch;
 mod embeddings;
 mod error;
 mod fingerprint;
+mod hub;
+#[cfg(feature = "onnx")]
+mod micro_batch;
 #[cfg(feature = "onnx")]
 mod onnx;
 mod pooling;
+mod preset;
 mod runtime;
 #[cfg(feature = "onnx")]
 mod session;
@@ -58,13 +66,14 @@ mod testing;
 #[cfg(feature = "onnx")]
 mod tokenizer;
 
-pub use batch::Batched;
 pub use embeddings::Embeddings;
-pub use error::EmbedError;
+pub use error::{CallbackError, EmbedError};
 pub use fingerprint::Fingerprint;
+pub use hub::{ModelQuery, cache_folder, is_offline};
 #[cfg(feature = "onnx")]
 pub use onnx::OnnxEmbedder;
 pub use pooling::Pooling;
+pub use preset::{PRESETS, Preset, repository_files};
 pub use runtime::RuntimeLibrary;
 pub use spec::ModelSpec;
 pub use testing::HashEmbedder;

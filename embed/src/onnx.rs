@@ -8,26 +8,17 @@ use std::thread::{self, available_parallelism};
 
 use parking_lot::Mutex;
 
+use crate::batch::{Batched, Stages};
+use crate::micro_batch::{micro_batches, round_length};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
-use crate::{
-    Batched, EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary,
-};
-
-/// Most texts the model computes at once. Twice or half as many made no difference that could be
-/// measured.
-const MICRO_BATCH_TEXTS: usize = 32;
-
-/// Most tokens, padding included, the model computes at once. The runtime keeps the memory of the
-/// largest batch it has seen: with MiniLM-L6-v2 about 300 MB for 8192 tokens, a quarter of it for
-/// 2048, at the same speed.
-const MICRO_BATCH_TOKENS: usize = 2048;
+use crate::{EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary};
 
 /// An [`Embedder`] that runs an ONNX model on the CPU.
 ///
 /// Texts are tokenised, sorted by length, computed in micro-batches padded to their longest text,
-/// pooled and scaled to unit length. Concurrent callers share batches, see [`Batched`]. Opening
-/// loads the model and runs it once.
+/// pooled and scaled to unit length. Concurrent callers share batches: whoever finds the model busy leaves its texts for
+/// the next round of computation. Opening loads the model and runs it once.
 pub struct OnnxEmbedder(Batched<OnnxModel>);
 
 impl OnnxEmbedder {
@@ -43,29 +34,43 @@ impl OnnxEmbedder {
     pub fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
         Ok(Self(Batched::new(OnnxModel::open(spec, runtime)?)))
     }
+
+    /// As [`Embedder::embed`]; `check` is called by this thread about twice a second while it computes, and ten times
+    /// while it waits for others. No lock is held meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedder::embed`], and that of `check`, which ends the call.
+    pub fn embed_while(
+        &self,
+        texts: &[&str],
+        check: &dyn Fn() -> Result<(), EmbedError>,
+    ) -> Result<Embeddings, EmbedError> {
+        self.0.embed(texts, check)
+    }
 }
 
 impl Embedder for OnnxEmbedder {
     fn dimension(&self) -> usize {
-        self.0.dimension()
+        self.0.stages().dimension
     }
 
     fn fingerprint(&self) -> &Fingerprint {
-        self.0.fingerprint()
+        &self.0.stages().fingerprint
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        self.0.embed(texts)
+        self.embed_while(texts, &|| Ok(()))
     }
 
     fn fits(&self, text: &str) -> bool {
-        self.0.inner().tokenizer.fits(text)
+        self.0.stages().tokenizer.fits(text)
     }
 }
 
 impl fmt::Debug for OnnxEmbedder {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.inner().fmt(formatter)
+        self.0.stages().fmt(formatter)
     }
 }
 
@@ -134,18 +139,12 @@ impl OnnxModel {
     /// Runs the model once, which tells the dimension, finds out whether it works at all and warms
     /// it up.
     fn probe(&self) -> Result<usize, EmbedError> {
-        let tokens = self.tokens("warm up")?;
-        let batch = self.batch(&[(0, tokens)]);
+        let tokens = self.prepare("warm up")?;
+        let batch = self.batch(&[&tokens]);
         self.session
             .lock()
             .run(&batch, |_, dimension| dimension)
             .map_err(|e| self.failed(e))
-    }
-
-    fn tokens(&self, text: &str) -> Result<Tokens, EmbedError> {
-        self.tokenizer
-            .encode(text)
-            .map_err(|reason| self.failed(reason))
     }
 
     fn failed(&self, reason: impl Into<String>) -> EmbedError {
@@ -156,10 +155,10 @@ impl OnnxModel {
     }
 
     /// Lays out texts, longest first, as the model's input.
-    fn batch(&self, texts: &[(usize, Tokens)]) -> Batch {
+    fn batch(&self, texts: &[&Tokens]) -> Batch {
         let width = texts
             .iter()
-            .map(|(_, tokens)| tokens.ids.len())
+            .map(|tokens| tokens.ids.len())
             .max()
             .unwrap_or(0);
         let mut batch = Batch {
@@ -167,8 +166,8 @@ impl OnnxModel {
             width,
             ..Batch::default()
         };
-        for (_, tokens) in texts {
-            // Three arrays that grow in step, one row a text: first the tokens, then the padding.
+        for tokens in texts {
+            // Arrays that grow in step, one row a text: first the tokens, then the padding.
             let end = batch.mask.len() + width;
             batch.ids.extend(tokens.ids.iter().map(|&id| i64::from(id)));
             batch.ids.resize(end, i64::from(self.tokenizer.pad_id()));
@@ -178,12 +177,13 @@ impl OnnxModel {
             batch.type_ids.resize(end, 0);
             batch.mask.resize(end - width + tokens.ids.len(), 1);
             batch.mask.resize(end, 0);
+            batch.positions.extend((0_i64..).take(width));
         }
         batch
     }
 
-    /// Computes one micro-batch and writes each text's vector to its row of `data`.
-    fn compute(&self, texts: &[(usize, Tokens)], data: &mut [f32]) -> Result<(), EmbedError> {
+    /// Computes one micro-batch and adds each text's vector to `data`.
+    fn compute_batch(&self, texts: &[&Tokens], data: &mut Vec<f32>) -> Result<(), EmbedError> {
         let batch = self.batch(texts);
         let write = |output: Output<'_>, dimension: usize| {
             if dimension != self.dimension {
@@ -198,14 +198,16 @@ impl OnnxModel {
                 Output::Texts(_) => dimension,
             };
             let (Output::Tokens(values) | Output::Texts(values)) = output;
-            for ((row, tokens), values) in texts.iter().zip(values.chunks_exact(stride)) {
-                let start = row * dimension;
-                let Some(out) = data.get_mut(start..start + dimension) else {
-                    continue;
-                };
+            for (tokens, values) in texts.iter().zip(values.chunks_exact(stride)) {
                 match output {
-                    Output::Tokens(_) => self.pooling.pool(values, tokens.ids.len(), out),
-                    Output::Texts(_) => out.copy_from_slice(values),
+                    Output::Texts(_) => data.extend_from_slice(values),
+                    Output::Tokens(_) => {
+                        let start = data.len();
+                        data.resize(start + dimension, 0.0);
+                        if let Some(out) = data.get_mut(start..) {
+                            self.pooling.pool(values, tokens.ids.len(), out);
+                        }
+                    }
                 }
             }
             Ok(())
@@ -217,28 +219,38 @@ impl OnnxModel {
     }
 }
 
-impl Embedder for OnnxModel {
+impl Stages for OnnxModel {
+    type Input = Tokens;
+
+    fn model(&self) -> &str {
+        &self.fingerprint.model
+    }
+
     fn dimension(&self) -> usize {
         self.dimension
     }
 
-    fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
+    fn prepare(&self, text: &str) -> Result<Tokens, EmbedError> {
+        self.tokenizer
+            .encode(text)
+            .map_err(|reason| self.failed(reason))
     }
 
-    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        let mut tokenized = Vec::with_capacity(texts.len());
-        for (row, text) in texts.iter().enumerate() {
-            tokenized.push((row, self.tokens(text)?));
-        }
-        tokenized.sort_by_key(|(_, tokens)| std::cmp::Reverse(tokens.ids.len()));
-        let mut data = vec![0.0; texts.len() * self.dimension];
-        let mut rest = tokenized.as_slice();
-        while let Some((_, longest)) = rest.first() {
-            let (batch, after) = rest
-                .split_at_checked(micro_batch(longest.ids.len()))
-                .unwrap_or((rest, &[]));
-            self.compute(batch, &mut data)?;
+    fn size(&self, tokens: &Tokens) -> usize {
+        tokens.ids.len()
+    }
+
+    fn round_length(&self, sizes: &[usize]) -> usize {
+        round_length(sizes)
+    }
+
+    fn compute(&self, texts: &[&Tokens]) -> Result<Embeddings, EmbedError> {
+        let sizes: Vec<usize> = texts.iter().map(|tokens| tokens.ids.len()).collect();
+        let mut data = Vec::with_capacity(texts.len() * self.dimension);
+        let mut rest = texts;
+        for length in micro_batches(&sizes) {
+            let (batch, after) = rest.split_at_checked(length).unwrap_or((rest, &[]));
+            self.compute_batch(batch, &mut data)?;
             rest = after;
         }
         Embeddings::new_checked(data, texts.len(), self.dimension)
@@ -254,25 +266,5 @@ impl fmt::Debug for OnnxModel {
             .field("dimension", &self.dimension)
             .field("pooling", &self.pooling)
             .finish_non_exhaustive()
-    }
-}
-
-/// How many texts go into a micro-batch whose longest has `width` tokens; at least 1.
-fn micro_batch(width: usize) -> usize {
-    (MICRO_BATCH_TOKENS / width.max(1)).clamp(1, MICRO_BATCH_TEXTS)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn micro_batches_are_bounded_by_texts_and_by_tokens() {
-        assert_eq!(micro_batch(0), 32);
-        assert_eq!(micro_batch(14), 32);
-        assert_eq!(micro_batch(64), 32);
-        assert_eq!(micro_batch(65), 31);
-        assert_eq!(micro_batch(256), 8);
-        assert_eq!(micro_batch(8192), 1);
     }
 }

@@ -23,10 +23,11 @@ use crate::{EmbedError, RuntimeLibrary};
 static ENVIRONMENT: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
 
 /// What the inputs of a text model mean, by the names that all exporters use.
-const INPUTS: [(&str, Input); 3] = [
+const INPUTS: [(&str, Input); 4] = [
     ("input_ids", Input::Ids),
     ("attention_mask", Input::Mask),
     ("token_type_ids", Input::TypeIds),
+    ("position_ids", Input::Positions),
 ];
 
 /// Outputs in the order of preference. Others come after them, token vectors (3-D) before text
@@ -43,9 +44,10 @@ enum Input {
     Ids,
     Mask,
     TypeIds,
+    Positions,
 }
 
-/// Token ids of some texts, each row padded to the same width: three arrays of `rows` × `width`.
+/// Token ids of some texts, each row padded to the same width: arrays of `rows` × `width`.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub(crate) rows: usize,
@@ -54,6 +56,8 @@ pub(crate) struct Batch {
     /// 1 for a token, 0 for padding.
     pub(crate) mask: Vec<i64>,
     pub(crate) type_ids: Vec<i64>,
+    /// 0, 1, 2, … in each row.
+    pub(crate) positions: Vec<i64>,
 }
 
 /// What a model answers for a batch; borrowed from the runtime, not copied.
@@ -103,7 +107,7 @@ impl ModelSession {
             .collect::<Result<_, _>>()
             .map_err(|found| {
                 error(
-                    "int64 inputs input_ids, attention_mask, token_type_ids",
+                    "int64 inputs input_ids, attention_mask, token_type_ids, position_ids",
                     found,
                 )
             })?;
@@ -141,6 +145,7 @@ impl ModelSession {
                 Input::Ids => &batch.ids,
                 Input::Mask => &batch.mask,
                 Input::TypeIds => &batch.type_ids,
+                Input::Positions => &batch.positions,
             };
             let tensor = TensorRef::from_array_view((shape, data.as_slice()));
             values.push((

@@ -1,7 +1,9 @@
 //! The files of a model and how to use them.
 
 mod files;
+mod pooling_file;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crate::fingerprint::FingerprintHasher;
@@ -28,6 +30,9 @@ pub struct ModelSpec {
     pub pooling: Pooling,
     /// Put before every text, for example `"query: "`; empty for most models.
     pub prefix: String,
+    /// Prefixes by name, as the model's files have them, for [`ModelSpec::use_prompt`]; they do not influence the
+    /// vectors otherwise.
+    pub prompts: BTreeMap<String, String>,
     /// Longest text in tokens, special tokens included; longer ones lose their end. More than the
     /// model has positions for (512 for BERT) makes longer texts fail with
     /// [`EmbedError::Inference`].
@@ -49,16 +54,18 @@ impl ModelSpec {
     /// - `tokenizer.json`, else `vocab.txt` with the `do_lower_case` of `tokenizer_config.json`
     ///   (default true);
     /// - settings, the first that says: `prestige.json` (`name`, `pooling`, `prefix`, `max_tokens`,
-    ///   `dimension`), the sentence-transformers files `1_Pooling/config.json` (pooling) and
-    ///   `sentence_bert_config.json` (`max_seq_length`), else mean pooling, 256 tokens, the
-    ///   folder's name.
+    ///   `dimension`), the sentence-transformers files `1_Pooling/config.json` (pooling; another
+    ///   folder if `modules.json` names one), `sentence_bert_config.json` (`max_seq_length`) and
+    ///   `config_sentence_transformers.json` (`prompts`, and the one of them to use,
+    ///   `default_prompt_name`), else mean pooling, no prefix, 256 tokens, the folder's name.
     ///
     /// Vectors have unit length whatever the settings say of normalisation.
     ///
     /// # Errors
     ///
-    /// [`EmbedError::Model`] or [`EmbedError::Tokenizer`] naming the file that is missing or cannot
-    /// be read.
+    /// [`EmbedError::Model`] or [`EmbedError::Tokenizer`] naming the file that is missing, cannot
+    /// be read, or asks for what is not done here: pooling other than mean and cls, layers after
+    /// the pooling.
     pub fn from_path(path: &Path) -> Result<Self, EmbedError> {
         let model_path = files::find_model(path)?;
         let folders = files::companion_folders(&model_path);
@@ -66,6 +73,10 @@ impl ModelSpec {
         let settings = files::Settings::read(&folders)?;
         let folder_name = || {
             let folder = folders.last()?.canonicalize().ok()?;
+            // A snapshot of the Hugging Face cache is named by its commit.
+            if let Some(repository) = crate::hub::repository_of_snapshot(&folder) {
+                return Some(repository);
+            }
             Some(folder.file_name()?.to_string_lossy().into_owned())
         };
         Ok(Self {
@@ -77,11 +88,34 @@ impl ModelSpec {
             tokenizer_path,
             pooling: settings.pooling.unwrap_or_default(),
             prefix: settings.prefix.unwrap_or_default(),
+            prompts: settings.prompts,
             max_tokens: settings.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
             threads: 0,
             dimension: settings.dimension,
             lowercase: settings.lowercase.unwrap_or(true),
         })
+    }
+
+    /// Takes one of `prompts` as the prefix.
+    ///
+    /// # Errors
+    ///
+    /// [`EmbedError::InvalidInput`] that lists the names there are, when `name` is none of them.
+    pub fn use_prompt(&mut self, name: &str) -> Result<(), EmbedError> {
+        let prompt = self.prompts.get(name).ok_or_else(|| {
+            let names: Vec<String> = self
+                .prompts
+                .keys()
+                .map(|name| format!("{name:?}"))
+                .collect();
+            let expected = match names.as_slice() {
+                [] => "no prompt_name, since the files of the model have no prompts".to_owned(),
+                names => format!("one of the model's prompts: {}", names.join(", ")),
+            };
+            EmbedError::invalid(expected, format!("{name:?}"))
+        })?;
+        self.prefix.clone_from(prompt);
+        Ok(())
     }
 
     /// SHA-256 over everything that shapes a vector: model file, tokenizer file, pooling, prefix

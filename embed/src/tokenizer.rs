@@ -31,7 +31,7 @@ pub(crate) struct TextTokenizer {
 }
 
 /// The tokens of one text, without padding; both lists have the same length, at least 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Tokens {
     pub(crate) ids: Vec<u32>,
     pub(crate) type_ids: Vec<u32>,

@@ -38,6 +38,11 @@ __all__ = [
     "calibrate_similarities",
     "close_all",
     "end_long_calls_at_exit",
+    "find_model",
+    "hub_cache",
+    "hub_is_offline",
+    "model_presets",
+    "model_repository",
     "restore",
 ]
 
@@ -100,6 +105,24 @@ def calibrate_similarities(
         InvalidArgumentError: There are no pairs or only of one kind, or a number is out of range.
 
     """
+
+def model_presets() -> list[tuple[str, str, int, int, str, str, int, str]]:
+    """Every preset, the default one first.
+
+    Name, repository, dimension, longest text in tokens, pooling, prefix, megabytes, purpose.
+    """
+
+def model_repository(name: str) -> tuple[str, list[str]]:
+    """The repository of a model on the hub, and the files of it that are used."""
+
+def find_model(name: str, revision: str | None = None, cache_dir: _Path | None = None) -> Path:
+    """The folder of a model on this machine; ``ModelError`` when it is not there."""
+
+def hub_cache() -> Path | None:
+    """The cache of the Hugging Face client, by the environment."""
+
+def hub_is_offline() -> bool:
+    """Whether the environment forbids connections to the hub."""
 
 def restore(backup: _Path, path: _Path) -> None:
     """Make a store from a backup.
@@ -837,25 +860,47 @@ class SemanticCache:
 class SemanticModel:
     """Which model embeds texts, and how.
 
-    ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions.
+    ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions. Another one is named
+    by ``model_path`` (files), ``model_name`` (a preset or repository of the Hugging Face hub), or
+    ``embedder`` and ``embedder_id`` (a function of your own).
 
     The files are read when the model is first used: by ``embed``, ``dimension``, ``fingerprint``,
     or by opening a semantic store, which takes about half a second. The model then stays loaded
     for as long as this object, or a store that uses it, lives. Objects that name the same files and
-    settings share one loaded model.
+    settings share one loaded model. In a forked child it is loaded anew.
     """
 
+    model_name: str | None
+    """A preset, see ``prestige.hub.presets``, or ``"organisation/name"`` of the Hugging Face hub.
+
+    It is looked for in ``cache_dir``. With ``model_path`` it says how the files there are used.
+    """
+    revision: str | None
+    """Branch, tag or commit of ``model_name``; None: ``"main"``."""
+    download: bool
+    """Whether ``model_name`` is downloaded, by ``prestige.hub.pull``, if it is not there.
+
+    Default False: nothing here opens a connection. Nor does it where ``HF_HUB_OFFLINE`` is set.
+    """
+    local_files_only: bool
+    """Whether ``download`` is to be ignored. Default False."""
+    prompt_name: str | None
+    """Name of a prompt in the model's files that goes before every text, for example ``"query"``.
+
+    None: their default prompt, if they have one. ``prefix`` goes before it. Checked when the
+    model is loaded.
+    """
     pooling: str | None
-    """``"mean"`` or ``"cls"``, in any case; None: as the files beside the model say, else mean.
+    """``"mean"`` or ``"cls"``, in any case; None: as the preset or the files say, else mean.
 
     ``InvalidArgumentError`` for another name.
     """
     prefix: str | None
-    """Text put in front of every text; None: as the files beside the model say, else nothing."""
+    """Text put in front of every text; None: as the preset or the files say, else nothing."""
     max_tokens: int | None
     """Longest text in tokens, special ones included; more than their number.
 
-    None: as the files beside the model say, else 256. Of a longer text ``embed`` reads the
+    None: as the preset or the model's files say, else 256. Of a longer text ``embed`` reads the
     beginning; a store deduplicates it exactly. Checked when the model is loaded.
     """
     num_threads: int
@@ -865,25 +910,43 @@ class SemanticModel:
         cls,
         model_path: _Path | None = None,
         *,
+        model_name: str | None = None,
+        revision: str | None = None,
+        cache_dir: _Path | None = None,
+        download: bool = False,
+        local_files_only: bool = False,
         tokenizer_path: _Path | None = None,
         pooling: str | None = None,
         prefix: str | None = None,
+        prompt_name: str | None = None,
         max_tokens: int | None = None,
         num_threads: int = ...,
+        embedder: Callable[[list[str]], Any] | None = None,
+        embedder_id: str | None = None,
     ) -> SemanticModel:
         """Name a model. Nothing is read yet.
 
         Args:
             model_path: See the attribute.
+            model_name: See the attribute.
+            revision: See the attribute.
+            cache_dir: See the attribute.
+            download: See the attribute.
+            local_files_only: See the attribute.
             tokenizer_path: See the attribute.
             pooling: See the attribute.
             prefix: See the attribute.
+            prompt_name: See the attribute.
             max_tokens: See the attribute.
             num_threads: See the attribute; 0 by default.
+            embedder: See ``Options.embedder``; goes with ``embedder_id`` alone.
+            embedder_id: See ``Options.embedder_id``.
 
         Raises:
-            InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, or a number is
-                negative.
+            InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, ``model_name`` is
+                no name of a model, a number is negative, or ``embedder`` comes without
+                ``embedder_id`` or with other arguments.
+            TypeError: ``embedder`` cannot be called.
 
         """
 
@@ -891,10 +954,25 @@ class SemanticModel:
     def model_path(self) -> Path | None:
         """An ``.onnx`` file, or a folder with ``model.onnx`` or ``onnx/model.onnx``.
 
-        None: the bundled model.
+        None: as ``model_name`` says, else the bundled model.
         """
     @model_path.setter
     def model_path(self, value: _Path | None) -> None: ...
+    @property
+    def cache_dir(self) -> Path | None:
+        """Folder in which ``model_name`` is looked for, and downloaded to.
+
+        A folder of model folders, or a cache of the Hugging Face client. None: the cache that
+        ``HF_HUB_CACHE`` or ``HF_HOME`` name, by default ``~/.cache/huggingface/hub``.
+        """
+    @cache_dir.setter
+    def cache_dir(self, value: _Path | None) -> None: ...
+    @property
+    def embedder(self) -> Callable[[list[str]], Any] | None:
+        """The function that embeds in place of model files, as given; see ``Options.embedder``."""
+    @property
+    def embedder_id(self) -> str | None:
+        """The name of the model behind ``embedder``, as given; see ``Options.embedder_id``."""
     @property
     def tokenizer_path(self) -> Path | None:
         """``tokenizer.json``, or ``vocab.txt`` of a WordPiece model; None: beside the model."""
@@ -906,6 +984,8 @@ class SemanticModel:
     @property
     def fingerprint(self) -> str:
         """SHA-256 over model file, tokenizer file, pooling, prefix and max tokens, in hexadecimal.
+
+        Of an ``embedder`` it is over ``embedder_id`` and the dimension.
 
         Vectors of different fingerprints cannot be compared, so it belongs into the key of every
         cached vector. Loads the model. Raises ``ModelError`` if that fails.
@@ -928,9 +1008,11 @@ class SemanticModel:
         Raises:
             TypeError: ``texts`` is not an iterable of ``str``.
             UnicodeEncodeError: A text holds a lone surrogate.
-            InvalidArgumentError: ``max_tokens`` leaves no room for text.
+            InvalidArgumentError: ``max_tokens`` leaves no room for text, or the model has no prompt
+                ``prompt_name``.
             ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
-                text.
+                text, or could not be downloaded.
+            Exception: What ``embedder`` raises.
 
         """
     async def aembed(self, texts: Iterable[str]) -> NDArray[np.float32]:
@@ -1059,6 +1141,11 @@ class Options:
     """
     semantic_num_threads: int
     """Goes before ``semantic_model.num_threads``; 0: as the model says. Default 0."""
+    embedder_id: str | None
+    """Name of the model behind ``embedder``; it must change whenever the vectors do.
+
+    Part of the fingerprint: a store with vectors of another name refuses to open. Default None.
+    """
     semantic_pooling: str | None
     """Goes before ``semantic_model.pooling``; None: as the model says. Default None.
 
@@ -1133,6 +1220,19 @@ class Options:
         """Goes before ``semantic_model.model_path``; None: as the model says. Default None."""
     @semantic_model_path.setter
     def semantic_model_path(self, value: _Path | None) -> None: ...
+    @property
+    def embedder(self) -> Callable[[list[str]], Any] | None:
+        """A function in place of a model: ``list[str] -> array (n, d)``, a row for each text.
+
+        Needs ``embedder_id``, and excludes ``semantic_model``, its path and pooling. Checked on
+        opening, which calls it once to learn d. It returns what ``numpy.asarray`` makes a finite
+        array of float or integers, no row all zero; rows are scaled to unit length. It is called
+        without any lock, by whichever thread puts, and by several at once: it must be thread-safe.
+        It may use stores, even this one; a put of an unknown text in the same store calls it
+        again. What it raises, the put raises, and nothing is stored. Default None.
+        """
+    @embedder.setter
+    def embedder(self, value: Callable[[list[str]], Any] | None) -> None: ...
 
 @final
 class Server:
@@ -2025,6 +2125,7 @@ class Store:
 
         Raises:
             IOError: The last writes failed. The store is closed all the same.
+            BusyError: ``Options.embedder`` calls this while a put waits for it. It stays open.
 
         """
     def __getitem__(self, key: _Key, /) -> bytes: ...

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 
 import prestige
-from prestige import _calibrate_command, demo
+from prestige import _calibrate_command, _models_command, demo
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -84,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     show.set_defaults(run=_demo)
     _calibrate_command.add_parser(commands)
+    _models_command.add_parser(commands)
     return parser
 
 

@@ -1,71 +1,112 @@
-//! Embedding a long list part by part, so that Ctrl-C is heard between the parts.
-//!
-//! The longest texts come first, and those of like length together, as the model's own batches have them: little of
-//! a part is padding. Every distinct text is computed once.
+//! A loaded model, as Python programs can use it: Ctrl-C is heard while it computes, and a fork does not break it.
 
 use crate::aio::check_exit;
-use crate::error::{PyStoreResult, blocking};
-use prestige_core::embed::Embedder;
+use crate::embedder::raised;
+use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint, OnnxEmbedder};
 use pyo3::prelude::*;
+use std::sync::OnceLock;
+use std::thread::{self, ThreadId};
 
-/// Bytes of text in a part: some 2,000 tokens, which two cores compute in about half a second.
-const PART_BYTES: usize = 8192;
-
-/// Most bytes of a text that count: models read little more of it, 256 tokens being the usual bound.
-const COUNTED_BYTES: usize = 1024;
-
-/// The vectors of `texts`, row after row. Between two parts the interpreter runs its signal handlers, and the exception of
-/// one, `KeyboardInterrupt` for example, ends the call.
-pub(crate) fn embed_in_parts(
-    py: Python<'_>,
-    model: &dyn Embedder,
-    texts: &[&str],
-) -> PyStoreResult<Vec<f32>> {
-    let (distinct, rows) = longest_first(texts);
-    let dimension = model.dimension();
-    let mut vectors: Vec<f32> = Vec::with_capacity(distinct.len() * dimension);
-    let mut rest = distinct.as_slice();
-    while !rest.is_empty() {
-        let (part, others) = rest
-            .split_at_checked(part_length(rest))
-            .unwrap_or((rest, &[]));
-        let embedded = blocking(py, || Ok(model.embed(part)?))?;
-        vectors.extend_from_slice(embedded.as_slice());
-        rest = others;
-        py.check_signals()?;
-        check_exit()?;
-    }
-    let mut ordered = Vec::with_capacity(texts.len() * dimension);
-    for row in rows {
-        let start = row * dimension;
-        ordered.extend_from_slice(vectors.get(start..start + dimension).unwrap_or_default());
-    }
-    Ok(ordered)
+/// A model, and the process that loaded it.
+///
+/// While a long list is computed, and while others are waited for, the interpreter runs its signal handlers now and then,
+/// and the exception of one, `KeyboardInterrupt` for example, ends the call. Nobody holds a lock of a store meanwhile, so
+/// handlers may use one.
+#[derive(Debug)]
+pub(crate) struct LoadedModel {
+    /// `None` only while it is dropped.
+    model: Option<OnnxEmbedder>,
+    dimension: usize,
+    fingerprint: Fingerprint,
+    /// A forked child has this memory but not the threads of the model.
+    process: u32,
 }
 
-/// The distinct texts, longest first, and for each of `texts` the place of its equal among them.
-fn longest_first<'a>(texts: &[&'a str]) -> (Vec<&'a str>, Vec<usize>) {
-    let mut sorted: Vec<(usize, &str)> = texts.iter().copied().enumerate().collect();
-    sorted.sort_by(|(_, one), (_, other)| other.len().cmp(&one.len()).then(one.cmp(other)));
-    let mut distinct: Vec<&str> = Vec::new();
-    let mut rows = vec![0; texts.len()];
-    for (place, text) in sorted {
-        if distinct.last() != Some(&text) {
-            distinct.push(text);
-        }
-        if let Some(row) = rows.get_mut(place) {
-            *row = distinct.len() - 1;
+impl LoadedModel {
+    pub(crate) fn new(model: OnnxEmbedder) -> Self {
+        Self {
+            dimension: model.dimension(),
+            fingerprint: model.fingerprint().clone(),
+            model: Some(model),
+            process: std::process::id(),
         }
     }
-    (distinct, rows)
+
+    /// Whether this process loaded it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    /// The model, unless its threads are those of the parent process, for which a call would wait for ever.
+    fn model(&self) -> Result<&OnnxEmbedder, EmbedError> {
+        self.model
+            .as_ref()
+            .filter(|_| self.is_ours())
+            .ok_or_else(|| EmbedError::Inference {
+                model: self.fingerprint.model.clone(),
+                reason: format!(
+                    "it was loaded by process {} and cannot be used in its forked child; load it in the child, or use \
+                     the `spawn` start method of multiprocessing",
+                    self.process
+                ),
+            })
+    }
 }
 
-/// How many of `texts` make up the next part; at least one.
-fn part_length(texts: &[&str]) -> usize {
-    let mut bytes = 0;
-    let fitting = texts.iter().take_while(|text| {
-        bytes += text.len().min(COUNTED_BYTES);
-        bytes <= PART_BYTES
-    });
-    fitting.count().max(1)
+impl Embedder for LoadedModel {
+    fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        self.model()?.embed_while(texts, &run_signal_handlers)
+    }
+
+    fn fits(&self, text: &str) -> bool {
+        // Reads no more than the tokenizer, which has no threads.
+        self.model.as_ref().is_some_and(|model| model.fits(text))
+    }
+}
+
+impl Drop for LoadedModel {
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            // Ending it would wait for threads that the child does not have.
+            std::mem::forget(self.model.take());
+        }
+    }
+}
+
+/// Runs what Python has to run for signals that came meanwhile, and ends the call if the interpreter exits and waits for
+/// this thread. Signals concern its main thread alone, so other threads need not wait for the GIL.
+fn run_signal_handlers() -> Result<(), EmbedError> {
+    check_exit().map_err(raised)?;
+    if MAIN_THREAD
+        .get()
+        .is_some_and(|main| *main != thread::current().id())
+    {
+        return Ok(());
+    }
+    match Python::try_attach(|py| py.check_signals()) {
+        Some(Err(error)) => Err(raised(error)),
+        Some(Ok(())) | None => Ok(()),
+    }
+}
+
+/// The main thread of the interpreter; not set if the package was imported by another one.
+static MAIN_THREAD: OnceLock<ThreadId> = OnceLock::new();
+
+/// Notes the main thread, if this is it. Called when the module is imported.
+pub(crate) fn note_main_thread(py: Python<'_>) -> PyResult<()> {
+    let threading = py.import("threading")?;
+    let current = threading.call_method0("current_thread")?;
+    if current.is(&threading.call_method0("main_thread")?) {
+        // A second import, of a reloaded module, has nothing new to say.
+        let _ = MAIN_THREAD.set(thread::current().id());
+    }
+    Ok(())
 }

@@ -66,13 +66,17 @@ fn raised(failure: &CallbackError) -> PyErr {
 
 /// What a Python function has raised, on its way through the store. What is no `Exception`, as `KeyboardInterrupt`, ends
 /// the call of this thread alone.
-pub(crate) fn store_error(error: PyErr) -> Error {
-    let concerns_all = Python::attach(|py| error.is_instance_of::<PyException>(py));
-    Error::Callback(if concerns_all {
+pub(crate) fn callback_error(error: PyErr) -> CallbackError {
+    if Python::attach(|py| error.is_instance_of::<PyException>(py)) {
         CallbackError::new(error)
     } else {
         CallbackError::interrupt(error)
-    })
+    }
+}
+
+/// The same, as an error of the store.
+pub(crate) fn store_error(error: PyErr) -> Error {
+    Error::Callback(callback_error(error))
 }
 
 /// An exception of `prestige.exceptions`.

@@ -11,10 +11,13 @@ mod candidates;
 mod clock;
 mod convert;
 mod embed;
+mod embedder;
 mod enums;
 mod error;
+mod hub;
 mod iterate;
 mod lifetime;
+mod loader;
 mod model;
 mod namespace;
 mod numbers;
@@ -31,6 +34,7 @@ use pyo3::prelude::*;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    embed::note_main_thread(module.py())?;
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add("SEMANTIC_AVAILABLE", true)?;
     module.add("SERVER_AVAILABLE", true)?;
@@ -48,5 +52,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::model_presets, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::model_repository, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::find_model, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::hub_cache, module)?)?;
+    module.add_function(wrap_pyfunction!(hub::hub_is_offline, module)?)?;
     module.add_function(wrap_pyfunction!(registry::close_all, module)?)
 }

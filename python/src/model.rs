@@ -1,95 +1,97 @@
-//! The model of a semantic store: which files, how they are used, and the loaded model itself.
+//! The model of a semantic store, as Python sees it: which one, and how it is used.
 
 use crate::convert::{text_list, text_of};
-use crate::embed::embed_in_parts;
+use crate::embedder::Callable;
 use crate::error::{PyStoreResult, blocking, invalid};
-use crate::numbers::Integer;
+use crate::loader::{Kept, Loader, Settings, bundled_folder, package_folder, query};
+use crate::numbers::{Integer, shown};
 use numpy::{IntoPyArray as _, PyArray2, PyArrayMethods as _};
-use parking_lot::Mutex;
 use prestige_core::Error;
-use prestige_core::embed::{Embedder, ModelSpec, OnnxEmbedder, Pooling, RuntimeLibrary};
+use prestige_core::embed::Pooling;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Weak};
-
-/// Folder of the bundled model inside the package.
-const BUNDLED: [&str; 2] = ["models", "all-MiniLM-L6-v2"];
+use std::sync::Arc;
 
 /// Which model embeds texts, and how.
 ///
-/// ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions.
+/// ``SemanticModel()`` is the bundled all-MiniLM-L6-v2, with 384 dimensions. Another one is named
+/// by ``model_path`` (files), ``model_name`` (a preset or repository of the Hugging Face hub), or
+/// ``embedder`` and ``embedder_id`` (a function of your own).
 ///
 /// The files are read when the model is first used: by ``embed``, ``dimension``, ``fingerprint``,
 /// or by opening a semantic store, which takes about half a second. The model then stays loaded
 /// for as long as this object, or a store that uses it, lives. Objects that name the same files and
-/// settings share one loaded model.
+/// settings share one loaded model. In a forked child it is loaded anew.
 ///
 /// The arguments are the attributes of the same names.
 ///
 /// Raises:
-///     InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, or a number is
-///         negative.
+///     InvalidArgumentError: ``pooling`` is neither ``"mean"`` nor ``"cls"``, ``model_name`` is no
+///         name of a model, a number is negative, or ``embedder`` comes without ``embedder_id`` or
+///         with other arguments.
+///     TypeError: ``embedder`` cannot be called.
 #[pyclass(module = "prestige")]
 pub(crate) struct SemanticModel {
     settings: Settings,
     /// The model as last loaded, kept as long as this object lives: loading takes half a second.
     kept: Kept,
+    /// The function in place of model files.
+    callable: Option<Arc<Callable>>,
 }
-
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Settings {
-    model_path: Option<PathBuf>,
-    tokenizer_path: Option<PathBuf>,
-    pooling: Option<Pooling>,
-    prefix: Option<String>,
-    max_tokens: Option<u64>,
-    num_threads: u64,
-}
-
-type Kept = Arc<Mutex<Option<(Settings, Arc<OnnxEmbedder>)>>>;
-
-/// What makes two models the same loaded model.
-#[derive(Clone, Debug, PartialEq)]
-struct Source {
-    spec: ModelSpec,
-    runtime: PathBuf,
-}
-
-/// Models in use, so that stores of one process share a loaded model. Held while a model loads:
-/// whoever wants the same one waits instead of loading it again.
-static LOADED: Mutex<Vec<(Source, Weak<OnnxEmbedder>)>> = Mutex::new(Vec::new());
 
 #[pymethods]
 impl SemanticModel {
     #[new]
-    #[pyo3(signature = (model_path = None, *, tokenizer_path = None, pooling = None, prefix = None, max_tokens = None,
-                        num_threads = Integer::Default(0)),
-        text_signature = "(model_path=None, *, tokenizer_path=None, pooling=None, prefix=None, max_tokens=None, num_threads=0)")]
+    #[pyo3(signature = (model_path = None, *, model_name = None, revision = None, cache_dir = None, download = false,
+                        local_files_only = false, tokenizer_path = None, pooling = None, prefix = None,
+                        prompt_name = None, max_tokens = None, num_threads = Integer::Default(0), embedder = None,
+                        embedder_id = None),
+        text_signature = "(model_path=None, *, model_name=None, revision=None, cache_dir=None, download=False, local_files_only=False, tokenizer_path=None, pooling=None, prefix=None, prompt_name=None, max_tokens=None, num_threads=0, embedder=None, embedder_id=None)")]
+    #[expect(clippy::too_many_arguments, reason = "keywords of Python")]
     fn new(
+        py: Python<'_>,
         model_path: Option<PathBuf>,
+        model_name: Option<String>,
+        revision: Option<String>,
+        cache_dir: Option<PathBuf>,
+        download: bool,
+        local_files_only: bool,
         tokenizer_path: Option<PathBuf>,
         pooling: Option<&str>,
         prefix: Option<String>,
+        prompt_name: Option<String>,
         max_tokens: Option<Integer<'_>>,
         num_threads: Integer<'_>,
-    ) -> PyResult<Self> {
+        embedder: Option<Py<PyAny>>,
+        embedder_id: Option<String>,
+    ) -> PyStoreResult<Self> {
         let settings = Settings {
             model_path,
+            model_name: known_name(model_name)?,
+            revision,
+            cache_dir,
+            download,
+            local_files_only,
             tokenizer_path,
             pooling: pooling.map(parse_pooling).transpose()?,
             prefix,
+            prompt_name,
             max_tokens: token_count(max_tokens)?,
             num_threads: num_threads.natural("num_threads")?,
         };
-        Ok(Self {
+        let model = Self {
             settings,
             kept: Kept::default(),
-        })
+            callable: callable(py, embedder, embedder_id)?,
+        };
+        model.check_alone()?;
+        Ok(model)
     }
 
     /// An ``.onnx`` file, or a folder with ``model.onnx`` or ``onnx/model.onnx``.
     ///
-    /// None: the bundled model.
+    /// None: as ``model_name`` says, else the bundled model.
     #[getter]
     fn model_path(&self) -> Option<&Path> {
         self.settings.model_path.as_deref()
@@ -98,6 +100,96 @@ impl SemanticModel {
     #[setter]
     fn set_model_path(&mut self, path: Option<PathBuf>) {
         self.settings.model_path = path;
+    }
+
+    /// A preset, see ``prestige.hub.presets``, or ``"organisation/name"`` of the Hugging Face hub.
+    ///
+    /// It is looked for in ``cache_dir``. With ``model_path`` it says how the files there are used.
+    #[getter]
+    fn model_name(&self) -> Option<&str> {
+        self.settings.model_name.as_deref()
+    }
+
+    #[setter]
+    fn set_model_name(&mut self, name: Option<String>) -> PyStoreResult<()> {
+        self.settings.model_name = known_name(name)?;
+        Ok(())
+    }
+
+    /// Branch, tag or commit of ``model_name``; None: ``"main"``.
+    #[getter]
+    fn revision(&self) -> Option<&str> {
+        self.settings.revision.as_deref()
+    }
+
+    #[setter]
+    fn set_revision(&mut self, revision: Option<String>) {
+        self.settings.revision = revision;
+    }
+
+    /// Folder in which ``model_name`` is looked for, and downloaded to.
+    ///
+    /// A folder of model folders, or a cache of the Hugging Face client. None: the cache that
+    /// ``HF_HUB_CACHE`` or ``HF_HOME`` name, by default ``~/.cache/huggingface/hub``.
+    #[getter]
+    fn cache_dir(&self) -> Option<&Path> {
+        self.settings.cache_dir.as_deref()
+    }
+
+    #[setter]
+    fn set_cache_dir(&mut self, folder: Option<PathBuf>) {
+        self.settings.cache_dir = folder;
+    }
+
+    /// Whether ``model_name`` is downloaded, by ``prestige.hub.pull``, if it is not there.
+    ///
+    /// Default False: nothing here opens a connection. Nor does it where ``HF_HUB_OFFLINE`` is set.
+    #[getter]
+    fn download(&self) -> bool {
+        self.settings.download
+    }
+
+    #[setter]
+    fn set_download(&mut self, download: bool) {
+        self.settings.download = download;
+    }
+
+    /// Whether ``download`` is to be ignored. Default False.
+    #[getter]
+    fn local_files_only(&self) -> bool {
+        self.settings.local_files_only
+    }
+
+    #[setter]
+    fn set_local_files_only(&mut self, only: bool) {
+        self.settings.local_files_only = only;
+    }
+
+    /// Name of a prompt in the model's files that goes before every text, for example ``"query"``.
+    ///
+    /// None: their default prompt, if they have one. ``prefix`` goes before it. Checked when the
+    /// model is loaded.
+    #[getter]
+    fn prompt_name(&self) -> Option<&str> {
+        self.settings.prompt_name.as_deref()
+    }
+
+    #[setter]
+    fn set_prompt_name(&mut self, name: Option<String>) {
+        self.settings.prompt_name = name;
+    }
+
+    /// The function that embeds in place of model files, as given; see ``Options.embedder``.
+    #[getter]
+    fn embedder(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        let callable = self.callable.as_ref()?;
+        Some(callable.function().clone_ref(py))
+    }
+
+    /// The name of the model behind ``embedder``, as given; see ``Options.embedder_id``.
+    #[getter]
+    fn embedder_id(&self) -> Option<&str> {
+        self.callable.as_ref().map(|callable| callable.id())
     }
 
     /// ``tokenizer.json``, or ``vocab.txt`` of a WordPiece model; None: beside the model.
@@ -111,7 +203,7 @@ impl SemanticModel {
         self.settings.tokenizer_path = path;
     }
 
-    /// Text put in front of every text; None: as the files beside the model say, else nothing.
+    /// Text put in front of every text; None: as the preset or the files say, else nothing.
     #[getter]
     fn prefix(&self) -> Option<&str> {
         self.settings.prefix.as_deref()
@@ -124,7 +216,7 @@ impl SemanticModel {
 
     /// Longest text in tokens, special ones included; more than their number.
     ///
-    /// None: as the files beside the model say, else 256. Of a longer text ``embed`` reads the
+    /// None: as the preset or the model's files say, else 256. Of a longer text ``embed`` reads the
     /// beginning; a store deduplicates it exactly. Checked when the model is loaded.
     #[getter]
     fn max_tokens(&self) -> Option<u64> {
@@ -149,7 +241,7 @@ impl SemanticModel {
         Ok(())
     }
 
-    /// ``"mean"`` or ``"cls"``, in any case; None: as the files beside the model say, else mean.
+    /// ``"mean"`` or ``"cls"``, in any case; None: as the preset or the files say, else mean.
     ///
     /// ``InvalidArgumentError`` for another name.
     #[getter]
@@ -180,9 +272,11 @@ impl SemanticModel {
     /// Raises:
     ///     TypeError: ``texts`` is not an iterable of ``str``.
     ///     UnicodeEncodeError: A text holds a lone surrogate.
-    ///     InvalidArgumentError: ``max_tokens`` leaves no room for text.
+    ///     InvalidArgumentError: ``max_tokens`` leaves no room for text, or the model has no prompt
+    ///         ``prompt_name``.
     ///     ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
-    ///         text.
+    ///         text, or could not be downloaded.
+    ///     Exception: What ``embedder`` raises.
     fn embed<'py>(
         &self,
         py: Python<'py>,
@@ -193,9 +287,9 @@ impl SemanticModel {
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let loader = self.loader(py)?;
         let model = blocking(py, || loader.load())?;
-        let vectors = embed_in_parts(py, &*model, &borrowed)?;
-        let shape = [borrowed.len(), model.dimension()];
-        Ok(vectors.into_pyarray(py).reshape(shape)?)
+        let vectors = blocking(py, || Ok(model.embed(&borrowed)?))?;
+        let shape = [vectors.len(), vectors.dimension()];
+        Ok(vectors.into_vec().into_pyarray(py).reshape(shape)?)
     }
 
     /// Length of the vectors. Loads the model. Raises ``ModelError`` if that fails.
@@ -207,6 +301,8 @@ impl SemanticModel {
 
     /// SHA-256 over model file, tokenizer file, pooling, prefix and max tokens, in hexadecimal.
     ///
+    /// Of an ``embedder`` it is over ``embedder_id`` and the dimension.
+    ///
     /// Vectors of different fingerprints cannot be compared, so it belongs into the key of every
     /// cached vector. Loads the model. Raises ``ModelError`` if that fails.
     #[getter]
@@ -216,12 +312,14 @@ impl SemanticModel {
     }
 
     fn __repr__(&self) -> String {
-        let path = self
-            .settings
-            .model_path
-            .as_ref()
-            .map_or_else(|| "bundled".to_owned(), |path| path.display().to_string());
-        format!("<prestige.SemanticModel model={path}>")
+        let path = self.settings.model_path.as_ref();
+        let model = match (&self.callable, path, &self.settings.model_name) {
+            (Some(callable), _, _) => callable.id().to_owned(),
+            (None, Some(path), _) => path.display().to_string(),
+            (None, None, Some(name)) => name.clone(),
+            (None, None, None) => "bundled".to_owned(),
+        };
+        format!("<prestige.SemanticModel model={model}>")
     }
 }
 
@@ -231,7 +329,21 @@ impl SemanticModel {
         Self {
             settings: Settings::default(),
             kept: Kept::default(),
+            callable: None,
         }
+    }
+
+    /// A function as the model; `None` without one.
+    pub(crate) fn of_callable(
+        py: Python<'_>,
+        embedder: Option<Py<PyAny>>,
+        embedder_id: Option<String>,
+    ) -> PyResult<Option<Self>> {
+        let callable = callable(py, embedder, embedder_id)?;
+        Ok(callable.map(|callable| Self {
+            callable: Some(callable),
+            ..Self::bundled()
+        }))
     }
 
     /// The model with single settings of the options in place of its own.
@@ -248,93 +360,85 @@ impl SemanticModel {
         if let Some(pooling) = pooling {
             settings.pooling = Some(parse_pooling(pooling)?);
         }
-        if num_threads > 0 {
+        if num_threads > 0 && self.callable.is_none() {
             settings.num_threads = num_threads;
         }
         Ok(Self {
             settings,
             kept: Arc::clone(&self.kept),
+            callable: self.callable.clone(),
         })
     }
 
     /// Everything that loading needs from Python, so that it runs without the GIL.
     pub(crate) fn loader(&self, py: Python<'_>) -> PyResult<Loader> {
-        let model_path = match &self.settings.model_path {
-            Some(path) => path.clone(),
-            None => package_folder(py, "prestige")?.map_or_else(PathBuf::new, |folder| {
-                BUNDLED.iter().fold(folder, |path, part| path.join(part))
-            }),
-        };
+        self.check_alone()?;
         let runtime_hint = package_folder(py, "onnxruntime")?.map(|folder| folder.join("capi"));
-        let (settings, kept) = (self.settings.clone(), Arc::clone(&self.kept));
         Ok(Loader {
-            settings,
-            kept,
-            model_path,
+            settings: self.settings.clone(),
+            kept: Arc::clone(&self.kept),
+            callable: self.callable.clone(),
+            bundled: bundled_folder(py)?,
             runtime_hint,
         })
     }
+
+    /// A function has no files and no settings: whatever else was said would be passed over in silence.
+    fn check_alone(&self) -> PyResult<()> {
+        if self.callable.is_none() || self.settings == Settings::default() {
+            return Ok(());
+        }
+        Err(invalid(
+            "embedder and embedder_id go with no other setting of a model, since the function embeds by itself: \
+             leave out the files, pooling, prefix, max_tokens and num_threads"
+                .to_owned(),
+        ))
+    }
 }
 
-/// A model about to be loaded.
-pub(crate) struct Loader {
-    settings: Settings,
-    kept: Kept,
-    model_path: PathBuf,
-    runtime_hint: Option<PathBuf>,
+/// The function and its name, both or neither.
+fn callable(
+    py: Python<'_>,
+    embedder: Option<Py<PyAny>>,
+    embedder_id: Option<String>,
+) -> PyResult<Option<Arc<Callable>>> {
+    match (embedder, embedder_id) {
+        (None, None) => Ok(None),
+        (None, Some(id)) => Err(invalid(format!(
+            "embedder_id {id:?} names the model of an embedder, and there is none: give both or neither"
+        ))),
+        (Some(function), id) => {
+            let function = function.into_bound(py);
+            check_callable(&function)?;
+            match id.filter(|id| !id.trim().is_empty()) {
+                Some(id) => Ok(Some(Arc::new(Callable::new(function.unbind(), id)))),
+                None => Err(invalid(
+                    "an embedder needs embedder_id, a name that changes whenever its vectors do, for example \
+                     \"text-embedding-3-small@256\": the store compares no vectors of different names"
+                        .to_owned(),
+                )),
+            }
+        }
+    }
 }
 
-impl Loader {
-    /// The loaded model: an earlier one where the files and settings are the same.
-    pub(crate) fn load(&self) -> Result<Arc<OnnxEmbedder>, Error> {
-        let mut kept = self.kept.lock();
-        if let Some((settings, model)) = kept.as_ref()
-            && *settings == self.settings
-        {
-            return Ok(Arc::clone(model));
-        }
-        let model = self.load_shared()?;
-        *kept = Some((self.settings.clone(), Arc::clone(&model)));
-        Ok(model)
+/// Refuses what cannot be called.
+pub(crate) fn check_callable(function: &Bound<'_, PyAny>) -> PyResult<()> {
+    if function.is_callable() {
+        return Ok(());
     }
+    Err(PyTypeError::new_err(format!(
+        "embedder must be a function that takes a list of str and returns an array with a row for each, not {}",
+        shown(function)
+    )))
+}
 
-    fn load_shared(&self) -> Result<Arc<OnnxEmbedder>, Error> {
-        let runtime = RuntimeLibrary::find(self.runtime_hint.as_deref())?;
-        let source = Source {
-            spec: self.spec()?,
-            runtime: runtime.path().to_path_buf(),
-        };
-        let mut loaded = LOADED.lock();
-        loaded.retain(|(_, model)| model.strong_count() > 0);
-        let earlier = loaded
-            .iter()
-            .find(|(other, _)| *other == source)
-            .and_then(|(_, model)| model.upgrade());
-        if let Some(model) = earlier {
-            return Ok(model);
-        }
-        let model = Arc::new(OnnxEmbedder::open(&source.spec, &runtime)?);
-        loaded.push((source, Arc::downgrade(&model)));
-        Ok(model)
+/// A name that is one, so that a slip shows where it is made.
+fn known_name(name: Option<String>) -> PyStoreResult<Option<String>> {
+    if let Some(name) = &name {
+        query(name, None, None).repository().map_err(Error::from)?;
     }
-
-    fn spec(&self) -> Result<ModelSpec, Error> {
-        let mut spec = ModelSpec::from_path(&self.model_path)?;
-        if let Some(path) = &self.settings.tokenizer_path {
-            spec.tokenizer_path.clone_from(path);
-        }
-        if let Some(pooling) = self.settings.pooling {
-            spec.pooling = pooling;
-        }
-        if let Some(prefix) = &self.settings.prefix {
-            spec.prefix.clone_from(prefix);
-        }
-        if let Some(tokens) = self.settings.max_tokens {
-            spec.max_tokens = usize::try_from(tokens).unwrap_or(usize::MAX);
-        }
-        spec.threads = usize::try_from(self.settings.num_threads).unwrap_or(usize::MAX);
-        Ok(spec)
-    }
+    Ok(name)
 }
 
 fn token_count(tokens: Option<Integer<'_>>) -> PyResult<Option<u64>> {
@@ -347,23 +451,4 @@ fn parse_pooling(name: &str) -> PyResult<Pooling> {
     name.to_ascii_lowercase()
         .parse()
         .map_err(|_| invalid(format!("pooling must be \"mean\" or \"cls\", not {name:?}")))
-}
-
-/// Folder of an installed package, without importing it; `None` if it is not installed.
-fn package_folder(py: Python<'_>, package: &str) -> PyResult<Option<PathBuf>> {
-    let spec = py
-        .import("importlib.util")?
-        .call_method1("find_spec", (package,))?;
-    if spec.is_none() {
-        return Ok(None);
-    }
-    let folders = spec.getattr("submodule_search_locations")?;
-    match folders
-        .try_iter()
-        .ok()
-        .and_then(|mut folders| folders.next())
-    {
-        Some(folder) => Ok(Some(folder?.extract()?)),
-        None => Ok(None),
-    }
 }

@@ -3,7 +3,7 @@
 use crate::clock::ManualClock;
 use crate::enums::{DedupMode, NormalizationMode};
 use crate::error::invalid;
-use crate::model::SemanticModel;
+use crate::model::{SemanticModel, check_callable};
 use crate::numbers::{Factor, Natural, Ratio, named, shown};
 use crate::verifier::{Precision, verifier};
 use prestige_core as core;
@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 43] = [
+const NAMES: [&str; 45] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -40,6 +40,8 @@ const NAMES: [&str; 43] = [
     "clock",
     "semantic_model",
     "semantic_model_path",
+    "embedder",
+    "embedder_id",
     "semantic_threshold",
     "semantic_max_text_bytes",
     "semantic_search_k",
@@ -170,6 +172,13 @@ pub(crate) struct Options {
     /// Goes before ``semantic_model.model_path``; None: as the model says. Default None.
     #[pyo3(get, set)]
     semantic_model_path: Option<PathBuf>,
+    /// A function in place of a model.
+    embedder: Option<Py<PyAny>>,
+    /// Name of the model behind ``embedder``; it must change whenever the vectors do.
+    ///
+    /// Part of the fingerprint: a store with vectors of another name refuses to open. Default None.
+    #[pyo3(get, set)]
+    embedder_id: Option<String>,
     /// Least cosine similarity at which two texts share a value, over 0 and at most 1.
     ///
     /// Default 0.97.
@@ -275,6 +284,30 @@ impl Options {
         self.dedup_mode = mode;
     }
 
+    /// A function in place of a model: ``list[str] -> array (n, d)``, a row for each text.
+    ///
+    /// Needs ``embedder_id``, and excludes ``semantic_model``, its path and pooling. Checked on
+    /// opening, which calls it once to learn d. It returns what ``numpy.asarray`` makes a finite
+    /// array of float or integers, no row all zero; rows are scaled to unit length. It is called
+    /// without any lock, by whichever thread puts, and by several at once: it must be thread-safe.
+    /// It may use stores, even this one; a put of an unknown text in the same store calls it
+    /// again. What it raises, the put raises, and nothing is stored. Default None.
+    #[getter]
+    fn embedder(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.embedder
+            .as_ref()
+            .map(|function| function.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_embedder(&mut self, function: Option<Bound<'_, PyAny>>) -> PyResult<()> {
+        if let Some(function) = &function {
+            check_callable(function)?;
+        }
+        self.embedder = function.map(Bound::unbind);
+        Ok(())
+    }
+
     /// A function that has the last word on a merge; None: nobody is asked. Default None.
     ///
     /// ``(new: str, stored: str, similarity: float) -> bool``: called before a put merges a text
@@ -353,6 +386,8 @@ impl Options {
             clock: None,
             semantic_model: None,
             semantic_model_path: None,
+            embedder: None,
+            embedder_id: None,
             semantic_threshold: Ratio(semantic.threshold),
             semantic_max_text_bytes: Natural(semantic.max_text_bytes),
             semantic_search_k: natural(semantic.search_k),
@@ -419,7 +454,7 @@ impl Options {
                 hnsw_ef_construction: size(self.hnsw_ef_construction),
                 hnsw_ef_search: size(self.hnsw_ef_search),
             },
-            embedder: Some(Arc::new(move || Ok(loader.load()?))),
+            embedder: Some(Arc::new(move || loader.load())),
             verifier: self.verifier(py).map(verifier),
             clock: match &self.clock {
                 Some(clock) => clock.get().to_core(),
@@ -428,11 +463,25 @@ impl Options {
         })
     }
 
-    /// `semantic_model`, else the bundled model; the single settings of the model go before it.
+    /// `embedder` or `semantic_model`, else the bundled model; the single settings of the model go before it.
     fn model(&self, py: Python<'_>) -> PyResult<SemanticModel> {
         let path = self.semantic_model_path.as_deref();
         let pooling = self.semantic_pooling.as_deref();
         let threads = self.semantic_num_threads.0;
+        let function = self
+            .embedder
+            .as_ref()
+            .map(|function| function.clone_ref(py));
+        if let Some(model) = SemanticModel::of_callable(py, function, self.embedder_id.clone())? {
+            return match (&self.semantic_model, path, pooling) {
+                (None, None, None) => Ok(model),
+                _ => Err(invalid(
+                    "embedder is a model by itself: leave out semantic_model, semantic_model_path and \
+                     semantic_pooling, or leave out embedder"
+                        .to_owned(),
+                )),
+            };
+        }
         match &self.semantic_model {
             Some(model) => model.borrow(py).with(path, pooling, threads),
             None => SemanticModel::bundled().with(path, pooling, threads),

@@ -58,6 +58,7 @@ impl OpenStore {
 
     /// Stops the servers, then closes the store.
     pub(crate) fn close(&self) -> Result<(), Error> {
+        self.store.check_closable()?;
         let servers = std::mem::take(&mut *self.servers.lock());
         for server in servers {
             server.stop();

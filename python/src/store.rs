@@ -409,6 +409,7 @@ impl Store {
     ///
     /// Raises:
     ///     IOError: The last writes failed. The store is closed all the same.
+    ///     BusyError: ``Options.embedder`` calls this while a put waits for it. It stays open.
     fn close(&self, py: Python<'_>) -> PyStoreResult<()> {
         blocking(py, || match &self.view {
             Some(view) => view.close(),

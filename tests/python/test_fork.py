@@ -123,3 +123,26 @@ class TestFork:
         with prestige.open(tmp_path / "b") as other:
             assert other.get("key") == b"from the child"
         assert store.get("key") == b"value"
+
+
+class TestModels:
+    def test_a_forked_child_loads_the_model_anew_and_the_parent_goes_on(self, run_script) -> None:
+        script = """
+            import gc, os, sys
+            import prestige
+            model = prestige.SemanticModel()
+            before = model.embed(["text"])
+            pid = os.fork()
+            if pid == 0:
+                # The threads of the parent's model are not here: with it, this would wait for ever.
+                assert (model.embed(["text"] * 40)[7] == before[0]).all()
+                assert (prestige.SemanticModel().embed(["text"]) == before).all()
+                del model
+                gc.collect()
+                sys.exit(0)
+            assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+            assert (model.embed(["text"]) == before).all()
+            print("both")
+        """
+        done = run_script(script)
+        assert (done.stdout, done.stderr, done.returncode) == ("both\n", "", 0)

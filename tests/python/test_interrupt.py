@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from pathlib import Path
 
 import pytest
 
@@ -34,10 +35,62 @@ CHILD = """
 """
 
 
+# One write of `put_many` holds up to 1,000 texts, of full length here.
+PUTTING_CHILD = """
+    import sys
+    import prestige
+    with prestige.open(sys.argv[2], dedup_mode=prestige.DedupMode.SEMANTIC) as store:
+        store.put("loaded", "loaded")
+        texts = [f"{i} " + "word " * 250 for i in range(int(sys.argv[1]))]
+        try:
+            print("embedding", flush=True)
+            store.put_many((str(i), text) for i, text in enumerate(texts))
+        except KeyboardInterrupt:
+            # What was interrupted has stored nothing, and still works.
+            assert len(store) == 1
+            store.put("again", "again")
+            print("interrupted", len(store), store.verify(), flush=True)
+"""
+
+# The main thread waits for its turn behind seven others, who go on.
+WAITING_CHILD = """
+    import sys, threading
+    import prestige
+    model = prestige.SemanticModel()
+    model.embed(["loaded"])
+    stop = threading.Event()
+    def work(number):
+        for i in range(int(sys.argv[1])):
+            if stop.is_set():
+                break
+            assert model.embed([f"{number} {i} {j}" for j in range(50)]).shape == (50, 384)
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(7)]
+    for thread in threads:
+        thread.start()
+    try:
+        print("embedding", flush=True)
+        while True:
+            model.embed(["short"])
+    except KeyboardInterrupt:
+        stop.set()
+        for thread in threads:
+            thread.join()
+        print("interrupted", model.embed(["again"]).shape, flush=True)
+"""
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
-def test_ctrl_c_ends_a_long_embed() -> None:
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        pytest.param(CHILD, "(1, 384)", id="embed"),
+        pytest.param(PUTTING_CHILD, "2 []", id="put_many"),
+        pytest.param(WAITING_CHILD, "(1, 384)", id="waiting"),
+    ],
+)
+def test_ctrl_c_ends_a_long_call(source: str, said: str, store_path: Path) -> None:
     child = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(CHILD), str(TEXTS)],
+        [sys.executable, "-c", textwrap.dedent(source), str(TEXTS), str(store_path)],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -50,7 +103,7 @@ def test_ctrl_c_ends_a_long_embed() -> None:
     finally:
         child.kill()
         child.wait()
-    assert output == "interrupted (1, 384)\n"
+    assert output == f"interrupted {said}\n"
     assert child.returncode == 0
 
 

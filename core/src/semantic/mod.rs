@@ -5,6 +5,7 @@
 
 mod checkpoint;
 mod decide;
+mod entered;
 mod model;
 mod recover;
 mod score;
@@ -89,7 +90,7 @@ impl Semantic {
     }
 
     /// Adds the embeddings of `texts` to `vectors`. Called without any lock.
-    pub(crate) fn embed(&self, texts: HashMap<Digest, &str>, vectors: &mut Vectors) -> Result<()> {
+    pub(crate) fn embed(&self, texts: Vec<(Digest, &str)>, vectors: &mut Vectors) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
@@ -99,7 +100,9 @@ impl Semantic {
                 "the vectors of a cache are not made by the store; ask the cache".to_owned(),
             ));
         };
+        let entered = entered::Entered::new(self);
         let embeddings = embedder.embed(&texts)?;
+        drop(entered);
         if embeddings.len() != texts.len() {
             return Err(Error::Model(format!(
                 "the model should return {} embeddings, one a text, and returned {}",
@@ -111,6 +114,11 @@ impl Semantic {
             vectors.insert(digest, vector.to_vec());
         }
         Ok(())
+    }
+
+    /// Whether this call was made by the embedder, which a put of the same thread waits for.
+    pub(crate) fn is_inside_embedder(&self) -> bool {
+        entered::is_inside(self)
     }
 
     /// Takes the semantic lock.
@@ -205,3 +213,6 @@ impl LogState {
             .saturating_sub(self.checkpointed)
     }
 }
+
+#[cfg(test)]
+mod tests;

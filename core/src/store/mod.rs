@@ -190,15 +190,39 @@ impl Store {
     /// Of a view: ends the view; the store stays open.
     ///
     /// # Errors
-    /// [`Error::Io`] if the last writes failed; the store is closed all the same.
+    /// [`Error::Io`] if the last writes failed; the store is closed all the same. [`Error::Busy`] if an embedder of the
+    /// caller's calls this while a put of the same thread waits for it; the store stays open.
     pub fn close(&self) -> Result<()> {
         match &self.view {
             Some(view) => {
                 view.closed.store(true, Ordering::Release);
                 Ok(())
             }
-            None => self.shared.close(),
+            None => {
+                self.check_closable()?;
+                self.shared.close()
+            }
         }
+    }
+
+    /// Whether [`Self::close`] can be called here: not by an embedder of the caller's that a put of this thread waits for.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] if not.
+    pub fn check_closable(&self) -> Result<()> {
+        let inside = self.engine().is_ok_and(|engine| {
+            let stages = engine.namespaces.all();
+            let mut stages = stages.iter().filter_map(|one| one.loaded_semantic());
+            stages.any(|stage| stage.is_inside_embedder())
+        });
+        if inside {
+            return Err(Error::Busy(format!(
+                "the store at {} cannot be closed by its embedder, since a put waits for the embedder and closing for \
+                 the put; close it when the put has returned",
+                self.shared.path.display()
+            )));
+        }
+        Ok(())
     }
 
     /// Whether this handle was closed, or the store.

@@ -235,13 +235,13 @@ impl Engine {
         let Some(stage) = namespace.loaded_semantic() else {
             return Ok(());
         };
-        let mut texts: HashMap<Digest, &str> = HashMap::new();
-        for entry in prepared
-            .iter()
-            .filter(|entry| wanted.contains(&entry.digest))
-        {
-            if let Ok(text) = std::str::from_utf8(&entry.value) {
-                texts.insert(entry.digest, text);
+        // In the order in which they come, so that an embedder of the caller's sees what it expects.
+        let (mut wanted, mut texts) = (wanted.clone(), Vec::with_capacity(wanted.len()));
+        for entry in prepared {
+            if wanted.remove(&entry.digest)
+                && let Ok(text) = std::str::from_utf8(&entry.value)
+            {
+                texts.push((entry.digest, text));
             }
         }
         stage.embed(texts, vectors)

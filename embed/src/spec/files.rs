@@ -1,5 +1,6 @@
 //! Finds and reads the files of a model folder.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::MODEL_REMEDY;
+use super::pooling_file::read_pooling;
 use crate::{EmbedError, Pooling};
 
 /// Where a folder may keep its model: our builds and most exports use the first, Hugging Face
@@ -97,6 +99,7 @@ pub(super) struct Settings {
     pub(super) name: Option<String>,
     pub(super) pooling: Option<Pooling>,
     pub(super) prefix: Option<String>,
+    pub(super) prompts: BTreeMap<String, String>,
     pub(super) max_tokens: Option<usize>,
     pub(super) dimension: Option<usize>,
     pub(super) lowercase: Option<bool>,
@@ -112,15 +115,12 @@ struct PrestigeFile {
     dimension: Option<usize>,
 }
 
-/// `1_Pooling/config.json` of sentence-transformers.
-#[derive(Deserialize)]
-struct PoolingFile {
-    #[serde(default)]
-    pooling_mode_mean_tokens: bool,
-    #[serde(default)]
-    pooling_mode_cls_token: bool,
-    /// Newer files name the mode instead of setting a flag.
-    pooling_mode: Option<String>,
+/// `config_sentence_transformers.json` of sentence-transformers.
+#[derive(Deserialize, Default)]
+struct SentenceTransformersFile {
+    /// A prompt may be null, which is none.
+    prompts: Option<BTreeMap<String, Option<String>>>,
+    default_prompt_name: Option<String>,
 }
 
 /// `sentence_bert_config.json` of sentence-transformers.
@@ -150,12 +150,14 @@ impl Settings {
                     .max_seq_length
             }
         };
+        let (prompts, default_prompt) = read_prompts(folders)?;
         let tokenizer: TokenizerConfigFile =
             read_json(folders, "tokenizer_config.json")?.unwrap_or_default();
         Ok(Self {
             name: own.name,
             pooling,
-            prefix: own.prefix,
+            prefix: own.prefix.or(default_prompt),
+            prompts,
             max_tokens,
             dimension: own.dimension,
             lowercase: tokenizer.do_lower_case,
@@ -163,34 +165,33 @@ impl Settings {
     }
 }
 
-fn read_pooling(folders: &[PathBuf]) -> Result<Option<Pooling>, EmbedError> {
-    const NAME: &str = "1_Pooling/config.json";
-    let Some(file) = read_json::<PoolingFile>(folders, NAME)? else {
-        return Ok(None);
+/// The prompts of `config_sentence_transformers.json`, and the one that is put before every text unless told otherwise.
+fn read_prompts(
+    folders: &[PathBuf],
+) -> Result<(BTreeMap<String, String>, Option<String>), EmbedError> {
+    const NAME: &str = "config_sentence_transformers.json";
+    let file: SentenceTransformersFile = read_json(folders, NAME)?.unwrap_or_default();
+    let prompts: BTreeMap<String, String> = file
+        .prompts
+        .unwrap_or_default()
+        .into_iter()
+        .map(|(name, prompt)| (name, prompt.unwrap_or_default()))
+        .collect();
+    let Some(name) = file.default_prompt_name else {
+        return Ok((prompts, None));
     };
-    let named = file
-        .pooling_mode
-        .as_deref()
-        .and_then(|mode| mode.parse().ok());
-    match (
-        file.pooling_mode_mean_tokens,
-        file.pooling_mode_cls_token,
-        named,
-    ) {
-        (true, false, None) => Ok(Some(Pooling::Mean)),
-        (false, true, None) => Ok(Some(Pooling::Cls)),
-        (false, false, Some(pooling)) => Ok(Some(pooling)),
-        // A wrong guess here would give wrong vectors without a sign of it.
-        _ => Err(EmbedError::Model {
+    match prompts.get(&name).cloned() {
+        Some(prompt) => Ok((prompts, Some(prompt))),
+        None => Err(EmbedError::Model {
             path: find(folders, NAME).unwrap_or_else(|| NAME.into()),
-            expected: "mean or cls pooling".to_owned(),
-            found: "another pooling, or several".to_owned(),
-            remedy: "use a model with mean or cls pooling".to_owned(),
+            expected: "a default_prompt_name that is one of the prompts".to_owned(),
+            found: format!("{name:?}"),
+            remedy: MODEL_REMEDY.to_owned(),
         }),
     }
 }
 
-fn find(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
+pub(super) fn find(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
     folders
         .iter()
         .map(|folder| folder.join(name))
@@ -198,7 +199,7 @@ fn find(folders: &[PathBuf], name: &str) -> Option<PathBuf> {
 }
 
 /// Reads a settings file; `None` when there is none.
-fn read_json<T: DeserializeOwned>(
+pub(super) fn read_json<T: DeserializeOwned>(
     folders: &[PathBuf],
     name: &str,
 ) -> Result<Option<T>, EmbedError> {

@@ -84,6 +84,87 @@ fn settings_are_read_from_both_kinds_of_files_ours_first() {
 }
 
 #[test]
+fn prompts_are_read_and_one_of_them_may_be_the_prefix() {
+    const FILE: &str = "config_sentence_transformers.json";
+    let folder = Folder::new(&MINIMAL);
+    folder.write(
+        FILE,
+        r#"{"prompts": {"query": "query: ", "document": "", "none": null}, "default_prompt_name": null}"#,
+    );
+    let mut spec = folder.spec().unwrap();
+    assert_eq!(spec.prefix, "");
+    assert!(spec.prompts.keys().eq(["document", "none", "query"]));
+    let fingerprint = spec.fingerprint().unwrap();
+    spec.use_prompt("query").unwrap();
+    assert_eq!(spec.prefix, "query: ");
+    assert_ne!(spec.fingerprint().unwrap(), fingerprint);
+    spec.use_prompt("none").unwrap();
+    assert_eq!(spec.fingerprint().unwrap(), fingerprint);
+    let text = spec.use_prompt("passage").unwrap_err().to_string();
+    assert!(text.contains("\"document\", \"none\", \"query\"") && text.contains("\"passage\""));
+
+    folder.write(
+        FILE,
+        r#"{"prompts": {"query": "query: "}, "default_prompt_name": "query"}"#,
+    );
+    assert_eq!(folder.spec().unwrap().prefix, "query: ");
+    folder.write("prestige.json", r#"{"prefix": "ours: "}"#);
+    assert_eq!(folder.spec().unwrap().prefix, "ours: ");
+    folder.write(FILE, r#"{"default_prompt_name": "query"}"#);
+    let text = folder.spec().unwrap_err().to_string();
+    assert!(text.contains(FILE) && text.contains("\"query\""), "{text}");
+    folder.write(FILE, "{}");
+    let text = folder
+        .spec()
+        .unwrap()
+        .use_prompt("x")
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("no prompts"), "{text}");
+}
+
+#[test]
+fn modules_say_where_the_pooling_is_and_that_nothing_comes_after_it() {
+    let modules = |names: &[&str]| {
+        let entries = names.iter().enumerate().map(|(i, name)| {
+            let class = name.to_lowercase();
+            format!(
+                r#"{{"path": "{i}_{name}", "type": "sentence_transformers.models.{class}.{name}"}}"#
+            )
+        });
+        format!("[{}]", entries.collect::<Vec<_>>().join(","))
+    };
+    let folder = Folder::new(&MINIMAL);
+    folder.write(
+        "modules.json",
+        &modules(&["Transformer", "Normalize", "Pooling"]),
+    );
+    folder.write("2_Pooling/config.json", r#"{"pooling_mode": "cls"}"#);
+    assert_eq!(folder.spec().unwrap().pooling, Pooling::Cls);
+    folder.write(
+        "2_Pooling/config.json",
+        r#"{"pooling_mode_lasttoken": true}"#,
+    );
+    let text = folder.spec().unwrap_err().to_string();
+    assert!(
+        text.contains("2_Pooling/config.json") && text.contains("lasttoken pooling"),
+        "{text}"
+    );
+    folder.write(
+        "modules.json",
+        &modules(&["Transformer", "Pooling", "Dense"]),
+    );
+    let text = folder.spec().unwrap_err().to_string();
+    assert!(
+        text.contains("modules.json") && text.contains("the module Dense"),
+        "{text}"
+    );
+    // Who knows better says so in a file of ours.
+    folder.write("prestige.json", r#"{"pooling": "mean"}"#);
+    assert_eq!(folder.spec().unwrap().pooling, Pooling::Mean);
+}
+
+#[test]
 fn a_repository_layout_is_understood() {
     let folder = Folder::new(&[
         ("onnx/model.onnx", "graph"),

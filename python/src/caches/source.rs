@@ -5,7 +5,7 @@ use crate::error::{PyStoreResult, blocking, invalid, store_error};
 use crate::model::SemanticModel;
 use crate::numbers::shown;
 use numpy::{PyArray1, PyArray2, PyArrayMethods as _};
-use prestige_core::embed::{Embedder as _, Embeddings, OnnxEmbedder};
+use prestige_core::embed::{Embedder, Embeddings};
 use prestige_core::{Error, Result, VectorSource};
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
@@ -13,7 +13,7 @@ use pyo3::types::{PyList, PyString};
 use std::sync::Arc;
 
 pub(super) enum Source {
-    Model(Arc<OnnxEmbedder>),
+    Model(Arc<dyn Embedder>),
     /// `list[str] -> array (n, d)`.
     Function(Py<PyAny>),
     /// Vectors are given; none is computed.

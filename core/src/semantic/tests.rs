@@ -1,0 +1,156 @@
+#![allow(clippy::unwrap_used)]
+
+use crate::{CallbackError, DedupMode, Entry, Error, Options, Store};
+use parking_lot::Mutex;
+use prestige_embed::{EmbedError, Embedder, Embeddings, Fingerprint, HashEmbedder};
+use std::sync::{Arc, OnceLock, Weak};
+
+type During = Box<dyn Fn(&Store, &[&str]) -> Result<(), EmbedError> + Send + Sync>;
+
+/// An embedder as a caller may write one: it uses the store that it embeds for.
+struct Inside {
+    inner: HashEmbedder,
+    store: OnceLock<Weak<Store>>,
+    calls: Mutex<Vec<Vec<String>>>,
+    during: During,
+}
+
+impl std::fmt::Debug for Inside {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Inside")
+    }
+}
+
+impl Embedder for Inside {
+    fn dimension(&self) -> usize {
+        self.inner.dimension()
+    }
+
+    fn fingerprint(&self) -> &Fingerprint {
+        self.inner.fingerprint()
+    }
+
+    fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
+        let owned = texts.iter().map(|&text| text.to_owned()).collect();
+        self.calls.lock().push(owned);
+        let store = self.store.get().and_then(Weak::upgrade).unwrap();
+        (self.during)(&store, texts)?;
+        self.inner.embed(texts)
+    }
+}
+
+fn open(
+    directory: &tempfile::TempDir,
+    during: impl Fn(&Store, &[&str]) -> Result<(), EmbedError> + Send + Sync + 'static,
+) -> (Arc<Store>, Arc<Inside>) {
+    let embedder = Arc::new(Inside {
+        inner: HashEmbedder::new(32),
+        store: OnceLock::new(),
+        calls: Mutex::default(),
+        during: Box::new(during),
+    });
+    let given = Arc::clone(&embedder);
+    let options = Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(
+            move || Ok(Arc::clone(&given) as Arc<dyn Embedder>),
+        )),
+        ..Options::default()
+    };
+    let store = Arc::new(Store::open(directory.path(), options).unwrap());
+    embedder.store.set(Arc::downgrade(&store)).unwrap();
+    (store, embedder)
+}
+
+#[test]
+fn an_embedder_is_called_without_any_lock() {
+    let directory = tempfile::tempdir().unwrap();
+    // Takes every lock there is; the order of locks is checked in these tests.
+    let (store, _) = open(&directory, |store, texts| {
+        for text in texts {
+            store
+                .put(b"key", &[b"\xff", text.as_bytes()].concat(), None)
+                .unwrap();
+            store.put(b"other", b"\xfe", Some(60)).unwrap();
+        }
+        assert_eq!(store.get(b"absent").unwrap(), None);
+        store.sweep().unwrap();
+        store.flush().unwrap();
+        assert!(store.verify().unwrap().is_empty());
+        Ok(())
+    });
+    store.put(b"binary", b"\xff", None).unwrap();
+    store.put(b"key", b"text", None).unwrap();
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"text");
+    assert!(store.verify().unwrap().is_empty());
+}
+
+#[test]
+fn texts_come_in_the_order_of_the_entries_each_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, embedder) = open(&directory, |_, _| Ok(()));
+    let values = [
+        "six",
+        "five",
+        "six",
+        "",
+        "four words of text",
+        "three",
+        "five",
+    ];
+    let keys: Vec<String> = (0..values.len()).map(|i| i.to_string()).collect();
+    let entries: Vec<Entry<'_>> = keys
+        .iter()
+        .zip(values)
+        .map(|(key, value)| Entry {
+            key: key.as_bytes(),
+            value: value.as_bytes(),
+            ttl_seconds: None,
+            metadata: None,
+        })
+        .collect();
+    store.put_many(&entries).unwrap();
+    assert_eq!(
+        *embedder.calls.lock(),
+        [["six", "five", "four words of text", "three"]]
+    );
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("out of service")]
+struct OutOfService;
+
+#[test]
+fn an_error_of_the_embedder_passes_through_whole_and_nothing_is_stored() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(&directory, |_, texts| match texts {
+        ["bad", ..] => Err(EmbedError::Callback(CallbackError::new(OutOfService))),
+        _ => Ok(()),
+    });
+    store.put(b"key", b"good", None).unwrap();
+    let error = store.put(b"key", b"bad", None).unwrap_err();
+    assert_eq!(error.to_string(), "out of service");
+    let Error::Callback(failure) = error else {
+        unreachable!()
+    };
+    assert!(failure.inner().downcast_ref::<OutOfService>().is_some());
+    assert!(!failure.is_interrupt());
+    assert_eq!(store.get(b"key").unwrap().unwrap(), b"good");
+    assert!(store.verify().unwrap().is_empty());
+}
+
+#[test]
+fn an_embedder_cannot_close_the_store_that_waits_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(&directory, |store, _| {
+        for closed in [store.close(), store.check_closable()] {
+            assert!(matches!(closed, Err(Error::Busy(_))), "{closed:?}");
+        }
+        // Another thread waits for this one, so it could not join it here; a view is a mere handle.
+        store.namespace("view").unwrap().close().unwrap();
+        Ok(())
+    });
+    store.put(b"key", b"text", None).unwrap();
+    store.check_closable().unwrap();
+    store.close().unwrap();
+}
