@@ -21,6 +21,7 @@ INK = "#7d8590"
 """At least 3.5 : 1 on white and on the black of dark pages."""
 FASTER = "#4c8ed9"
 SLOWER = "#d9822b"
+TICKS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1_000)
 MISSING = "chart not drawn: matplotlib is not installed in this interpreter"
 
 
@@ -69,7 +70,7 @@ def figure(rows: list[dict[str, Any]], settings: dict[str, Any]) -> Figure:
     axes.set_yticks(places, [f"{row['title']} / {row['beside']}" for row in rows])
     axes.invert_yaxis()
     axes.set_xscale("log")
-    ticks = [tick for tick in (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if in_range(tick, rows)]
+    ticks = [tick for tick in TICKS if in_range(tick, rows)]
     axes.set_xticks(ticks, [f"{tick:g} x" for tick in ticks])
     axes.minorticks_off()
     for place, row in zip(places, rows, strict=True):
@@ -83,9 +84,11 @@ def figure(rows: list[dict[str, Any]], settings: dict[str, Any]) -> Figure:
             fontsize=9,
         )
     axes.margins(x=0.12)
+    size = settings["value_bytes"]
+    values = f", {size:,}-byte values" if size else ""
     axes.set_title(
-        f"Times as fast: medians of {settings['rounds']} rounds, {settings['keys']:,} keys,"
-        f" {settings['value_bytes']:,}-byte values",
+        f"Times as fast: medians of {settings['rounds']} rounds, {settings['keys']:,}"
+        f" {settings['unit']}{values}",
         color=INK,
         fontsize=10,
         loc="left",

@@ -1,10 +1,15 @@
-"""What is measured, beside what, and what is wanted of it."""
+"""What is measured, beside what, and what is wanted of it.
+
+The classes, and the experiments on exact stores. Those of the semantic stage are in
+`semantic_measures`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from workers.adapter import OWN
 from workers.job import VALUE_BYTES, Job
 
 KEYS = 100_000
@@ -30,6 +35,24 @@ class Kind(Enum):
     """Bytes; ours over theirs."""
     MEMORY = "MB alone"
     """Bytes; ours in MB (10**6), instead of a ratio."""
+    EACH = "KB alone"
+    """Bytes of one of many; ours in KB (10**3), instead of a ratio."""
+    LATENCY = "ms"
+    """Milliseconds; ours over theirs."""
+    SHARE = "alone"
+    """From 0 to 1; ours, instead of a ratio."""
+    POINTS = "points"
+    """A score; by how much the two differ, instead of a ratio."""
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is no second figure."""
+        return self in (Kind.MEMORY, Kind.EACH, Kind.SHARE)
+
+    @property
+    def is_at_least(self) -> bool:
+        """Whether more is better."""
+        return self in (Kind.SPEED, Kind.SHARE)
 
 
 @dataclass(frozen=True)
@@ -41,7 +64,7 @@ class Measure:
     """Name of the workers' figure."""
     kind: Kind
     wanted: float
-    """At least, for `SPEED`; at most, for the others."""
+    """At least or at most, as the kind says."""
     beside: str = ""
     """What the second figure belongs to."""
     beside_figure: str = ""
@@ -59,17 +82,21 @@ class Experiment:
     measures: tuple[Measure, ...]
     most_rounds: int = 1000
     large: bool = False
+    needs_data: bool = False
+    """Whether a job reads the sentences."""
+    disk_factor: float = VALUE_BYTES * DISK_FACTOR
+    """Bytes of free disk for each key of the larger job."""
 
     @property
     def needs_peer(self) -> bool:
         """Whether the second job is that of another package."""
-        return self.beside is not None and self.beside.store != self.ours.store
+        return self.beside is not None and self.beside.store not in OWN
 
     @property
     def disk_bytes(self) -> int:
         """Free disk space that the larger job needs; each job's store is deleted after it."""
         keys = max(job.keys for job in (self.ours, self.beside) if job)
-        return int(keys * VALUE_BYTES * DISK_FACTOR)
+        return int(keys * self.disk_factor)
 
 
 def against(peer: str, title: str, figure: str, wanted: float) -> Measure:

@@ -8,24 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import measures
 import report
-from workers.job import VALUE_BYTES
-
-NOTES = f"""\
-- Python callers. Every value has {VALUE_BYTES:,} bytes, also in the large stores, random and unlike
-  all others where no duplicates are named; keys are scattered, as hashes are. Keys and values are
-  made before the clock starts, garbage is not collected while it runs, and before gets are timed
-  the store's background work has ended.
-- Every store has its documented defaults. None waits for the disk at each write: a crash of the
-  process loses nothing, a power cut can take the latest writes. lmdb has `sync=False` and a
-  transaction for each call, as a get that sees the latest put needs one. Only Prestige and
-  prestige-uvs deduplicate.
-- Ratios are formed within a round; the table gives medians over the rounds, {measures.LARGE_ROUNDS}
-  at most for large stores, with the least and the greatest ratio. A cost is time an operation, over
-  that of the store beside it.
-- The hot set is a twentieth of the keys. Memory is what the process holds after a fill and 100,000
-  random gets, without what it held after import and the bounds of the caches and write buffers."""
+from suites import Suite
 
 
 def machine() -> dict[str, Any]:
@@ -41,19 +25,19 @@ def machine() -> dict[str, Any]:
     }
 
 
-def markdown(contents: dict[str, Any], table: Sequence[report.Row]) -> str:
+def markdown(suite: Suite, contents: dict[str, Any], table: Sequence[report.Row]) -> str:
     """The Markdown page of a run."""
     host, settings = contents["machine"], contents["settings"]
     return f"""\
-# Benchmark
+# {suite.title}
 
-What `benchmarks/bench.py` measured: {settings["rounds"]} rounds, {settings["keys"]:,} keys where \
-no other number is named,
+What `benchmarks/bench.py` measured: {settings["rounds"]} rounds, {settings["keys"]:,} \
+{suite.unit} where no other number is named,
 {host["processor"]}, {host["cores"]} cores, {host["memory_gb"]} GB, {host["system"]}, \
 Python {host["python"]};
-{", ".join(sorted(contents["versions"].values()))}.
+{", ".join(sorted(set(contents["versions"].values())))}.
 
 {report.markdown_table(table)}
 
-{NOTES}
+{suite.notes}
 """

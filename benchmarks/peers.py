@@ -1,4 +1,4 @@
-"""The virtual environment of the peers, in the cache folder."""
+"""The virtual environments of the peers, in the cache folder."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import venv
 from pathlib import Path
 
 PINS = Path(__file__).with_name("peers.txt")
+SEMANTIC_PINS = Path(__file__).with_name("peers_semantic.txt")
 
 
 class PeersMissingError(Exception):
@@ -21,9 +22,9 @@ def cache_folder() -> Path:
     return Path(os.environ.get("PRESTIGE_CACHE") or Path.home() / ".cache" / "prestige")
 
 
-def interpreter() -> Path:
-    """Python of an environment that has exactly what `peers.txt` names; made at the first use."""
-    name = hashlib.sha256(PINS.read_bytes()).hexdigest()[:12]
+def interpreter(pins: Path = PINS) -> Path:
+    """Python of an environment that has exactly what `pins` names; made at the first use."""
+    name = hashlib.sha256(pins.read_bytes()).hexdigest()[:12]
     folder = cache_folder() / "peers" / name
     python = folder / "bin" / "python"
     installed = folder / ".installed"
@@ -32,7 +33,7 @@ def interpreter() -> Path:
         venv.create(folder, with_pip=True)
         command = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
         done = subprocess.run(
-            [*command, "-r", PINS], capture_output=True, text=True, errors="replace", check=False
+            [*command, "-r", pins], capture_output=True, text=True, errors="replace", check=False
         )
         if done.returncode != 0:
             raise PeersMissingError(f"the peers could not be installed:\n{done.stderr.strip()}")

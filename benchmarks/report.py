@@ -11,6 +11,9 @@ from measures import Experiment, Kind, Measure
 
 Figures = dict[str, float]
 
+ALONE_UNITS = {Kind.MEMORY: 1e6, Kind.EACH: 1e3, Kind.SHARE: 1}
+DIGITS = {Kind.MEMORY: 0, Kind.SHARE: 6}
+"""Of a ratio, or what stands for it; two, of the others."""
 HEADINGS = ("measure", "Prestige", "beside it", "ratio (min - max)", "wanted", "met")
 
 
@@ -22,22 +25,26 @@ class Row:
     measure: Measure
     ours: list[float]
     beside: list[float]
-    """Empty for `Kind.MEMORY`, and without the peer."""
+    """Empty for a kind that stands alone, and without the peer."""
     reason: str = ""
     """Why there are no ratios."""
 
     @property
     def ratios(self) -> list[float]:
-        """The ratio of each round; empty if there is a reason."""
+        """The ratio of each round, or what stands for it; empty if there is a reason."""
         if self.reason:
             return []
-        match self.measure.kind:
+        kind = self.measure.kind
+        if kind.is_alone:
+            return [a / ALONE_UNITS[kind] for a in self.ours]
+        pairs = zip(self.ours, self.beside, strict=True)
+        match kind:
             case Kind.COST:
-                return [b / a for a, b in zip(self.ours, self.beside, strict=True)]
-            case Kind.MEMORY:
-                return [a / 1e6 for a in self.ours]
+                return [b / a for a, b in pairs]
+            case Kind.POINTS:
+                return [abs(a - b) for a, b in pairs]
             case _:
-                return [a / b for a, b in zip(self.ours, self.beside, strict=True)]
+                return [a / b for a, b in pairs]
 
     @property
     def met(self) -> bool:
@@ -45,7 +52,7 @@ class Row:
         if self.reason:
             return False
         median = statistics.median(self.ratios)
-        if self.measure.kind is Kind.SPEED:
+        if self.measure.kind.is_at_least:
             return median >= self.measure.wanted
         return median <= self.measure.wanted
 
@@ -58,7 +65,7 @@ def rows(experiment: Experiment, rounds: Sequence[tuple[Figures, Figures]]) -> l
             measure,
             [ours[measure.figure] for ours, _ in rounds],
             []
-            if measure.kind is Kind.MEMORY
+            if measure.kind.is_alone
             else [beside[measure.beside_figure or measure.figure] for _, beside in rounds],
         )
         for measure in experiment.measures
@@ -76,12 +83,12 @@ def rows_alone(experiment: Experiment, rounds: Sequence[Figures], reason: str) -
 def cells(row: Row) -> tuple[str, ...]:
     """The texts of a row under `HEADINGS`."""
     measure = row.measure
-    wanted = f"{'≥' if measure.kind is Kind.SPEED else '≤'} {measure.wanted:g}"
+    wanted = f"{'≥' if measure.kind.is_at_least else '≤'} {measure.wanted:g}"
     ours = amount(measure.kind, row.ours) if row.ours else "-"
     if row.reason:
         return (measure.title, ours, measure.beside or "-", "not available", wanted, "-")
     ratios = row.ratios
-    digits = 0 if measure.kind is Kind.MEMORY else 2
+    digits = DIGITS.get(measure.kind, 2)
     middle, least, most = (
         f"{number:.{digits}f}" for number in (statistics.median(ratios), min(ratios), max(ratios))
     )
@@ -99,9 +106,20 @@ def cells(row: Row) -> tuple[str, ...]:
 def amount(kind: Kind, values: Sequence[float]) -> str:
     """The median, with its unit."""
     median = statistics.median(values)
-    if kind in (Kind.SPEED, Kind.COST):
-        return f"{median:,.0f} op/s"
-    return f"{median / 1e6:,.1f} MB"
+    match kind:
+        case Kind.SPEED | Kind.COST:
+            # A rebuild takes minutes.
+            return f"{median:,.0f} op/s" if median >= 1 else f"{median:.3g} op/s"
+        case Kind.EACH:
+            return f"{median / 1e3:,.2f} KB"
+        case Kind.LATENCY:
+            return f"{median:,.2f} ms"
+        case Kind.SHARE:
+            return f"{median:.6f}"
+        case Kind.POINTS:
+            return f"{median:.2f}"
+        case _:
+            return f"{median / 1e6:,.1f} MB"
 
 
 def text_table(table: Sequence[Row]) -> str:

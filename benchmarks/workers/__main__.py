@@ -12,7 +12,8 @@ from random import Random
 from workers.adapter import load
 from workers.job import Answer, Job
 from workers.measuring import resident_bytes
-from workers.tasks import TASKS, Work
+from workers.task_names import task_of
+from workers.tasks import Work
 
 
 def run(job: Job) -> Answer:
@@ -20,9 +21,10 @@ def run(job: Job) -> Answer:
     module = load(job.store)
     resident = resident_bytes()
     folder = Path(job.folder)
-    store = module.open_store(folder)
+    task = task_of(job.task)
+    store = module.open_store(Path(job.filled or folder))
     try:
-        figures = TASKS[job.task](Work(store, job, Random(job.seed), folder, resident))
+        figures = task(Work(store, job, Random(job.seed), folder, resident))
     finally:
         store.close()
     return Answer(f"{module.DISTRIBUTION} {version(module.DISTRIBUTION)}", figures)

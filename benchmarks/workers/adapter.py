@@ -17,8 +17,30 @@ STORES = {
     "rocksdict": "workers.rocksdict_store",
     "lmdb": "workers.lmdb_store",
     "diskcache": "workers.diskcache_store",
+    "prestige-texts": "workers.prestige_texts",
+    "prestige-vectors": "workers.prestige_vectors",
+    "prestige-responses": "workers.prestige_responses",
+    "prestige-embeddings": "workers.prestige_embeddings",
+    "prestige-model": "workers.prestige_model",
+    "onnxruntime": "workers.onnxruntime_model",
+    "usearch": "workers.usearch_index",
+    "gptcache": "workers.gptcache_cache",
+    "langchain": "workers.langchain_cache",
 }
 """Module of each store; it has `DISTRIBUTION` and `open_store`."""
+
+OWN = frozenset(
+    {
+        "prestige",
+        "prestige-texts",
+        "prestige-vectors",
+        "prestige-responses",
+        "prestige-embeddings",
+        "prestige-model",
+        "onnxruntime",
+    }
+)
+"""Those that the interpreter of the project has."""
 
 # Odd, so that multiplication modulo 2**32 maps different numbers to different ones; 2**32 divided
 # by the golden ratio, which scatters consecutive ones (Knuth, The Art of Computer Programming 6.4).

@@ -25,6 +25,12 @@ class Job:
     """Both sides of a round get the same keys, values and order of keys."""
     folder: str = ""
     """An empty directory for the store."""
+    filled_by: str = ""
+    """The task that has filled the store before, with as many keys; empty: the store is new."""
+    filled: str = ""
+    """The directory of that store, which other jobs use after this one."""
+    data: str = ""
+    """The directory of the sentences, where a task reads them."""
 
 
 @dataclass(frozen=True)
@@ -34,4 +40,4 @@ class Answer:
     version: str
     """Distribution and version of the store."""
     figures: dict[str, float]
-    """Operations per second, or bytes, by name."""
+    """Operations per second, bytes, or what the measure says, by name."""

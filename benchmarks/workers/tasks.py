@@ -166,21 +166,6 @@ def disk(work: Work) -> dict[str, float]:
     return {"disk": disk_bytes(work.folder), "distinct": distinct * VALUE_BYTES}
 
 
-TASKS: dict[str, Callable[[Work], dict[str, float]]] = {
-    task.__name__: task
-    for task in (
-        put_get,
-        put_get_batches,
-        put_duplicates,
-        get_hot,
-        probe_large,
-        sweep,
-        memory,
-        disk,
-    )
-}
-
-
 def few_values(work: Work) -> Pairs:
     """Every key, each with one of a tenth as many values."""
     values = [work.value() for _ in range(work.job.keys // 10)]

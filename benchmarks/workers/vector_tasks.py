@@ -1,0 +1,210 @@
+"""The work on an index of vectors, without a model."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from workers import vectors
+from workers.measuring import each, rate, resident_bytes, settle
+from workers.tasks import Work
+
+NEIGHBOURS = 10
+SEARCHES = 1_000
+RECALL_QUERIES = 1_000
+NEAR_DUPLICATES = 2_000
+ROUNDING = 1e-5
+"""Similarities that differ by less are the same: they are sums of numbers of half precision."""
+CHECKPOINT_PUTS = 1_000
+"""Puts with and as many without a checkpoint under way."""
+FILL_BATCH = 1_000
+NEVER = 1 << 40
+"""So many changes, and there is a checkpoint."""
+
+
+def fill_vectors(work: Work) -> dict[str, float]:
+    """Put the vectors of the numbers below the number of keys; goes on where it was interrupted."""
+    store = work.store.open()
+    there = store.count_keys()
+    text_of = _text_of()
+    for start in range(there, work.job.keys, FILL_BATCH):
+        numbers = range(start, min(start + FILL_BATCH, work.job.keys))
+        store.put_many((str(number), text_of(number)) for number in numbers)
+        if start % (50 * FILL_BATCH) == 0:
+            print(f"{start:,} vectors", file=sys.stderr, flush=True)
+    if store.count_unique_values() != work.job.keys:
+        raise ValueError("vectors of different numbers were merged")
+    store.close()
+    return {}
+
+
+def fill_graph(work: Work) -> dict[str, float]:
+    """The same for a bare graph."""
+    for start in range(0, work.job.keys, vectors.CHUNK):
+        count = min(vectors.CHUNK, work.job.keys - start)
+        work.store.add_many(start, vectors.numbered(start, count))
+    return {}
+
+
+def search(work: Work) -> dict[str, float]:
+    """Find the nearest of vectors that are not stored, one a call."""
+    find = work.store.searcher()
+    queries = list(_queries(work, SEARCHES))
+    for query in queries[:: len(queries) // 20]:
+        if len(find(query, NEIGHBOURS)) != NEIGHBOURS:
+            raise ValueError(f"a search found less than {NEIGHBOURS}")
+    settle()
+    return {
+        "search": rate(len(queries), lambda: each(lambda query: find(query, NEIGHBOURS), queries))
+    }
+
+
+def recall(work: Work) -> dict[str, float]:
+    """The share of the ten nearest, by a full scan of what is stored, that a search finds."""
+    store = work.store.open()
+    stored = vectors.as_stored(vectors.numbered(0, work.job.keys))
+    queries = _queries(work, min(RECALL_QUERIES, work.job.keys))
+    wanted = vectors.nearest(stored, queries, NEIGHBOURS)
+    found = 0
+    for query, nearest in zip(queries, wanted, strict=True):
+        candidates = store.candidates(k=NEIGHBOURS, embedding=query, include_values=True)
+        numbers = {_number(candidate["value"]) for candidate in candidates}
+        found += len(numbers & set(nearest.tolist()))
+    return {"recall": found / wanted.size}
+
+
+def near_duplicates(work: Work) -> dict[str, float]:
+    """Put texts near to stored ones, and compare each decision with that of a full scan.
+
+    Similarities are spread on both sides of the threshold. What is not merged is stored, and may
+    be the nearest of a later one.
+    """
+    folder = _copy(work)
+    store = work.store.open(folder)
+    threshold = _threshold()
+    count = min(NEAR_DUPLICATES, work.job.keys // 2)
+    chosen = np.array(work.random.sample(range(work.job.keys), count))
+    base = vectors.numbered(0, work.job.keys)
+    spread = np.array([work.random.uniform(2 * threshold - 1, 1) for _ in range(count)])
+    given = vectors.at_similarity(base[chosen], spread, work.job.seed)
+    stored = np.concatenate([vectors.as_stored(base), np.zeros_like(given)])
+    del base
+    texts = [_text_of()(number) for number in range(work.job.keys)]
+    agreed = 0
+    for number, vector in enumerate(given):
+        text = f"near duplicate {number} of text {chosen[number]}"
+        work.store.given[text] = vector
+        similarities = stored[: len(texts)] @ vector
+        nearest = float(similarities.max())
+        store.put("new", text)
+        kept = store.get("new", decode=True)
+        if kept == text:
+            agreed += nearest < threshold + ROUNDING
+            stored[len(texts)] = vectors.as_stored(vector)
+            texts.append(text)
+            # The store counts references: with its key gone, the text would go, too.
+            store.put(f"new {number}", text)
+        else:
+            similarity = float(similarities[texts.index(kept)])
+            agreed += nearest >= threshold - ROUNDING and similarity >= nearest - ROUNDING
+    return {"agreed": agreed / count}
+
+
+def reopen(work: Work) -> dict[str, float]:
+    """Open a store from its checkpoint, and then without one, which makes the graph anew."""
+    folder = _copy(work)
+    # Opening asks for a vector, and the first one takes long to make.
+    work.store.embed([_text_of()(0)])
+    rates = {}
+    for name in ("checkpoint", "rebuild"):
+        if name == "rebuild":
+            shutil.rmtree(folder / "index")
+        opened = []
+        rates[name] = rate(1, lambda opened=opened: opened.append(work.store.open(folder)))
+        _check_holds(opened[0], work)
+        opened[0].close()
+    return rates
+
+
+def index_memory(work: Work) -> dict[str, float]:
+    """Physical memory that opening a store from its checkpoint takes, for each vector.
+
+    Beyond that of an empty store in the same process: RocksDB's part is not the index's.
+    """
+    work.store.embed([_text_of()(0)])
+    work.store.embed([_text_of()(0)])
+    work.store.open(work.folder / "empty")
+    settle()
+    before = resident_bytes()
+    store = work.store.open()
+    settle()
+    held = resident_bytes() - before
+    _check_holds(store, work)
+    return {"bytes": held / work.job.keys}
+
+
+def put_beside_checkpoint(work: Work) -> dict[str, float]:
+    """The 99th percentile of put, in ms: while checkpoints are written all the time, and without.
+
+    Vectors are given. The two take turns in a quarter of the puts each.
+    """
+    folder = _copy(work)
+    count = min(CHECKPOINT_PUTS, work.job.keys) // 4
+    times: dict[int, list[float]] = {1: [], NEVER: []}
+    next_number = vectors.QUERIES + work.job.keys
+    for part in range(8):
+        interval = (1, NEVER)[(part + work.job.seed) % 2]
+        store = work.store.open(folder, semantic_index_save_interval=interval)
+        texts = [_text_of()(next_number + i) for i in range(count + 20)]
+        next_number += len(texts)
+        work.store.embed(texts)
+        for place, text in enumerate(texts):
+            start = time.perf_counter()
+            store.put(text, text)
+            # The first puts of a store grow its buffers.
+            if place >= 20:
+                times[interval].append(time.perf_counter() - start)
+        store.close()
+    beside, without = (float(np.percentile(times[key], 99)) * 1e3 for key in (1, NEVER))
+    return {"beside": beside, "without": without}
+
+
+def _text_of() -> Any:  # noqa: ANN401 - a function from a number to its text
+    # Only where Prestige is installed: the tasks of the bare graph have another interpreter.
+    from workers.prestige_vectors import text_of  # noqa: PLC0415
+
+    return text_of
+
+
+def _threshold() -> float:
+    import prestige  # noqa: PLC0415
+
+    return prestige.Options().semantic_threshold
+
+
+def _number(value: bytes) -> int:
+    return int(value.rpartition(b" ")[2])
+
+
+def _queries(work: Work, count: int) -> vectors.Vectors:
+    """Vectors that are not stored; each round has others."""
+    return vectors.numbered(vectors.QUERIES + work.job.seed * count, count)
+
+
+def _copy(work: Work) -> Path:
+    """A copy of the filled store, for work that changes it."""
+    folder = work.folder / "copy"
+    shutil.copytree(work.job.filled, folder)
+    return folder
+
+
+def _check_holds(store: Any, work: Work) -> None:  # noqa: ANN401 - a prestige.Store
+    """Whether a stored vector finds itself."""
+    (nearest,) = store.candidates(k=1, embedding=vectors.of_number(0), include_values=True)
+    if _number(nearest["value"]) != 0 or store.count_unique_values() != work.job.keys:
+        raise ValueError("the store does not hold what was put")
