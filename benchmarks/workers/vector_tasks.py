@@ -137,7 +137,6 @@ def index_memory(work: Work) -> dict[str, float]:
     Beyond that of an empty store in the same process: RocksDB's part is not the index's.
     """
     work.store.embed([_text_of()(0)])
-    work.store.embed([_text_of()(0)])
     work.store.open(work.folder / "empty")
     settle()
     before = resident_bytes()

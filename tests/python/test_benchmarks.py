@@ -22,9 +22,12 @@ import measures
 import peers
 import report
 from measures import Experiment, Kind, Measure
+from suites import SUITES
 from workers import measuring, tasks
+from workers.adapter import OWN as OWN_STORES
 from workers.adapter import STORES, Adapter
 from workers.job import VALUE_BYTES, Job
+from workers.task_names import STORE_TASKS, TASKS, task_of
 
 BENCHMARKS = Path(bench.__file__).parent
 OWN = Job("prestige", "put_get", 200)
@@ -116,16 +119,22 @@ def test_the_json_of_a_report_can_be_read_back() -> None:
 
 
 def test_the_experiments_name_stores_tasks_and_figures_that_exist() -> None:
-    experiments = measures.experiments()
-    assert len({experiment.name for experiment in experiments}) == len(experiments)
-    for experiment in experiments:
-        for job in (experiment.ours, experiment.beside or experiment.ours):
-            assert job.store in STORES
-            assert job.task in tasks.TASKS
-            assert (BENCHMARKS / STORES[job.store].replace(".", "/")).with_suffix(".py").exists()
-    pinned = peers.PINS.read_text(encoding="utf-8")
-    for store in set(STORES) - {"prestige"}:
-        assert f"\n{store}==" in pinned
+    for suite in SUITES.values():
+        experiments = suite.experiments(suite.keys)
+        assert len({experiment.name for experiment in experiments}) == len(experiments)
+        pinned = suite.pins.read_text(encoding="utf-8")
+        for experiment in experiments:
+            for job in (experiment.ours, experiment.beside or experiment.ours):
+                assert {job.task, job.filled_by or job.task} <= set(TASKS)
+                module = STORES[job.store].replace(".", "/")
+                assert (BENCHMARKS / module).with_suffix(".py").exists()
+                package = job.store.replace("langchain", "langchain-classic")
+                assert job.store in OWN_STORES or f"\n{package}==" in pinned
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_every_task_is_where_its_name_says(name: str) -> None:
+    assert callable(task_of(name))
 
 
 def test_keys_differ_and_are_scattered() -> None:
@@ -186,7 +195,7 @@ EXPECTED = {
 }
 
 
-@pytest.mark.parametrize("task", tasks.TASKS)
+@pytest.mark.parametrize("task", STORE_TASKS)
 def test_every_task_runs_on_our_store(task: str, tmp_path: Path) -> None:
     answer = bench.run(sys.executable, dataclasses.replace(OWN, task=task, threads=2), tmp_path)
     assert answer.version.startswith("prestige-cache ")
