@@ -175,8 +175,8 @@ def require_disk(chosen: Sequence[Experiment], store_dir: Path) -> None:
     if free < largest.disk_bytes:
         sys.exit(
             f"'{largest.name}' needs {largest.disk_bytes / 1e9:.1f} GB of free disk, and"
-            f" {store_dir} has {free / 1e9:.1f} GB: name another directory with --store-dir,"
-            " or leave the large stores out with --quick"
+            f" {store_dir} has {free / 1e9:.1f} GB: name another directory with --store-dir"
+            " (PRESTIGE_CACHE, for what is kept), or leave the large stores out with --quick"
         )
 
 
@@ -275,16 +275,21 @@ def main() -> int:
     ]
     if not chosen:
         sys.exit("nothing to measure: --quick leaves out the experiments that --only names")
-    require_disk(chosen, options.store_dir)
+    where = options.store_dir
+    if suite.is_kept:
+        where = peers.cache_folder()
+        where.mkdir(parents=True, exist_ok=True)
+    require_disk(chosen, where)
     peer_python = None
     if not options.no_peers:
         try:
             peer_python = peers.interpreter(suite.pins)
         except peers.PeersMissingError as error:
             print(error, file=sys.stderr)
-    partial = any((options.quick, options.only, options.rounds, options.keys, not peer_python))
-    output = options.output or (peers.cache_folder() / "benchmarks" if partial else DOCS)
     data = sentences(chosen, options.data)
+    missing = not peer_python or (data is None and any(one.needs_data for one in chosen))
+    partial = any((options.quick, options.only, options.rounds, options.keys, missing))
+    output = options.output or (peers.cache_folder() / "benchmarks" if partial else DOCS)
     with filled_stores(suite, options.store_dir) as filled_dir:
         bench = Bench(rounds, options.store_dir, peer_python, filled_dir, data)
         table = [row for experiment in chosen for row in bench.rows(experiment)]

@@ -86,11 +86,11 @@ def near_duplicates(work: Work) -> dict[str, float]:
     """
     folder = _copy(work)
     store = work.store.open(folder)
-    threshold = _threshold()
+    merged_from = threshold()
     count = min(NEAR_DUPLICATES, work.job.keys // 2)
     chosen = np.array(work.random.sample(range(work.job.keys), count))
     base = vectors.numbered(0, work.job.keys)
-    spread = np.array([work.random.uniform(2 * threshold - 1, 1) for _ in range(count)])
+    spread = np.array([work.random.uniform(2 * merged_from - 1, 1) for _ in range(count)])
     given = vectors.at_similarity(base[chosen], spread, work.job.seed)
     stored = np.concatenate([vectors.as_stored(base), np.zeros_like(given)])
     del base
@@ -104,14 +104,14 @@ def near_duplicates(work: Work) -> dict[str, float]:
         store.put("new", text)
         kept = store.get("new", decode=True)
         if kept == text:
-            agreed += nearest < threshold + ROUNDING
+            agreed += nearest < merged_from + ROUNDING
             stored[len(texts)] = vectors.as_stored(vector)
             texts.append(text)
             # The store counts references: with its key gone, the text would go, too.
             store.put(f"new {number}", text)
         else:
             similarity = float(similarities[texts.index(kept)])
-            agreed += nearest >= threshold - ROUNDING and similarity >= nearest - ROUNDING
+            agreed += nearest >= merged_from - ROUNDING and similarity >= nearest - ROUNDING
     return {"agreed": agreed / count}
 
 
@@ -180,7 +180,8 @@ def _text_of() -> Any:  # noqa: ANN401 - a function from a number to its text
     return text_of
 
 
-def _threshold() -> float:
+def threshold() -> float:
+    """The similarity from which on puts merge, by default."""
     import prestige  # noqa: PLC0415
 
     return prestige.Options().semantic_threshold

@@ -19,7 +19,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks"))
 import bench
 import chart
 import measures
-import peers
 import report
 from measures import Experiment, Kind, Measure
 from suites import SUITES

@@ -132,7 +132,7 @@ def work(store: Any, keys: int = 40, **job: Any) -> Work:
 
 def test_a_cache_that_answers_with_another_response_has_no_rate() -> None:
     wrong = SimpleNamespace(put=lambda *_: None, get=lambda *_: "Answer 1.")
-    with pytest.raises(ValueError, match="query 0 was answered with 'Answer 1.'"):
+    with pytest.raises(ValueError, match=r"query 0 was answered with 'Answer 1\.'"):
         cache_tasks.responses(work(wrong))
     missing = SimpleNamespace(put=lambda *_: None, get=lambda *_: None)
     with pytest.raises(ValueError, match="was answered with None"):
@@ -247,9 +247,7 @@ def test_the_command_measures_ours_without_peers_and_says_what_it_skips(tmp_path
     assert done.returncode == 0, done.stderr
     assert "skipped: put_many, spearman:" in done.stderr
     rows = json.loads((tmp_path / "output" / "benchmark-semantic.json").read_text())["rows"]
-    assert len(rows) == len(
-        [m for one in semantic_measures.experiments(120) for m in one.measures]
-    )
+    assert len(rows) == len([m for one in semantic_measures.experiments(120) for m in one.measures])
     for row in rows:
         title = row["title"]
         assert title in done.stdout
