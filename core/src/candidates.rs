@@ -206,8 +206,8 @@ impl Engine {
         }
     }
 
-    /// Adds the best of the objects `ids` to `scored`, at least `k`, that satisfy `options` and have a key. `vector`: with its similarity
-    /// to their stored vectors, those without one left out; otherwise with 1.
+    /// Adds the best of the objects `ids` to `scored`, at least `k`, that satisfy `options` and have a key. `vector`: with
+    /// its similarity to their stored vectors, those without one left out; otherwise with 1.
     fn score(
         &self,
         namespace: &Namespace,

@@ -27,7 +27,8 @@
 //!   written lately; `counters`: exact figures
 //! - `schema`, `record`: bytes on disk; `format`: their version; `db`: RocksDB; `manifest`, `version_edit`, `wal`,
 //!   `log_file`, `owner`: what is checked before RocksDB may touch a directory
-//! - `calibrate`: thresholds from judged pairs; `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what callers decided about candidates
+//! - `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what
+//!   callers decided about candidates; `explain`: why a put does what it does; `calibrate`: thresholds from judged pairs
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
 //! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
 

@@ -12,7 +12,7 @@ import prestige
 
 # As the headings write them. `get` has "no default" as its default, so that None can be given.
 SIGNATURES = {
-    "put": "key, value, ttl_seconds=None",
+    "put": "key, value, ttl_seconds=None, metadata=None",
     "delete": "key",
     "list_keys": "prefix='', limit=None",
     "count_keys": "approximate=True",
