@@ -28,7 +28,7 @@ use std::sync::{Arc, OnceLock};
 /// Texts that one call of a function gets, where nothing else is said.
 pub(crate) const DEFAULT_BATCH: usize = 256;
 /// Times that a write is tried anew in a namespace that was dropped meanwhile.
-pub(super) const DROPS: usize = 4;
+pub(super) const DROPS: usize = 64;
 /// Longest name of a model, in bytes: with the rest of the name of its namespace it fits.
 const MAX_MODEL_BYTES: usize = MAX_NAMESPACE_BYTES - "embeddings//65536".len();
 
@@ -281,7 +281,11 @@ impl EmbeddingCache {
     pub fn len(&self) -> Result<u64> {
         let engine = self.store.engine()?;
         match self.namespace(&engine)? {
-            Some(namespace) => engine.count_keys(&namespace, false),
+            Some(namespace) => match engine.count_keys(&namespace, false) {
+                // Dropped since it was found.
+                Err(_) if namespace.check_exists().is_err() => Ok(0),
+                ended => ended,
+            },
             None => Ok(0),
         }
     }
@@ -303,7 +307,7 @@ impl EmbeddingCache {
         let Some(namespace) = self.namespace(&engine)? else {
             return Ok(0);
         };
-        let vectors = engine.count_keys(&namespace, false)?;
+        let vectors = self.len()?;
         match engine.drop_namespace(&namespace.name) {
             // Somebody else was first.
             Err(Error::NotFound(_)) => Ok(0),

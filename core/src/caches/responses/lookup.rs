@@ -107,67 +107,88 @@ impl SemanticCache {
 
     /// The entry of this very text.
     pub(super) fn exact(&self, scope: &Scope, query: &str) -> Result<Option<Hit>> {
-        let engine = self.store.engine()?;
-        let Some(namespace) = self.namespace(&engine, scope)? else {
-            return Ok(None);
-        };
-        let key = Digest::of(query.as_bytes());
-        let Some((record, value)) = engine.load(&namespace, &key.0)? else {
-            namespace.stats.add(Count::Misses, 1);
-            return Ok(None);
-        };
-        let entry = Entry::decode(&value)?;
-        if entry.query != query {
-            return Err(Error::Corruption(
-                "an entry of a semantic cache is not that of its key; run verify() for the extent of the damage"
-                    .to_owned(),
-            ));
-        }
-        Ok(Some(hit(&engine, &record, &entry, 1.0, true)))
+        self.within(scope, |engine, namespace| exact(engine, namespace, query))
     }
 
     fn has_vectors(&self, scope: &Scope) -> Result<bool> {
-        let engine = self.store.engine()?;
-        let Some(namespace) = self.namespace(&engine, scope)? else {
-            return Ok(false);
-        };
-        let stage = namespace.semantic(&engine)?;
-        Ok(stage.is_some_and(|stage| !stage.index.is_empty()))
+        let found = self.within(scope, |engine, namespace| {
+            let stage = namespace.semantic(engine)?;
+            Ok(stage.map(|stage| !stage.index.is_empty()))
+        })?;
+        Ok(found.unwrap_or(false))
     }
 
     /// The live entry whose query is most similar to `vector`.
     fn nearest(&self, scope: &Scope, vector: &[f32], threshold: f64) -> Result<Option<Hit>> {
+        self.within(scope, |engine, namespace| {
+            nearest(engine, namespace, vector, threshold)
+        })
+    }
+
+    /// What `look` finds in the namespace of a scope; nothing if there is none, or none any more.
+    fn within<T>(
+        &self,
+        scope: &Scope,
+        look: impl FnOnce(&Engine, &Namespace) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let engine = self.store.engine()?;
         let Some(namespace) = self.namespace(&engine, scope)? else {
             return Ok(None);
         };
-        let (Some(model), Some(stage)) =
-            (namespace.model(&engine.db)?, namespace.semantic(&engine)?)
-        else {
-            return Ok(None);
-        };
-        check_dimension(model, vector)?;
-        let mut wanted = NEIGHBOURS;
-        loop {
-            let neighbours = stage.index.search(vector, wanted)?;
-            let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
-            for (similarity, id) in scored(&engine, &namespace, stage, vector, &ids)? {
-                if f64::from(similarity) < threshold {
-                    break;
-                }
-                if let Some(hit) = live(&engine, &namespace, id, similarity)? {
-                    return Ok(Some(hit));
-                }
-            }
-            // All that are near enough have expired or gone; behind them there may be others.
-            let last = neighbours.last();
-            let beyond =
-                last.is_some_and(|last| f64::from(last.similarity) >= threshold - INDEX_ERROR);
-            if neighbours.len() < wanted || !beyond {
-                return Ok(None);
-            }
-            wanted = wanted.saturating_mul(4);
+        match look(&engine, &namespace) {
+            // Dropped since it was found.
+            Err(_) if namespace.check_exists().is_err() => Ok(None),
+            ended => ended,
         }
+    }
+}
+
+fn exact(engine: &Engine, namespace: &Namespace, query: &str) -> Result<Option<Hit>> {
+    let key = Digest::of(query.as_bytes());
+    let Some((record, value)) = engine.load(namespace, &key.0)? else {
+        namespace.stats.add(Count::Misses, 1);
+        return Ok(None);
+    };
+    let entry = Entry::decode(&value)?;
+    if entry.query != query {
+        return Err(Error::Corruption(
+            "an entry of a semantic cache is not that of its key; run verify() for the extent of the damage"
+                .to_owned(),
+        ));
+    }
+    Ok(Some(hit(engine, &record, &entry, 1.0, true)))
+}
+
+fn nearest(
+    engine: &Engine,
+    namespace: &Namespace,
+    vector: &[f32],
+    threshold: f64,
+) -> Result<Option<Hit>> {
+    let (Some(model), Some(stage)) = (namespace.model(&engine.db)?, namespace.semantic(engine)?)
+    else {
+        return Ok(None);
+    };
+    check_dimension(model, vector)?;
+    let mut wanted = NEIGHBOURS;
+    loop {
+        let neighbours = stage.index.search(vector, wanted)?;
+        let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
+        for (similarity, id) in scored(engine, namespace, stage, vector, &ids)? {
+            if f64::from(similarity) < threshold {
+                break;
+            }
+            if let Some(hit) = live(engine, namespace, id, similarity)? {
+                return Ok(Some(hit));
+            }
+        }
+        // All that are near enough have expired or gone; behind them there may be others.
+        let last = neighbours.last();
+        let beyond = last.is_some_and(|last| f64::from(last.similarity) >= threshold - INDEX_ERROR);
+        if neighbours.len() < wanted || !beyond {
+            return Ok(None);
+        }
+        wanted = wanted.saturating_mul(4);
     }
 }
 

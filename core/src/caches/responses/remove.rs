@@ -65,8 +65,9 @@ impl SemanticCache {
         let engine = self.store.engine()?;
         let mut scopes = Vec::new();
         for namespace in self.namespaces(&engine, Scopes::All)? {
-            if let Some(CacheRecord::Responses { scope }) = &namespace.cache {
-                let entries = engine.count_keys(&namespace, false)?;
+            if let Some(CacheRecord::Responses { scope }) = &namespace.cache
+                && let Some(entries) = count(&engine, &namespace)?
+            {
                 scopes.push((Scope::of_json(scope.clone()), entries));
             }
         }
@@ -81,7 +82,7 @@ impl SemanticCache {
         let engine = self.store.engine()?;
         let mut entries = 0;
         for namespace in self.namespaces(&engine, scopes)? {
-            entries += engine.count_keys(&namespace, false)?;
+            entries += count(&engine, &namespace)?.unwrap_or(0);
         }
         Ok(entries)
     }
@@ -97,6 +98,14 @@ impl SemanticCache {
                 Ok(found)
             }
         }
+    }
+}
+
+/// Number of entries; `None`: the namespace was dropped since it was found.
+fn count(engine: &Engine, namespace: &Namespace) -> Result<Option<u64>> {
+    match engine.count_keys(namespace, false) {
+        Err(_) if namespace.check_exists().is_err() => Ok(None),
+        ended => ended.map(Some),
     }
 }
 

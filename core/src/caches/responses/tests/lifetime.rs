@@ -281,3 +281,48 @@ fn the_clock_is_the_stores() {
     assert_eq!(bench.clock.now_us(), 1_000_000_000 + 5_000_000);
     assert!((bench.hit("", "q").unwrap().age_seconds - 5.0).abs() < 1e-9);
 }
+
+#[test]
+fn a_scope_that_is_dropped_again_and_again_is_a_miss_and_never_an_error() {
+    let bench = bench();
+    let (all, none) = (scope(""), EntryMetadata::new());
+    let response = text("r");
+    // Not loaded yet when it is dropped, loaded, put into: whatever the threads meet.
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for number in 0..300_u16 {
+                let embedding = [1.0, f32::from(number)];
+                let query = format!("q{number}");
+                let put = Put {
+                    embedding: Some(&embedding),
+                    ..Put::new(&query, &response)
+                };
+                bench.cache.put(&all, &put, &bench.source).unwrap();
+            }
+        });
+        for _ in 0..2 {
+            threads.spawn(|| {
+                for _ in 0..3000 {
+                    let lookup = Lookup {
+                        threshold: Some(0.1),
+                        embedding: Some(&[1.0, 1.0]),
+                    };
+                    let hit = bench.cache.get(&all, "other", lookup, &bench.source);
+                    assert!(hit.unwrap().is_none_or(|hit| hit.response == response));
+                    bench.cache.len(Scopes::All).unwrap();
+                    bench.cache.scopes().unwrap();
+                }
+            });
+        }
+        threads.spawn(|| {
+            for _ in 0..300 {
+                bench.cache.invalidate(Scopes::All, &none, None).unwrap();
+                bench
+                    .cache
+                    .invalidate(Scopes::All, &none, Some(9.0))
+                    .unwrap();
+            }
+        });
+    });
+    bench.clean();
+}
