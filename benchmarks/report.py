@@ -12,7 +12,7 @@ from measures import Experiment, Kind, Measure
 Figures = dict[str, float]
 
 ALONE_UNITS = {Kind.MEMORY: 1e6, Kind.EACH: 1e3, Kind.SHARE: 1}
-DIGITS = {Kind.MEMORY: 0, Kind.SHARE: 6}
+DIGITS = {Kind.MEMORY: 0, Kind.SHARE: 7}
 """Of a ratio, or what stands for it; two, of the others."""
 HEADINGS = ("measure", "Prestige", "beside it", "ratio (min - max)", "wanted", "met")
 
@@ -115,7 +115,7 @@ def amount(kind: Kind, values: Sequence[float]) -> str:
         case Kind.LATENCY:
             return f"{median:,.2f} ms"
         case Kind.SHARE:
-            return f"{median:.6f}"
+            return f"{median:.7f}"
         case Kind.POINTS:
             return f"{median:.2f}"
         case _:

@@ -57,7 +57,8 @@ STORE_NOTES = f"""\
 VECTOR_NOTES = f"""\
 - Vectors of {vectors.DIMENSION} numbers in {vectors.CLUSTERS:,} clusters, made from their numbers;
   a function in place of the model returns them, so that no model runs. What is searched for is not
-  stored. Every option has its default; the bare graph has the same parameters and precision.
+  stored, and before searches are timed as many others have been made. Every option has its
+  default; the bare graph has the same parameters and precision.
 - Ratios are formed within a round; the table gives medians over the rounds, with the least and the
   greatest. A cost is time a search, over that beside it. Where there is one figure alone, it stands
   in place of a ratio; of scores it is the difference."""
@@ -71,9 +72,9 @@ SEMANTIC_NOTES = f"""\
 - Recall is the share of the ten nearest, by a full scan of the stored vectors, that a search finds.
   Decisions are those of puts of vectors whose similarity to a stored one lies on both sides of the
   threshold: merge or not, and with which.
-- Opening is of the whole store, rebuilding is opening without the index file. While checkpoints
-  run, another one begins as soon as one has ended. Memory is that of the process, without that
-  of an empty store.
+- Opening is of the whole store, rebuilding is opening without the index file. Beside puts,
+  another thread flushes the store all the time, which writes a checkpoint each time. Memory is
+  that of the process, without that of an empty store.
 {VECTOR_NOTES}"""
 
 SUITES = {
