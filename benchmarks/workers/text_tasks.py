@@ -13,7 +13,7 @@ from workers.measuring import each_pair, rate, settle, threaded_rate
 from workers.sentences import distinct_sentences, judged_pairs, made_up
 from workers.tasks import Work
 
-HELD_ROUNDS = 20
+HELD_ROUNDS = 100
 """Puts of each text that is there already, each under a key of its own."""
 BATCH = 32
 CALLERS = 8
