@@ -252,7 +252,7 @@ fn readers_beside_a_writer_see_one_whole_state_each() {
     let root = tempfile::tempdir().unwrap();
     let options = Options {
         // Flushes and compactions many times a second, and logs that come and go.
-        write_buffer_bytes: 1 << 19,
+        write_buffer_bytes: 1 << 21,
         ..Options::default()
     };
     let store = Store::open(root.path(), options).unwrap();
