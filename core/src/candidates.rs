@@ -184,7 +184,7 @@ impl Engine {
             .filter(|(_, digest, _)| seen.insert(*digest))
             .filter_map(|(_, digest, value)| Some((*digest, str::from_utf8(value).ok()?)))
             .collect();
-        stage.embed(distinct, &mut vectors)?;
+        stage.embed(self, distinct, &mut vectors)?;
         for (place, digest, _) in &texts {
             if let Some(query) = prepared.get_mut(*place) {
                 query.vector = vectors.get(digest).cloned();

@@ -248,25 +248,42 @@ impl Db {
     pub(crate) fn compact(&self) -> Result<()> {
         let mut options = CompactOptions::default();
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
-        for name in FAMILIES {
-            self.db().compact_range_cf_opt(
-                self.family(name)?,
-                None::<&[u8]>,
-                None::<&[u8]>,
-                &options,
-            );
-        }
-        Ok(())
+        let compact = |name| -> Result<()> {
+            let (from, to) = (None::<&[u8]>, None::<&[u8]>);
+            let family = self.family(name)?;
+            self.db().compact_range_cf_opt(family, from, to, &options);
+            Ok(())
+        };
+        // Background compaction leaves the younger blob files alone, whatever is garbage in them.
+        self.set_blob_gc_age_cutoff("1.0")?;
+        let compacted = FAMILIES.into_iter().try_for_each(compact);
+        self.set_blob_gc_age_cutoff(BLOB_GC_AGE_CUTOFF)?;
+        compacted
+    }
+
+    /// Sets which share of the blob files, the oldest first, compaction writes anew where they hold garbage.
+    fn set_blob_gc_age_cutoff(&self, share: &str) -> Result<()> {
+        let objects = self.family(schema::OBJECTS)?;
+        let option = [("blob_garbage_collection_age_cutoff", share)];
+        Ok(self.db().set_options_cf(objects, &option)?)
     }
 
     /// Deletes files of every family but `system` that hold only keys of `namespace`, all of which are deleted already.
+    ///
+    /// Where there are blob files, those of `objects` are left to compaction: only that counts what becomes garbage in
+    /// the blob files that they refer to, and a blob file of which nobody counts it stays for ever.
     pub(crate) fn delete_files(&self, namespace: NamespaceId) -> Result<()> {
         let start = namespace.prefix();
         // RocksDB takes a file whose last key is `end` too. The first key of the next namespace, the empty one, would be
         // such an end; this one lies within the namespace, after all keys that do not begin with so many 0xff.
         let end = [&start[..], &[0xff; 64]].concat();
+        let objects = self.family(schema::OBJECTS)?;
+        let blob_bytes = self
+            .db()
+            .property_int_value_cf(objects, c"rocksdb.total-blob-file-size")?
+            .unwrap_or(0);
         for name in FAMILIES {
-            if name != schema::SYSTEM {
+            if name != schema::SYSTEM && (name != schema::OBJECTS || blob_bytes == 0) {
                 self.db()
                     .delete_file_in_range_cf(self.family(name)?, &start[..], &end[..])?;
             }
@@ -369,6 +386,8 @@ const ARENA_SHARE: u64 = 128;
 /// it puts, values of 16 KiB are written once beyond the log instead of 1.6 times, and read in half the time; at 6 KiB
 /// writes are spared as well and reads take the same, at 1.5 KiB overwriting takes longer.
 const LEAST_BLOB_BYTES: u64 = 8 << 10;
+/// Share of the blob files, the oldest first, that compaction writes anew where they hold garbage.
+const BLOB_GC_AGE_CUTOFF: &str = "0.25";
 /// Small enough that the values of a file go at about the same time in a store that evicts.
 const BLOB_FILE_BYTES: u64 = 64 << 20;
 
@@ -410,9 +429,9 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         family.set_min_blob_size(LEAST_BLOB_BYTES);
         family.set_blob_file_size(BLOB_FILE_BYTES);
         family.set_blob_compression_type(DBCompressionType::Lz4);
-        // Half of the oldest files being garbage is reason enough to write the other half again.
+        // Half of the oldest quarter of the files being garbage is reason enough to write the other half again.
         family.set_enable_blob_gc(true);
-        family.set_blob_gc_age_cutoff(0.25);
+        family.set_blob_gc_age_cutoff(BLOB_GC_AGE_CUTOFF.parse().unwrap_or(0.25));
         family.set_blob_gc_force_threshold(0.5);
     }
     // Digests and vectors are noise to a compressor.

@@ -3,6 +3,7 @@
 use crate::candidates::{Candidate, Scored};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
+use crate::entered::Entered;
 use crate::error::Result;
 use crate::record::ObjectMeta;
 use crate::schema::{OBJECT_META, numbered_key};
@@ -97,7 +98,7 @@ impl Engine {
             return Ok(explanation);
         }
         let mut vectors = Vectors::default();
-        stage.embed([(digest, text)].into_iter().collect(), &mut vectors)?;
+        stage.embed(self, [(digest, text)].into_iter().collect(), &mut vectors)?;
         let vector = vectors.remove(&digest).unwrap_or_default();
         let near = stage.compare(self, namespace, &vector, &[])?;
         if let Some(best) = best(&near) {
@@ -130,6 +131,7 @@ impl Engine {
             return Ok(None);
         };
         let stored = self.object_text(namespace, near.object_id)?;
+        let _entered = Entered::new(self);
         stored
             .map(|stored| verifier(text, &stored, near.similarity))
             .transpose()

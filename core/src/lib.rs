@@ -42,6 +42,7 @@ mod counters;
 mod db;
 mod digest;
 mod engine;
+mod entered;
 mod error;
 mod explain;
 mod fork;

@@ -66,6 +66,32 @@ def test_files_of_values_that_are_gone_go_with_compaction(
     assert store.verify() == []
 
 
+def test_compaction_frees_what_is_garbage_beside_what_is_not(store: prestige.Store) -> None:
+    store.put_many(values(60))
+    store.flush()
+    store.compact()
+    full = store.get_health()["bytes_on_disk"]
+    store.delete_many(f"key {number:03}" for number in range(60) if number % 10)
+    store.compact()
+    assert store.get_health()["bytes_on_disk"] < full / 5
+    assert store.verify() == []
+
+
+def test_a_dropped_namespace_leaves_no_blob_files_behind(
+    store: prestige.Store, store_path: Path
+) -> None:
+    store.put_many(values(2))
+    for seed in range(3):
+        store.namespace("cache").put_many(values(30, seed=seed + 1))
+        store.flush()
+        store.compact()
+        store.drop_namespace("cache")
+    store.compact()
+    assert sum(path.stat().st_size for path in blob_files(store_path)) < 4 * LARGE
+    assert store.get_many(values(2)) == list(values(2).values())
+    assert store.verify() == []
+
+
 def test_a_backup_and_an_export_have_them(store: prestige.Store, tmp_path: Path) -> None:
     large = values(5)
     store.put_many(large)

@@ -5,7 +5,6 @@
 
 mod checkpoint;
 mod decide;
-mod entered;
 mod model;
 mod recover;
 mod score;
@@ -19,6 +18,7 @@ pub(crate) use score::dot;
 
 use crate::digest::Digest;
 use crate::engine::Engine;
+use crate::entered::Entered;
 use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
 use crate::options::{SemanticOptions, VectorPrecision};
@@ -84,13 +84,28 @@ impl Semantic {
         embedder.is_some_and(|embedder| embedder.fits(text))
     }
 
-    /// Whether the index takes another vector.
+    /// Whether the index takes another vector. Who does not hold the semantic lock may be told too much.
     pub(crate) fn has_room(&self, options: &SemanticOptions) -> bool {
-        options.max_index_entries == 0 || (self.index.len() as u64) < options.max_index_entries
+        self.has_room_beside(options, || 0)
+    }
+
+    /// Whether the index takes another vector beside so many new ones. The caller holds the semantic lock.
+    pub(crate) fn has_room_beside(
+        &self,
+        options: &SemanticOptions,
+        new: impl FnOnce() -> usize,
+    ) -> bool {
+        let most = options.max_index_entries;
+        most == 0 || ((self.index.len() + new()) as u64) < most
     }
 
     /// Adds the embeddings of `texts` to `vectors`. Called without any lock.
-    pub(crate) fn embed(&self, texts: Vec<(Digest, &str)>, vectors: &mut Vectors) -> Result<()> {
+    pub(crate) fn embed(
+        &self,
+        engine: &Engine,
+        texts: Vec<(Digest, &str)>,
+        vectors: &mut Vectors,
+    ) -> Result<()> {
         if texts.is_empty() {
             return Ok(());
         }
@@ -100,7 +115,7 @@ impl Semantic {
                 "the vectors of a cache are not made by the store; ask the cache".to_owned(),
             ));
         };
-        let entered = entered::Entered::new(self);
+        let entered = Entered::new(engine);
         let embeddings = embedder.embed(&texts)?;
         drop(entered);
         if embeddings.len() != texts.len() {
@@ -114,11 +129,6 @@ impl Semantic {
             vectors.insert(digest, vector.to_vec());
         }
         Ok(())
-    }
-
-    /// Whether this call was made by the embedder, which a put of the same thread waits for.
-    pub(crate) fn is_inside_embedder(&self) -> bool {
-        entered::is_inside(self)
     }
 
     /// Takes the semantic lock.

@@ -1,4 +1,4 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use crate::{CallbackError, DedupMode, Entry, Error, Options, Store};
 use parking_lot::Mutex;
@@ -153,4 +153,117 @@ fn an_embedder_cannot_close_the_store_that_waits_for_it() {
     store.put(b"key", b"text", None).unwrap();
     store.check_closable().unwrap();
     store.close().unwrap();
+}
+
+#[test]
+fn an_embedder_cannot_close_a_store_that_another_thread_is_closing() {
+    let directory = tempfile::tempdir().unwrap();
+    let wanted = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let inside = Arc::clone(&wanted);
+    let (store, _) = open(&directory, move |store, _| {
+        inside.store(true, std::sync::atomic::Ordering::Release);
+        // The other thread closes, and waits for the put that this embedder works for.
+        while !store.is_closed() {
+            std::thread::yield_now();
+        }
+        assert!(matches!(store.close(), Err(Error::Busy(_))));
+        Ok(())
+    });
+    std::thread::scope(|scope| {
+        let closed = scope.spawn(|| {
+            while !wanted.load(std::sync::atomic::Ordering::Acquire) {
+                std::thread::yield_now();
+            }
+            store.close()
+        });
+        store.put(b"key", b"text", None).unwrap();
+        closed.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_verifier_cannot_close_the_store_that_waits_for_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let place: Arc<OnceLock<Weak<Store>>> = Arc::default();
+    let own = Arc::clone(&place);
+    let options = Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(|| {
+            Ok(Arc::new(HashEmbedder::new(32)) as Arc<dyn Embedder>)
+        })),
+        verifier: Some(Arc::new(move |_, _, _| {
+            let store = own.get().and_then(Weak::upgrade).unwrap();
+            assert!(matches!(store.close(), Err(Error::Busy(_))));
+            Ok(true)
+        })),
+        semantic: crate::SemanticOptions {
+            threshold: 0.5,
+            ..crate::SemanticOptions::default()
+        },
+        ..Options::default()
+    };
+    let store = Arc::new(Store::open(directory.path(), options).unwrap());
+    place.set(Arc::downgrade(&store)).unwrap();
+    store.put(b"one", b"a red apple on a tree", None).unwrap();
+    store.put(b"two", b"a red apple on the tree", None).unwrap();
+    assert_eq!(store.count_unique_values().unwrap(), 1);
+    store.explain(b"a red apple on that tree").unwrap();
+    store.close().unwrap();
+}
+
+#[test]
+fn the_bound_of_the_index_holds_within_a_batch_and_between_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = || Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(|| {
+            Ok(Arc::new(HashEmbedder::new(32)) as Arc<dyn Embedder>)
+        })),
+        semantic: crate::SemanticOptions {
+            max_index_entries: 30,
+            ..crate::SemanticOptions::default()
+        },
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options()).unwrap();
+    let texts: Vec<String> = (0..60).map(|i| format!("w{i}a w{i}b w{i}c")).collect();
+    let entries: Vec<Entry<'_>> = texts
+        .iter()
+        .take(20)
+        .map(|text| Entry {
+            key: text.as_bytes(),
+            value: text.as_bytes(),
+            ttl_seconds: None,
+            metadata: None,
+        })
+        .collect();
+    store.put_many(&entries).unwrap();
+    std::thread::scope(|scope| {
+        for part in texts[20..].chunks(5) {
+            let store = &store;
+            scope.spawn(move || {
+                for text in part {
+                    store.put(text.as_bytes(), text.as_bytes(), None).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.health().unwrap().index_vectors, 30);
+    assert_eq!(store.count_unique_values().unwrap(), 60);
+    let more: Vec<String> = (0..40).map(|i| format!("v{i}a v{i}b v{i}c")).collect();
+    drop(store);
+    let again = tempfile::tempdir().unwrap();
+    let store = Store::open(again.path(), options()).unwrap();
+    let entries: Vec<Entry<'_>> = more
+        .iter()
+        .map(|text| Entry {
+            key: text.as_bytes(),
+            value: text.as_bytes(),
+            ttl_seconds: None,
+            metadata: None,
+        })
+        .collect();
+    store.put_many(&entries).unwrap();
+    assert_eq!(store.health().unwrap().index_vectors, 30);
+    assert!(store.verify().unwrap().is_empty());
 }

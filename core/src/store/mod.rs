@@ -25,6 +25,7 @@ pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
 pub use scan::{Range, Scan};
 
 use crate::engine::{Engine, Namespace};
+use crate::entered;
 use crate::error::{Error, Result};
 use crate::fork;
 use crate::options::{DedupMode, Options};
@@ -69,6 +70,9 @@ struct Shared {
     closing: AtomicBool,
     process: u32,
     generation: u32,
+    /// Address of the first engine. The only one of a store that calls functions of the caller's: what `refresh` replaces
+    /// is read-only.
+    engine: usize,
 }
 
 /// What exists between open and close. Dropped in this order: the background threads end before their engine.
@@ -103,6 +107,7 @@ impl Store {
         let engine = Arc::new(Engine::open(&directory, options)?);
         fork::watch_exit();
         let (mode, read_only) = (engine.mode, engine.options.read_only);
+        let address = Arc::as_ptr(&engine).addr();
         let open = Open {
             _workers: if read_only {
                 None
@@ -120,6 +125,7 @@ impl Store {
                 closing: AtomicBool::new(false),
                 process: std::process::id(),
                 generation: fork::generation(),
+                engine: address,
             }),
             view: None,
         })
@@ -190,8 +196,8 @@ impl Store {
     /// Of a view: ends the view; the store stays open.
     ///
     /// # Errors
-    /// [`Error::Io`] if the last writes failed; the store is closed all the same. [`Error::Busy`] if an embedder of the
-    /// caller's calls this while a put of the same thread waits for it; the store stays open.
+    /// [`Error::Io`] if the last writes failed; the store is closed all the same. [`Error::Busy`] if an embedder or a
+    /// verifier of the caller's calls this while a put of the same thread waits for it; the store stays open.
     pub fn close(&self) -> Result<()> {
         match &self.view {
             Some(view) => {
@@ -205,20 +211,17 @@ impl Store {
         }
     }
 
-    /// Whether [`Self::close`] can be called here: not by an embedder of the caller's that a put of this thread waits for.
+    /// Whether [`Self::close`] can be called here: not by an embedder or a verifier of the caller's that a put of this
+    /// thread waits for.
     ///
     /// # Errors
     /// [`Error::Busy`] if not.
     pub fn check_closable(&self) -> Result<()> {
-        let inside = self.engine().is_ok_and(|engine| {
-            let stages = engine.namespaces.all();
-            let mut stages = stages.iter().filter_map(|one| one.loaded_semantic());
-            stages.any(|stage| stage.is_inside_embedder())
-        });
-        if inside {
+        // Without a look at the engine: another thread may be waiting to close it, for this very put.
+        if entered::is_inside(self.shared.engine) {
             return Err(Error::Busy(format!(
-                "the store at {} cannot be closed by its embedder, since a put waits for the embedder and closing for \
-                 the put; close it when the put has returned",
+                "the store at {} cannot be closed by its embedder or verifier, since a put waits for that and closing \
+                 for the put; close it when the put has returned",
                 self.shared.path.display()
             )));
         }

@@ -5,6 +5,7 @@
 
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
+use crate::entered::Entered;
 use crate::error::{Error, Result};
 use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
 use crate::metadata::{self, Metadata};
@@ -244,7 +245,7 @@ impl Engine {
                 texts.push((entry.digest, text));
             }
         }
-        stage.embed(texts, vectors)
+        stage.embed(self, texts, vectors)
     }
 
     /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
@@ -273,7 +274,9 @@ impl Engine {
         };
         // Otherwise it was deleted meanwhile, and is found no more.
         if let (Some(new), Some(stored)) = (of_batch(&digest), stored) {
+            let entered = Entered::new(self);
             let same = verifier(new, &stored, merge.near.similarity)?;
+            drop(entered);
             verdicts.insert((digest, merge.digest), same);
         }
         Ok(())
@@ -339,21 +342,36 @@ impl Engine {
                         if semantic.is_none() {
                             semantic = Some(stage.lock()?);
                         }
+                        let created = || mutation.created_vectors().count();
+                        let options = &self.options.semantic;
                         let digest = &entry.digest;
-                        match stage.decide(self, namespace, digest, vector, &mutation, verdicts)? {
-                            Decision::Ask(merge) => {
+                        // The last place may have been taken since it was asked for.
+                        let decision = if stage.has_room_beside(options, created) {
+                            Some(
+                                stage
+                                    .decide(self, namespace, digest, vector, &mutation, verdicts)?,
+                            )
+                        } else {
+                            None
+                        };
+                        match decision {
+                            None => (
+                                mutation.create_object(entry.digest, &entry.value, None)?,
+                                Dedup::New,
+                            ),
+                            Some(Decision::Ask(merge)) => {
                                 // The others are looked at as if it merged, to ask of all at once.
                                 need_verdicts.push((entry.digest, merge));
                                 continue;
                             }
-                            Decision::New => {
+                            Some(Decision::New) => {
                                 let vector = Some(vector.to_vec());
                                 (
                                     mutation.create_object(entry.digest, &entry.value, vector)?,
                                     Dedup::New,
                                 )
                             }
-                            Decision::Merge(merge) => {
+                            Some(Decision::Merge(merge)) => {
                                 let stripe = digest_stripe(&merge.digest);
                                 // Trying to lock never waits, so it cannot close a circle although it comes after
                                 // the semantic lock.
