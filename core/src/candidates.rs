@@ -29,7 +29,15 @@ const WIDEST_FILTERED: usize = 4096;
 /// Values with metadata scored at a time.
 const CHUNK: usize = 1024;
 /// How far the similarity of an index, of whatever precision, may be from the exact one.
-const INDEX_TOLERANCE: f64 = 0.02;
+pub(crate) const INDEX_TOLERANCE: f64 = 0.02;
+
+/// Neighbours to ask an index of this precision for, beyond those wanted.
+pub(crate) fn spare_neighbours(precision: VectorPrecision) -> usize {
+    match precision {
+        VectorPrecision::I8 => SPARE_OF_8_BITS,
+        VectorPrecision::F16 | VectorPrecision::F32 => SPARE,
+    }
+}
 
 /// What candidates are wanted for.
 #[derive(Clone, Copy, Debug)]
@@ -322,11 +330,8 @@ impl Search<'_> {
     /// Adds the nearest values to `scored`, at least `k` if there are so many. `identical` is there already.
     fn run(&self, identical: Option<u64>, scored: &mut Vec<Scored>) -> Result<()> {
         let filtered = !self.options.filter.is_empty();
-        let spare = match self.engine.options.semantic.vector_precision {
-            VectorPrecision::I8 => SPARE_OF_8_BITS,
-            VectorPrecision::F16 | VectorPrecision::F32 => SPARE,
-        };
-        let mut width = self.options.k + spare;
+        let precision = self.engine.options.semantic.vector_precision;
+        let mut width = self.options.k + spare_neighbours(precision);
         let mut seen: HashSet<u64> = identical.into_iter().collect();
         loop {
             let neighbours = self.stage.index.search(self.vector, width)?;

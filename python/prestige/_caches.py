@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import time
@@ -45,13 +46,11 @@ async def _aget_or_compute(  # noqa: PLR0913 - as its blocking form
     if hit is not None:
         return hit.response
     while True:
-        turn = await run(self._begin, query, scope)
+        turn = await run(self._begin, query, scope, ttl_seconds, metadata, tokens)
         if turn.leads:
             start = time.perf_counter()
             try:
-                response = function(query)
-                if inspect.isawaitable(response):
-                    response = await response
+                response = await _computed(turn, query, function)
                 seconds = time.perf_counter() - start
                 more = (ttl_seconds, metadata, scope, embedding, tokens, seconds)
                 finish: Callable[..., None] = self._finish
@@ -65,6 +64,20 @@ async def _aget_or_compute(  # noqa: PLR0913 - as its blocking form
             outcome = turn.outcome()
         if outcome is not None:
             return outcome[0]
+
+
+async def _computed(turn: Any, query: str, function: Callable[[str], Any]) -> Any:  # noqa: ANN401
+    """Call the function. The cache refuses to have it wait for what it computes itself."""
+    token = turn.enter()
+    try:
+        response = function(query)
+        if inspect.isawaitable(response):
+            response = await response
+        return response
+    finally:
+        # A coroutine that is never finished may be closed in another context.
+        with contextlib.suppress(ValueError):
+            turn.leave(token)
 
 
 async def _ended(turn: Any) -> None:  # noqa: ANN401 - `_native._Turn`

@@ -193,7 +193,8 @@ class EmbeddingCache:
                 call once, in their order, and is called from one thread at a time for the same
                 text.
             model_id: Names the model; give another for whatever makes other vectors. Needed with
-                ``embed``; None: the fingerprint of ``model``. At most 238 bytes of UTF-8.
+                ``embed``, and refused without it and ``model``; None: the fingerprint of the
+                model. At most 238 bytes of UTF-8.
             dimension: Length of the vectors; None: as the store has them for the model, or as the
                 first that is computed.
             dtype: How new vectors are stored, ``"float32"`` or ``"float16"``. They are float32 when
@@ -206,8 +207,9 @@ class EmbeddingCache:
 
         Raises:
             InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
-                both ``embed`` and ``model``, an unknown ``dtype``, or the store has vectors of
-                several lengths for the model and ``dimension`` names none.
+                ``model_id`` without ``embed`` and ``model``, both of these, an unknown ``dtype``,
+                or the store has vectors of several lengths for the model and ``dimension`` names
+                none.
             ModelError: The model or ONNX Runtime is missing or damaged.
             Exception: As ``prestige.open`` raises for a path.
 
@@ -629,8 +631,8 @@ class SemanticCache:
 
         It is computed once for all threads that ask for the same query and scope at once: the
         others wait for it, and get the response or the error. After an error the next call tries
-        again. A response that cannot be stored, for example on a full disk, is returned all the
-        same, and counted in ``stats()`` as ``not_stored``.
+        again. A response that cannot be stored, for whatever reason, is returned all the same, and
+        counted in ``stats()`` as ``not_stored``.
 
         Args:
             query: The query.

@@ -129,7 +129,7 @@ def test_a_cancelled_leader_leaves_the_computing_to_another(cache: prestige.Sema
         leader = asyncio.create_task(cache.aget_or_compute("q", compute))
         await computing.wait()
         followers = [asyncio.create_task(cache.aget_or_compute("q", compute)) for _ in range(5)]
-        while cache.stats()["shared"] < 5:
+        while cache.stats()["misses"] < 6:
             await asyncio.sleep(0.01)
         leader.cancel()
         assert await asyncio.gather(*followers) == ["answer"] * 5
@@ -151,7 +151,7 @@ def test_tasks_and_threads_share_one_computation(cache: prestige.SemanticCache) 
             nonlocal calls
             calls += 1
             computing.set()
-            while cache.stats()["shared"] < 2:
+            while cache.stats()["misses"] < 3:
                 await asyncio.sleep(0.01)
             return "answer"
 
@@ -171,6 +171,89 @@ def test_tasks_and_threads_share_one_computation(cache: prestige.SemanticCache) 
     asyncio.run(main())
     assert results == ["answer"] * 3
     assert calls == 1
+
+
+def test_who_computes_does_not_wait_for_itself(cache: prestige.SemanticCache) -> None:
+    async def again(query: str) -> object:
+        return await cache.aget_or_compute(query, again)
+
+    async def in_the_loop(query: str) -> object:
+        return cache.get_or_compute(query, str.upper)
+
+    async def in_a_thread(query: str) -> object:
+        return await asyncio.to_thread(cache.get_or_compute, query, str.upper)
+
+    async def in_a_task(query: str) -> object:
+        return await asyncio.create_task(cache.aget_or_compute(query, again))
+
+    async def by_another(query: str) -> object:
+        return await cache.aget_or_compute(f"{query}?", lambda _: again(query))
+
+    @cache.cached()
+    async def recursive(query: str) -> object:
+        return await recursive(query)
+
+    async def elsewhere(query: str) -> object:
+        return await cache.aget_or_compute(query, str.upper, scope="another")
+
+    later: list[asyncio.Task[object]] = []
+
+    async def in_the_background(query: str) -> object:
+        async def refresh() -> object:
+            while cache.get(query) is None:
+                await asyncio.sleep(0.01)
+            cache.clear()
+            return await cache.aget_or_compute(query, str.title)
+
+        later.append(asyncio.create_task(refresh()))
+        return query
+
+    async def main() -> None:
+        for function in (again, in_the_loop, in_a_thread, in_a_task, by_another):
+            with pytest.raises(prestige.InvalidArgumentError, match="wait for itself"):
+                await asyncio.wait_for(cache.aget_or_compute("q", function), 60)
+        with pytest.raises(prestige.InvalidArgumentError, match="wait for itself"):
+            await asyncio.wait_for(recursive("q"), 60)
+        # Another scope is another computation, and one that has ended is none.
+        assert await cache.aget_or_compute("q", elsewhere) == "Q"
+        assert await cache.aget_or_compute("p", in_the_background) == "p"
+        assert await asyncio.wait_for(later[0], 60) == "P"
+
+    asyncio.run(main())
+
+
+def test_what_was_computed_is_returned_even_if_it_cannot_be_stored(store: prestige.Store) -> None:
+    def embed(_: list[str]) -> object:
+        raise ConnectionError("no network")
+
+    cache = prestige.SemanticCache(store, embed=embed, model_id="down")
+
+    async def compute(query: str) -> str:
+        while cache.stats()["misses"] < TASKS:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        return query.upper()
+
+    async def never(_: str) -> str:
+        raise AssertionError("it has been called")
+
+    async def main() -> None:
+        asking = (cache.aget_or_compute("q", compute) for _ in range(TASKS))
+        assert set(await asyncio.gather(*asking)) == {"Q"}
+        for more in (
+            {"metadata": {str(number): "" for number in range(65)}},
+            {"ttl_seconds": -1},
+            {"tokens": -1},
+        ):
+            with pytest.raises(ValueError, match=r"metadata|ttl_seconds|tokens"):
+                await cache.aget_or_compute("p", never, **more)
+
+    asyncio.run(main())
+    stats = cache.stats()
+    assert stats["not_stored"] == stats["computed"] >= 1
+    assert cache.get_or_compute("r", str.upper) == "R"
+    assert len(cache) == 0
+    assert store.verify() == []
 
 
 def test_a_cached_async_function(cache: prestige.SemanticCache) -> None:

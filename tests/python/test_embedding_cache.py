@@ -122,6 +122,12 @@ def test_functions_may_return_lists_and_other_dtypes(store: prestige.Store) -> N
         assert cache.embed(["ab", "c"]).tolist() == [vector_of("ab"), vector_of("c")]
 
 
+def test_a_name_alone_computes_nothing(store: prestige.Store) -> None:
+    with pytest.raises(prestige.InvalidArgumentError, match="give embed, a function, or model"):
+        prestige.EmbeddingCache(store, model_id="text-embedding-3-small")
+    assert store.namespaces() == []
+
+
 def test_the_bundled_model_is_the_default(store_path: Path) -> None:
     texts = ["How do I reset my password?", "Where is my order?", "How do I reset my password?"]
     model = prestige.SemanticModel()

@@ -14,11 +14,15 @@ use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
 
 /// Longest sleep of a follower between two looks at whether its own caller wants it to end.
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// Of the next flight.
+static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// The flights in progress.
 pub(crate) struct SingleFlight<K, T> {
@@ -28,6 +32,8 @@ pub(crate) struct SingleFlight<K, T> {
 
 /// One computation and those who wait for it.
 pub(crate) struct Flight<T> {
+    /// No other flight of the process has it.
+    number: u64,
     /// The thread that computes, if it is one from beginning to end.
     leader: Option<ThreadId>,
     /// Held for a few instructions, and no other lock meanwhile.
@@ -73,15 +79,24 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
     }
 
     /// Begins the flight of `key`, or joins the one in progress. `waits`: the caller will compute or wait in this thread;
-    /// one that computes must not wait.
+    /// one that computes must not wait. `computing`: numbers of the flights that the caller leads in some other way, and
+    /// must not wait for either.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if it is: the function asks for what it is computing.
-    pub(crate) fn join(self: &Arc<Self>, key: K, waits: bool) -> Result<Joined<K, T>> {
+    pub(crate) fn join(
+        self: &Arc<Self>,
+        key: K,
+        waits: bool,
+        computing: &[u64],
+    ) -> Result<Joined<K, T>> {
         let this_thread = waits.then(|| std::thread::current().id());
         let mut running = self.running.lock();
         match running.entry(key) {
-            Entry::Occupied(entry) if waits && entry.get().leader == this_thread => {
+            Entry::Occupied(entry)
+                if (waits && entry.get().leader == this_thread)
+                    || computing.contains(&entry.get().number) =>
+            {
                 Err(Error::InvalidArgument(
                     "the function asks the cache for what it is computing, and would wait for itself; compute it \
                      without the cache there"
@@ -91,6 +106,7 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
             Entry::Occupied(entry) => Ok(Joined::Follows(Arc::clone(entry.get()))),
             Entry::Vacant(entry) => {
                 let flight = Arc::new(Flight {
+                    number: NUMBERS.fetch_add(1, Ordering::Relaxed),
                     leader: this_thread,
                     state: Mutex::new(State {
                         outcome: None,
@@ -145,6 +161,11 @@ impl<T: Clone> Flight<T> {
 }
 
 impl<K: Eq + Hash, T: Clone> Lead<K, T> {
+    /// Number of the flight.
+    pub(crate) fn number(&self) -> u64 {
+        self.flight.number
+    }
+
     /// Ends the flight.
     pub(crate) fn end(self, outcome: Outcome<T>) {
         self.flight.finish(&self.flights, &self.key, outcome);

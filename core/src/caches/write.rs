@@ -37,9 +37,7 @@ impl Engine {
         entries: &[CacheEntry<'_>],
     ) -> Result<()> {
         for entry in entries {
-            check_length("key", entry.key, MAX_KEY_BYTES)?;
-            check_length("value", entry.value, MAX_VALUE_BYTES)?;
-            self.check_fits(entry.key, entry.value, None)?;
+            self.check_sizes(entry.key, entry.value)?;
         }
         // Before the stripes, as the order of locks has it: removing a replaced object needs it.
         namespace.semantic(self)?;
@@ -52,6 +50,13 @@ impl Engine {
         stats.add(Count::BytesWritten, bytes as u64);
         stats.add(Count::DedupHits, (entries.len() - new) as u64);
         self.enforce_size_limit()
+    }
+
+    /// Refuses what is longer than a key or a value may be, or than the whole store.
+    pub(super) fn check_sizes(&self, key: &[u8], value: &[u8]) -> Result<()> {
+        check_length("key", key, MAX_KEY_BYTES)?;
+        check_length("value", value, MAX_VALUE_BYTES)?;
+        self.check_fits(key, value, None)
     }
 
     /// Returns how many objects were made.

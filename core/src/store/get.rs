@@ -152,15 +152,24 @@ impl Engine {
 
     /// The bytes of an object, counted as a hit.
     pub(crate) fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
+        let found = self.uncounted_object(namespace, id)?;
+        Ok(found.map(|(value, cached)| {
+            namespace.stats.add_hit(cached, value.len());
+            value
+        }))
+    }
+
+    /// The bytes of an object, and whether they were in memory. The caller counts the hit, if it is one.
+    pub(crate) fn uncounted_object(
+        &self,
+        namespace: &Namespace,
+        id: u64,
+    ) -> Result<Option<(Value<'_>, bool)>> {
         if let Some(value) = self.cached_object(id) {
-            namespace.stats.add_hit(true, value.len());
-            return Ok(Some(value));
+            return Ok(Some((value, true)));
         }
         let found = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
-        if let Some(pinned) = &found {
-            namespace.stats.add_hit(false, pinned.len());
-        }
-        Ok(found.map(|pinned| self.keep(id, pinned)))
+        Ok(found.map(|pinned| (self.keep(id, pinned), false)))
     }
 
     /// The bytes of an object from memory alone.

@@ -31,7 +31,8 @@ use std::ffi::OsStr;
 ///         (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
 ///         call once, in their order, and is called from one thread at a time for the same text.
 ///     model_id: Names the model; give another for whatever makes other vectors. Needed with
-///         ``embed``; None: the fingerprint of ``model``. At most 238 bytes of UTF-8.
+///         ``embed``, and refused without it and ``model``; None: the fingerprint of the model. At
+///         most 238 bytes of UTF-8.
 ///     dimension: Length of the vectors; None: as the store has them for the model, or as the
 ///         first that is computed.
 ///     dtype: How new vectors are stored, ``"float32"`` or ``"float16"``. They are float32 when
@@ -42,9 +43,9 @@ use std::ffi::OsStr;
 ///     **options: Attributes of ``Options``, for a store that the cache opens.
 ///
 /// Raises:
-///     InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``, both
-///         ``embed`` and ``model``, an unknown ``dtype``, or the store has vectors of several
-///         lengths for the model and ``dimension`` names none.
+///     InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+///         ``model_id`` without ``embed`` and ``model``, both of these, an unknown ``dtype``, or
+///         the store has vectors of several lengths for the model and ``dimension`` names none.
 ///     ModelError: The model or ONNX Runtime is missing or damaged.
 ///     Exception: As ``prestige.open`` raises for a path.
 #[pyclass(module = "prestige", frozen)]
@@ -90,6 +91,13 @@ impl EmbeddingCache {
         let ttl_seconds = number("ttl_seconds", ttl_seconds)?;
         let mut dimension = size(number("dimension", dimension)?);
         let batch_size = size(number("batch_size", batch_size)?);
+        if let (None, None, Some(id)) = (&model, &embed, &model_id) {
+            let message = format!(
+                "model_id {id:?} names a model, and neither embed nor model says what computes with it: give embed, a \
+                 function, or model; leave all three out for the bundled model"
+            );
+            return Err(invalid(message).into());
+        }
         let source = Source::of(py, model, embed)?;
         let (model_id, batch_size) = match &source {
             Source::Model(model) => {

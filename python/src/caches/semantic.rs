@@ -5,7 +5,7 @@ use super::arguments::{Place, Tokens, Within, computed, micros, natural, price, 
 use super::hit::Hit;
 use super::json::{response_to_python, scope};
 use super::source::{Source, vector};
-use super::turn::Turn;
+use super::turn::{Turn, computing};
 use crate::convert::text_of;
 use crate::error::{PyStoreResult, blocking, caught, invalid, store_error};
 use crate::model::SemanticModel;
@@ -277,8 +277,8 @@ impl SemanticCache {
     ///
     /// It is computed once for all threads that ask for the same query and scope at once: the
     /// others wait for it, and get the response or the error. After an error the next call tries
-    /// again. A response that cannot be stored, for example on a full disk, is returned all the
-    /// same, and counted in ``stats()`` as ``not_stored``.
+    /// again. A response that cannot be stored, for whatever reason, is returned all the same, and
+    /// counted in ``stats()`` as ``not_stored``.
     ///
     /// Args:
     ///     query: The query.
@@ -334,6 +334,7 @@ impl SemanticCache {
                 .map_err(store_error)
         };
         let scope = within.scope();
+        let own = computing(py)?;
         let answer = blocking(py, || {
             let source = &self.source;
             self.cache.get_or_compute(
@@ -344,6 +345,7 @@ impl SemanticCache {
                 &compute,
                 ttl_seconds,
                 &metadata,
+                &own,
             )
         })?;
         Ok(match &answer {
@@ -352,18 +354,28 @@ impl SemanticCache {
         })
     }
 
-    /// What `aget_or_compute` is to do after a miss. Never waits for another caller.
-    #[pyo3(signature = (query, scope))]
+    /// What `aget_or_compute` is to do after a miss. Never waits for another caller. Refuses what `_finish` would, before
+    /// anything is computed.
+    #[pyo3(signature = (query, scope, ttl_seconds, metadata, tokens))]
     fn _begin<'py>(
         &self,
         py: Python<'py>,
         query: &Bound<'py, PyString>,
         scope: Option<&Bound<'py, PyAny>>,
+        ttl_seconds: Option<&Bound<'py, PyAny>>,
+        metadata: Option<&Bound<'py, PyAny>>,
+        tokens: Option<&Bound<'py, PyAny>>,
     ) -> PyStoreResult<Turn> {
         let text = text_of(query)?;
         let within = self.within(scope)?;
         let scope = within.scope();
-        let turn = blocking(py, || self.cache.begin(scope, &text, false))?;
+        natural("ttl_seconds", ttl_seconds)?;
+        let metadata = super::json::metadata(metadata)?;
+        Tokens::of(tokens)?;
+        let own = computing(py)?;
+        let turn = blocking(py, || {
+            self.cache.begin(scope, &text, &metadata, false, &own)
+        })?;
         Ok(Turn::new(turn))
     }
 
@@ -397,9 +409,10 @@ impl SemanticCache {
             ..Put::new(&text, &response)
         };
         let scope = within.scope();
-        blocking(py, || self.cache.put_computed(scope, &put, &self.source))?;
+        let stored = blocking(py, || self.cache.put_computed(scope, &put, &self.source));
+        // It has been paid for, so whoever waits gets it.
         turn.get().succeed(py, response);
-        Ok(())
+        stored
     }
 
     /// Remove entries.

@@ -5,6 +5,7 @@ use crate::error::{PyStoreError, PyStoreResult, store_error};
 use parking_lot::Mutex;
 use prestige_core::{Following, Leading, Response};
 use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
 use pyo3::types::PyTuple;
 use std::sync::Arc;
 
@@ -18,6 +19,24 @@ enum Part {
     Follows(Following),
     /// It was put meanwhile.
     Known(Response),
+}
+
+/// The context variable with the numbers of what a context computes, as a tuple. Whatever is called from there inherits
+/// it, tasks and worker threads included, so a call that would wait for itself is known by it.
+fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static COMPUTING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let made = COMPUTING.get_or_try_init(py, || {
+        let kind = py.import("contextvars")?.getattr("ContextVar")?;
+        Ok::<_, PyErr>(kind.call1(("prestige_computing",))?.unbind())
+    })?;
+    Ok(made.bind(py))
+}
+
+/// The numbers of what the context of the caller computes.
+pub(super) fn computing(py: Python<'_>) -> PyResult<Vec<u64>> {
+    variable(py)?
+        .call_method1("get", (PyTuple::empty(py),))?
+        .extract()
 }
 
 impl Turn {
@@ -50,6 +69,21 @@ impl Turn {
     #[getter]
     fn leads(&self) -> bool {
         matches!(self.0, Part::Leads(_))
+    }
+
+    /// Notes in the context that it computes this. Returns what `leave` takes.
+    fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        let mut numbers = computing(py)?;
+        if let Part::Leads(leading) = &self.0 {
+            numbers.extend(leading.lock().as_ref().map(Leading::number));
+        }
+        variable(py)?.call_method1("set", (PyTuple::new(py, numbers)?,))
+    }
+
+    /// Ends what `enter` began, in the same context.
+    fn leave(&self, py: Python<'_>, token: &Bound<'_, PyAny>) -> PyResult<()> {
+        variable(py)?.call_method1("reset", (token,))?;
+        Ok(())
     }
 
     /// Gives an error to those who wait; what is no `Exception` leaves one of them to begin anew.

@@ -51,7 +51,7 @@ impl EmbeddingCache {
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
             for one in &wanted {
-                match self.flights.join(one.key, true)? {
+                match self.flights.join(one.key, true, &[])? {
                     Joined::Leads(lead) => led.push(Led {
                         text: one.text,
                         key: one.key,
@@ -265,7 +265,7 @@ mod tests {
         let key = Digest::of(b"a");
         assert_eq!(cache.look_up(&[key], &mut Rows::default()).unwrap(), [0]);
         cache.put("a", &[1.0, 2.0]).unwrap();
-        let Joined::Leads(lead) = cache.flights.join(key, true).unwrap() else {
+        let Joined::Leads(lead) = cache.flights.join(key, true, &[]).unwrap() else {
             panic!("nobody else leads");
         };
         let (led, mut done) = (

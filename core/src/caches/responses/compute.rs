@@ -1,5 +1,7 @@
 //! Computing what is not there: of many callers who ask the same at once, one computes.
 
+use super::entry::check_metadata;
+use super::stats::Recorder;
 use super::{EntryMetadata, Hit, Lookup, Put, Response, Scope, SemanticCache};
 use crate::caches::VectorSource;
 use crate::caches::single_flight::{Flight, Joined, Lead, Outcome};
@@ -42,17 +44,22 @@ pub struct Leading(Lead<(Digest, Digest), Arc<Response>>);
 
 /// The wait for what another caller computes.
 #[derive(Clone)]
-pub struct Following(Arc<Flight<Arc<Response>>>);
+pub struct Following {
+    flight: Arc<Flight<Arc<Response>>>,
+    stats: Arc<Recorder>,
+}
 
 impl SemanticCache {
     /// As [`Self::get`]; what is not there is computed by `compute`, once for all who ask for the same query and scope at
     /// once, and put with `ttl_seconds` and `metadata`. A failure reaches all of them, and the next call tries again.
     ///
-    /// A response that could be computed and not stored, for example on a full disk, is returned all the same, and
-    /// counted.
+    /// A response that could be computed and not stored, whatever the reason, is returned all the same, and counted: on a
+    /// full disk, if it is larger than the store may be, if the query cannot be embedded.
+    ///
+    /// `computing`: the [`Leading::number`]s of what this caller computes already, and must not wait for.
     ///
     /// # Errors
-    /// What `compute` fails with; as [`Self::get`] and [`Self::put`].
+    /// What `compute` fails with; as [`Self::get`] and [`Self::begin`]; an interrupt of `source`.
     #[expect(
         clippy::too_many_arguments,
         reason = "each is another matter, and named by its type"
@@ -66,13 +73,14 @@ impl SemanticCache {
         compute: &dyn Fn() -> Result<Computed>,
         ttl_seconds: Option<u64>,
         metadata: &EntryMetadata,
+        computing: &[u64],
     ) -> Result<Answer> {
         let found = self.find(scope, query, lookup, source)?;
         if let Some(hit) = found.hit {
             return Ok(Answer::Hit(hit));
         }
         loop {
-            let leading = match self.begin(scope, query, true)? {
+            let leading = match self.begin(scope, query, metadata, true, computing)? {
                 Turn::Hit(hit) => return Ok(Answer::Hit(hit)),
                 Turn::Leads(leading) => leading,
                 Turn::Follows(following) => match following.wait(|| source.check())? {
@@ -96,20 +104,19 @@ impl SemanticCache {
                 tokens: computed.tokens,
                 ..Put::new(query, &computed.response)
             };
-            if let Err(error) = self.put_computed(scope, &put, source) {
-                leading.fail(&error);
-                return Err(error);
-            }
+            let stored = self.put_computed(scope, &put, source);
+            // It has been paid for, so whoever waits gets it, even if this caller is interrupted.
             let response = Arc::new(computed.response);
             leading.succeed(Arc::clone(&response));
+            stored?;
             return Ok(Answer::Computed(response));
         }
     }
 
-    /// Puts what was computed and counts it. What cannot be stored is only counted as that.
+    /// Puts what was computed and counts it. What cannot be stored is only counted as that, whatever the reason.
     ///
     /// # Errors
-    /// As [`Self::put`], without those that concern the store alone.
+    /// An interrupt of `source`.
     pub fn put_computed(
         &self,
         scope: &Scope,
@@ -119,33 +126,42 @@ impl SemanticCache {
         self.stats.computed.add(1);
         self.stats.computing_us.add(put.computing_us);
         match self.put(scope, put, source) {
-            Err(
-                error @ (Error::Io(_)
-                | Error::TimedOut(_)
-                | Error::Corruption(_)
-                | Error::Busy(_)
-                | Error::ReadOnly(_)),
-            ) => {
+            Ok(()) => Ok(()),
+            Err(error) => {
                 tracing::warn!(%error, "a computed response could not be stored");
                 self.stats.not_stored.add(1);
-                Ok(())
+                match error {
+                    Error::Callback(failure) if failure.is_interrupt() => {
+                        Err(Error::Callback(failure))
+                    }
+                    _ => Ok(()),
+                }
             }
-            ended => ended,
         }
     }
 
     /// For a caller who has missed: whether it computes or waits. Never waits itself. `waits`: the caller will wait in
-    /// this thread.
+    /// this thread. `computing`: the [`Leading::number`]s of what it computes already. `metadata`: what will be put, to be
+    /// refused before anything is computed.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if this thread computes the same already and would wait for itself; as [`Self::get`].
-    pub fn begin(&self, scope: &Scope, query: &str, waits: bool) -> Result<Turn> {
+    /// [`Error::InvalidArgument`] if this caller computes the same already and would wait for itself, or for metadata
+    /// beyond the bounds; as [`Self::get`].
+    pub fn begin(
+        &self,
+        scope: &Scope,
+        query: &str,
+        metadata: &EntryMetadata,
+        waits: bool,
+        computing: &[u64],
+    ) -> Result<Turn> {
+        check_metadata(metadata)?;
         let key = (scope.digest(), Digest::of(query.as_bytes()));
-        match self.flights.join(key, waits)? {
-            Joined::Follows(flight) => {
-                self.stats.shared.add(1);
-                Ok(Turn::Follows(Following(flight)))
-            }
+        match self.flights.join(key, waits, computing)? {
+            Joined::Follows(flight) => Ok(Turn::Follows(Following {
+                flight,
+                stats: Arc::clone(&self.stats),
+            })),
             Joined::Leads(lead) => match self.exact(scope, query)? {
                 // Whoever led before has put it between the look of this caller and its turn.
                 Some(hit) => {
@@ -160,6 +176,12 @@ impl SemanticCache {
 }
 
 impl Leading {
+    /// Names this computation among all of the process.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number()
+    }
+
     /// Gives the response to all who wait.
     pub fn succeed(self, response: Arc<Response>) {
         self.0.end(Outcome::Value(response));
@@ -178,26 +200,31 @@ impl Following {
     /// # Errors
     /// What `check` fails with.
     pub fn wait(&self, check: impl Fn() -> Result<()>) -> Result<Option<Result<Arc<Response>>>> {
-        Ok(result(self.0.wait(check)?))
+        let outcome = self.flight.wait(check)?;
+        Ok(self.received(outcome))
     }
 
     /// Has `listener` called at the end, by the thread that ends it, or at once.
     pub fn on_end(&self, listener: Box<dyn FnOnce() + Send>) {
-        self.0.listen(listener);
+        self.flight.listen(listener);
     }
 
-    /// The outcome after the end; `None` before it, or if there was none.
+    /// The outcome after the end; `None` before it, or if there was none. A response is counted as shared.
     #[must_use]
     pub fn outcome(&self) -> Option<Result<Arc<Response>>> {
-        self.0.outcome().and_then(result)
+        let outcome = self.flight.outcome()?;
+        self.received(outcome)
     }
-}
 
-fn result(outcome: Outcome<Arc<Response>>) -> Option<Result<Arc<Response>>> {
-    match outcome {
-        Outcome::Value(response) => Some(Ok(response)),
-        Outcome::Failed(error) => Some(Err(error)),
-        Outcome::Abandoned => None,
+    fn received(&self, outcome: Outcome<Arc<Response>>) -> Option<Result<Arc<Response>>> {
+        match outcome {
+            Outcome::Value(response) => {
+                self.stats.shared.add(1);
+                Some(Ok(response))
+            }
+            Outcome::Failed(error) => Some(Err(error)),
+            Outcome::Abandoned => None,
+        }
     }
 }
 

@@ -10,12 +10,15 @@
 
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Names and texts that belong to a response.
 pub type EntryMetadata = BTreeMap<String, String>;
 
 const VERSION: u8 = 1;
 const HEADER_BYTES: usize = 30;
+/// Where the checksum of the vector is.
+const CHECKSUM: Range<usize> = 10..14;
 /// Bounds of metadata: pairs, and bytes of a name and of a text.
 const MAX_PAIRS: usize = 64;
 const MAX_NAME_BYTES: usize = 256;
@@ -135,6 +138,13 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
     Ok(*part)
 }
 
+/// Gives an encoded entry the checksum of its vector.
+pub(crate) fn set_vector_crc32c(encoded: &mut [u8], vector_crc32c: u32) {
+    if let Some(place) = encoded.get_mut(CHECKSUM) {
+        place.copy_from_slice(&vector_crc32c.to_le_bytes());
+    }
+}
+
 fn damaged(what: &str) -> Error {
     Error::Corruption(format!(
         "an entry of a semantic cache is damaged: {what}; invalidate its scope, or restore the store from a backup"
@@ -146,6 +156,13 @@ fn encode_metadata(metadata: &EntryMetadata) -> Result<Vec<u8>> {
     if metadata.is_empty() {
         return Ok(Vec::new());
     }
+    check_metadata(metadata)?;
+    serde_json::to_vec(metadata)
+        .map_err(|error| Error::InvalidArgument(format!("metadata cannot be written: {error}")))
+}
+
+/// Refuses metadata beyond the bounds.
+pub(crate) fn check_metadata(metadata: &EntryMetadata) -> Result<()> {
     if metadata.len() > MAX_PAIRS {
         return Err(Error::InvalidArgument(format!(
             "metadata has at most {MAX_PAIRS} pairs, this one has {}",
@@ -162,8 +179,7 @@ fn encode_metadata(metadata: &EntryMetadata) -> Result<Vec<u8>> {
             )));
         }
     }
-    serde_json::to_vec(metadata)
-        .map_err(|error| Error::InvalidArgument(format!("metadata cannot be written: {error}")))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -197,6 +213,14 @@ mod tests {
         assert_eq!(found, header);
         assert_eq!(rest, b"q?{\"a\":\"b\"}\xff!");
         assert_eq!(Entry::decode(&encoded).unwrap(), example);
+        let mut later = Entry {
+            vector_crc32c: 0,
+            ..example.clone()
+        }
+        .encode()
+        .unwrap();
+        set_vector_crc32c(&mut later, example.vector_crc32c);
+        assert_eq!(later, encoded);
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use super::{
     Entry, EntryMetadata, Response, Scope, SemanticCache, check_dimension, check_threshold, unit,
 };
 use crate::caches::VectorSource;
+use crate::candidates::{INDEX_TOLERANCE, spare_neighbours};
 use crate::clock::MICROS_PER_SECOND;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -13,10 +14,8 @@ use crate::schema::{VECTORS, numbered_key};
 use crate::semantic::{Semantic, dot};
 use crate::stats::Count;
 
-/// Neighbours that the index is asked for first. More are asked for where these have expired.
+/// Neighbours that are looked at first, besides the spare ones. More are asked for where these have expired.
 const NEIGHBOURS: usize = 8;
-/// What similarities of the index may differ from those of the stored vectors, at most.
-const INDEX_ERROR: f64 = 0.01;
 
 /// What to look up with a query.
 #[derive(Clone, Copy, Debug, Default)]
@@ -143,10 +142,44 @@ impl SemanticCache {
     }
 }
 
+/// The entry of this very text. One that is damaged is removed and a miss: the same bytes, put again, would find the
+/// damaged object by their digest.
 fn exact(engine: &Engine, namespace: &Namespace, query: &str) -> Result<Option<Hit>> {
     let key = Digest::of(query.as_bytes());
-    let Some((record, value)) = engine.load(namespace, &key.0)? else {
+    let found = match read_exact(engine, namespace, query, &key) {
+        Err(error @ Error::Corruption(_)) => {
+            tracing::warn!(%error, "a damaged entry of a semantic cache is removed");
+            if let Err(error) = engine.remove_live(namespace, &[&key.0], Count::Deletes) {
+                tracing::warn!(%error, "the damaged entry stays");
+            }
+            None
+        }
+        ended => ended?,
+    };
+    if found.is_none() {
         namespace.stats.add(Count::Misses, 1);
+    }
+    Ok(found)
+}
+
+/// Damage is no reason to fail: a cache can do without an entry.
+pub(super) fn unless_damaged<T>(found: Result<Option<T>>) -> Result<Option<T>> {
+    match found {
+        Err(error @ Error::Corruption(_)) => {
+            tracing::warn!(%error, "a damaged entry of a semantic cache is passed over");
+            Ok(None)
+        }
+        ended => ended,
+    }
+}
+
+fn read_exact(
+    engine: &Engine,
+    namespace: &Namespace,
+    query: &str,
+    key: &Digest,
+) -> Result<Option<Hit>> {
+    let Some((record, value)) = engine.load(namespace, &key.0)? else {
         return Ok(None);
     };
     let entry = Entry::decode(&value)?;
@@ -170,7 +203,8 @@ fn nearest(
         return Ok(None);
     };
     check_dimension(model, vector)?;
-    let mut wanted = NEIGHBOURS;
+    let precision = engine.options.semantic.vector_precision;
+    let mut wanted = NEIGHBOURS + spare_neighbours(precision);
     loop {
         let neighbours = stage.index.search(vector, wanted)?;
         let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
@@ -178,13 +212,14 @@ fn nearest(
             if f64::from(similarity) < threshold {
                 break;
             }
-            if let Some(hit) = live(engine, namespace, id, similarity)? {
+            if let Some(hit) = unless_damaged(live(engine, namespace, id, similarity))? {
                 return Ok(Some(hit));
             }
         }
         // All that are near enough have expired or gone; behind them there may be others.
         let last = neighbours.last();
-        let beyond = last.is_some_and(|last| f64::from(last.similarity) >= threshold - INDEX_ERROR);
+        let least = threshold - INDEX_TOLERANCE;
+        let beyond = last.is_some_and(|last| f64::from(last.similarity) >= least);
         if neighbours.len() < wanted || !beyond {
             return Ok(None);
         }
@@ -208,8 +243,10 @@ fn scored(
     for (id, stored) in ids.iter().zip(engine.db.multi_get(VECTORS, &names)?) {
         // Otherwise removed since the index was asked.
         if let Some(stored) = stored {
-            let stored = decode_vector(&stored, stage.dimension())?;
-            scored.push((dot(vector, &stored), *id));
+            let stored = decode_vector(&stored, stage.dimension()).map(Some);
+            if let Some(stored) = unless_damaged(stored)? {
+                scored.push((dot(vector, &stored), *id));
+            }
         }
     }
     scored.sort_unstable_by(|(a, a_id), (b, b_id)| b.total_cmp(a).then(b_id.cmp(a_id)));
@@ -218,7 +255,7 @@ fn scored(
 
 /// The entry of an object, if its key still points at it and has not expired.
 fn live(engine: &Engine, namespace: &Namespace, id: u64, similarity: f32) -> Result<Option<Hit>> {
-    let Some(value) = engine.object(namespace, id)? else {
+    let Some((value, cached)) = engine.uncounted_object(namespace, id)? else {
         return Ok(None);
     };
     let entry = Entry::decode(&value)?;
@@ -226,6 +263,7 @@ fn live(engine: &Engine, namespace: &Namespace, id: u64, similarity: f32) -> Res
     match engine.live_record(namespace, &key.0)? {
         Some(record) if record.object_id == id => {
             engine.note_access(namespace, &key.0, &record);
+            namespace.stats.add_hit(cached, value.len());
             Ok(Some(hit(engine, &record, &entry, similarity, false)))
         }
         _ => Ok(None),

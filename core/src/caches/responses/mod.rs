@@ -131,11 +131,17 @@ impl SemanticCache {
                 && let Some(model) = namespace.model(&engine.db)?
                 && let Err(error) = self.check_model(model)
             {
-                if namespace.totals.get().keys > 0 {
-                    return Err(error);
+                match remove::count(&engine, &namespace)? {
+                    // Somebody else has dropped it meanwhile.
+                    None => continue,
+                    Some(0) => {}
+                    Some(_) => return Err(error),
                 }
                 if !self.store.is_read_only() {
-                    engine.drop_namespace(&namespace.name)?;
+                    match engine.drop_namespace(&namespace.name) {
+                        Err(Error::NotFound(_)) => {}
+                        ended => ended?,
+                    }
                 }
             }
         }
@@ -250,10 +256,23 @@ impl SemanticCache {
     fn store_entry(&self, scope: &Scope, put: &Put<'_>, vector: Option<&[f32]>) -> Result<()> {
         let engine = self.store.writer()?;
         let key = Digest::of(put.query.as_bytes());
+        let entry = Entry {
+            query: put.query,
+            kind: put.response.kind,
+            response: &put.response.bytes,
+            metadata: put.metadata.clone(),
+            vector_crc32c: 0,
+            computing_us: put.computing_us,
+            tokens: put.tokens,
+        };
+        // Before the scope is made and has a length of vectors: what is refused leaves nothing behind.
+        let mut value = entry.encode()?;
+        engine.check_sizes(&key.0, &value)?;
         let mut left = DROPS;
         loop {
             let namespace = self.namespace_or_new(&engine, scope)?;
-            match self.store_in(&engine, &namespace, key, put, vector) {
+            let stored = self.store_in(&engine, &namespace, key, put, &mut value, vector);
+            match stored {
                 // Dropped since it was found: in the next round it is made anew.
                 Err(_) if namespace.check_exists().is_err() && left > 0 => left -= 1,
                 ended => return ended,
@@ -267,6 +286,7 @@ impl SemanticCache {
         namespace: &Namespace,
         key: Digest,
         put: &Put<'_>,
+        value: &mut [u8],
         vector: Option<&[f32]>,
     ) -> Result<()> {
         let (mut kept, mut vector_crc32c) = (None, 0);
@@ -284,21 +304,12 @@ impl SemanticCache {
                 kept = Some(given);
             }
         }
-        let entry = Entry {
-            query: put.query,
-            kind: put.response.kind,
-            response: &put.response.bytes,
-            metadata: put.metadata.clone(),
-            vector_crc32c,
-            computing_us: put.computing_us,
-            tokens: put.tokens,
-        };
-        let value = entry.encode()?;
+        entry::set_vector_crc32c(value, vector_crc32c);
         engine.put_entries(
             namespace,
             &[CacheEntry {
                 key: &key.0,
-                value: &value,
+                value,
                 ttl_seconds: put.ttl_seconds.or(self.options.ttl_seconds),
                 vector: kept,
             }],

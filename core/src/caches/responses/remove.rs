@@ -1,5 +1,6 @@
 //! Removing entries: whole scopes, or those that a caller describes.
 
+use super::lookup::unless_damaged;
 use super::{Entry, EntryMetadata, Scope, SemanticCache};
 use crate::caches::CacheRecord;
 use crate::clock::MICROS_PER_SECOND;
@@ -102,7 +103,7 @@ impl SemanticCache {
 }
 
 /// Number of entries; `None`: the namespace was dropped since it was found.
-fn count(engine: &Engine, namespace: &Namespace) -> Result<Option<u64>> {
+pub(super) fn count(engine: &Engine, namespace: &Namespace) -> Result<Option<u64>> {
     match engine.count_keys(namespace, false) {
         Err(_) if namespace.check_exists().is_err() => Ok(None),
         ended => ended.map(Some),
@@ -192,7 +193,10 @@ fn has(
     let Some(value) = engine.db.get(OBJECTS, &name)? else {
         return Ok(false);
     };
-    let entry = Entry::decode(&value)?;
+    // What is damaged says nothing of its metadata, and stays until its scope goes or its query is put anew.
+    let Some(entry) = unless_damaged(Entry::decode(&value).map(Some))? else {
+        return Ok(false);
+    };
     let found = |(name, text)| entry.metadata.get(name) == Some(text);
     Ok(metadata.iter().all(found))
 }

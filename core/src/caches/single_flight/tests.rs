@@ -9,7 +9,7 @@ type Flights = Arc<SingleFlight<u8, String>>;
 /// One caller: computes if it leads, waits otherwise, begins anew if it was left alone.
 fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<String> {
     loop {
-        match flights.join(1, true)? {
+        match flights.join(1, true, &[])? {
             Joined::Leads(lead) => {
                 let outcome = compute();
                 lead.end(outcome.clone());
@@ -32,7 +32,7 @@ fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<Stri
 fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<String>>) {
     let flights: Flights = SingleFlight::new();
     let calls = AtomicUsize::new(0);
-    let Joined::Leads(lead) = flights.join(1, true).unwrap() else {
+    let Joined::Leads(lead) = flights.join(1, true, &[]).unwrap() else {
         panic!("nobody leads yet");
     };
     let started = Barrier::new(followers + 1);
@@ -41,7 +41,7 @@ fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<St
             .map(|_| {
                 scope.spawn(|| {
                     // Joined before the flight ends, whenever the thread goes on from here.
-                    let joined = flights.join(1, true).unwrap();
+                    let joined = flights.join(1, true, &[]).unwrap();
                     started.wait();
                     let Joined::Follows(flight) = joined else {
                         panic!("two lead");
@@ -110,7 +110,7 @@ fn a_leader_that_panics_leaves_nobody_waiting() {
     let flights: Flights = SingleFlight::new();
     std::thread::scope(|scope| {
         let panics = scope.spawn(|| {
-            let _lead = flights.join(1, true).unwrap();
+            let _lead = flights.join(1, true, &[]).unwrap();
             panic!("in the function");
         });
         assert!(panics.join().is_err());
@@ -124,21 +124,38 @@ fn a_leader_that_panics_leaves_nobody_waiting() {
 #[test]
 fn who_would_wait_for_itself_is_told() {
     let flights: Flights = SingleFlight::new();
-    let _lead = flights.join(1, true).unwrap();
+    let _lead = flights.join(1, true, &[]).unwrap();
     assert!(matches!(
-        flights.join(1, true),
+        flights.join(1, true, &[]),
         Err(Error::InvalidArgument(_))
     ));
     // Another key, or another way of waiting, is another matter.
-    assert!(matches!(flights.join(2, true), Ok(Joined::Leads(_))));
-    assert!(matches!(flights.join(1, false), Ok(Joined::Follows(_))));
+    assert!(matches!(flights.join(2, true, &[]), Ok(Joined::Leads(_))));
+    assert!(matches!(
+        flights.join(1, false, &[]),
+        Ok(Joined::Follows(_))
+    ));
+    // Whoever leads without a thread of its own is known by the number of its flight.
+    let Joined::Leads(lead) = flights.join(3, false, &[]).unwrap() else {
+        panic!("nobody leads yet");
+    };
+    for waits in [false, true] {
+        assert!(matches!(
+            flights.join(3, waits, &[lead.number() + 1, lead.number()]),
+            Err(Error::InvalidArgument(_))
+        ));
+    }
+    assert!(matches!(
+        flights.join(3, false, &[lead.number() + 1]),
+        Ok(Joined::Follows(_))
+    ));
 }
 
 #[test]
 fn an_error_of_the_check_ends_the_waiting_alone() {
     let flights: Flights = SingleFlight::new();
-    let lead = flights.join(1, true).unwrap();
-    let Joined::Follows(flight) = flights.join(1, false).unwrap() else {
+    let lead = flights.join(1, true, &[]).unwrap();
+    let Joined::Follows(flight) = flights.join(1, false, &[]).unwrap() else {
         panic!("two lead");
     };
     let refused = flight.wait(|| Err(Error::Io("enough".to_owned())));

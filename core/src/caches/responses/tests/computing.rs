@@ -5,10 +5,16 @@ use super::*;
 fn computed(bench: &Bench, query: &str, compute: &dyn Fn() -> Result<Computed>) -> Result<String> {
     let none = EntryMetadata::new();
     let (all, lookup) = (scope(""), Lookup::default());
-    let answer =
-        bench
-            .cache
-            .get_or_compute(&all, query, lookup, &bench.source, compute, None, &none)?;
+    let answer = bench.cache.get_or_compute(
+        &all,
+        query,
+        lookup,
+        &bench.source,
+        compute,
+        None,
+        &none,
+        &[],
+    )?;
     Ok(match answer {
         Answer::Hit(hit) => format!("hit {}", String::from_utf8(hit.response.bytes).unwrap()),
         Answer::Computed(response) => String::from_utf8(response.bytes.clone()).unwrap(),
@@ -87,15 +93,26 @@ fn a_failure_reaches_all_who_wait_and_the_next_call_tries_again() {
 fn turns_are_told_when_they_end() {
     let bench = bench();
     let all = scope("");
-    let Turn::Leads(leading) = bench.cache.begin(&all, "q", false).unwrap() else {
+    let Turn::Leads(leading) = bench
+        .cache
+        .begin(&all, "q", &EntryMetadata::new(), false, &[])
+        .unwrap()
+    else {
         panic!("nobody leads yet");
     };
-    let Turn::Follows(following) = bench.cache.begin(&all, "q", false).unwrap() else {
+    let Turn::Follows(following) = bench
+        .cache
+        .begin(&all, "q", &EntryMetadata::new(), false, &[])
+        .unwrap()
+    else {
         panic!("two lead");
     };
     // The thread that began it may do other things meanwhile, and the computing may go on in another one.
     assert!(matches!(
-        bench.cache.begin(&all, "q", true).unwrap(),
+        bench
+            .cache
+            .begin(&all, "q", &EntryMetadata::new(), true, &[])
+            .unwrap(),
         Turn::Follows(_)
     ));
     let told = Arc::new(AtomicUsize::new(0));
@@ -113,7 +130,114 @@ fn turns_are_told_when_they_end() {
     assert_eq!(*following.outcome().unwrap().unwrap(), text("r"));
     bench.put("", "q", "stored");
     assert!(matches!(
-        bench.cache.begin(&all, "q", false).unwrap(),
+        bench
+            .cache
+            .begin(&all, "q", &EntryMetadata::new(), false, &[])
+            .unwrap(),
         Turn::Hit(_)
     ));
+}
+
+/// A service that is down.
+struct Down(bool);
+
+impl VectorSource for Down {
+    fn embed(&self, _: &[&str]) -> Result<Embeddings> {
+        let error = std::io::Error::other("the service is down");
+        Err(Error::Callback(match self.0 {
+            true => CallbackError::interrupt(error),
+            false => CallbackError::new(error),
+        }))
+    }
+}
+
+#[test]
+fn what_was_computed_reaches_all_even_if_it_cannot_be_stored() {
+    let bench = bench_with(|options| options.max_store_bytes = 5000);
+    let (all, none) = (scope(""), EntryMetadata::new());
+    let lookup = Lookup::default();
+    let (down, interrupted) = (Down(false), Down(true));
+    let large = "r".repeat(6000);
+    let cases: [(&dyn VectorSource, &str, bool); 3] = [
+        (&down, "small", true),
+        (&bench.source, &large, true),
+        // The caller is to end, but what it has computed is not lost to the others.
+        (&interrupted, "small", false),
+    ];
+    for (source, response, returns) in cases {
+        let (calls, following) = (AtomicUsize::new(0), std::sync::Mutex::new(None));
+        let compute = || {
+            calls.fetch_add(1, Ordering::SeqCst);
+            let turn = bench.cache.begin(&all, "q", &none, false, &[])?;
+            *following.lock().unwrap() = Some(turn);
+            Ok(Computed {
+                response: text(response),
+                tokens: 0,
+            })
+        };
+        let before = bench.cache.stats();
+        let cache = &bench.cache;
+        let answer = cache.get_or_compute(&all, "q", lookup, source, &compute, None, &none, &[]);
+        match answer {
+            Ok(Answer::Computed(computed)) if returns => assert_eq!(*computed, text(response)),
+            Err(Error::Callback(error)) if !returns => assert!(error.is_interrupt()),
+            other => panic!("{other:?}"),
+        }
+        let Some(Turn::Follows(following)) = following.lock().unwrap().take() else {
+            panic!("two lead");
+        };
+        assert_eq!(
+            bench.cache.stats().shared,
+            before.shared,
+            "nothing received"
+        );
+        assert_eq!(*following.outcome().unwrap().unwrap(), text(response));
+        let stats = bench.cache.stats();
+        assert_eq!(stats.shared, before.shared + 1);
+        assert_eq!(stats.not_stored, before.not_stored + 1);
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+    }
+    bench.clean();
+}
+
+#[test]
+fn metadata_beyond_the_bounds_is_refused_before_anything_is_computed() {
+    let bench = bench();
+    let pairs = (0..65).map(|number| (number.to_string(), String::new()));
+    let metadata: EntryMetadata = pairs.collect();
+    let never = || -> Result<Computed> { panic!("it has been called") };
+    let answer = bench.cache.get_or_compute(
+        &scope(""),
+        "q",
+        Lookup::default(),
+        &bench.source,
+        &never,
+        None,
+        &metadata,
+        &[],
+    );
+    assert!(matches!(answer, Err(Error::InvalidArgument(_))));
+    let none = EntryMetadata::new();
+    let turn = bench.cache.begin(&scope(""), "q", &none, false, &[]);
+    assert!(matches!(turn, Ok(Turn::Leads(_))), "no flight is left");
+    bench.clean();
+}
+
+#[test]
+fn who_leads_without_a_thread_is_not_to_wait_for_itself() {
+    let bench = bench();
+    let (all, none) = (scope(""), EntryMetadata::new());
+    let Turn::Leads(leading) = bench.cache.begin(&all, "q", &none, false, &[]).unwrap() else {
+        panic!("nobody leads yet");
+    };
+    let own = [leading.number()];
+    for waits in [false, true] {
+        let turn = bench.cache.begin(&all, "q", &none, waits, &own);
+        assert!(matches!(turn, Err(Error::InvalidArgument(_))));
+    }
+    let turn = bench.cache.begin(&all, "p", &none, false, &own);
+    assert!(matches!(turn, Ok(Turn::Leads(_))));
+    drop(leading);
+    let turn = bench.cache.begin(&all, "q", &none, true, &own);
+    assert!(matches!(turn, Ok(Turn::Leads(_))), "it has ended");
 }

@@ -214,23 +214,68 @@ fn damage_is_found() {
         let (one, other) = (read(family, first), read(family, second));
         write(family, first, &other);
         assert!(found().contains(&11), "{family}");
-        if family == OBJECTS {
-            let lookup = bench.cache.get(
-                &scope(""),
-                "first question",
-                Lookup::default(),
-                &bench.source,
-            );
-            assert!(
-                matches!(lookup, Err(Error::Corruption(_))),
-                "another query's response"
-            );
-        }
         write(family, first, &one);
         assert!(found().is_empty());
     }
     write(OBJECTS, first, b"short");
     assert!(found().contains(&11));
+    // It keeps nobody from other entries: not as the nearest one,
+    let lookup = Lookup {
+        threshold: Some(0.1),
+        embedding: None,
+    };
+    let near = |query| {
+        bench
+            .cache
+            .get(&scope(""), query, lookup, &bench.source)
+            .unwrap()
+    };
+    let hits = view.stats().unwrap().hits;
+    assert_eq!(
+        near("question first").map(|hit| hit.query).as_deref(),
+        Some("second question")
+    );
+    assert_eq!(view.stats().unwrap().hits, hits + 1, "one object was a hit");
+    // not where entries are described,
+    let metadata: EntryMetadata = [("source".to_owned(), "faq".to_owned())].into();
+    let removed = bench.cache.invalidate(Scopes::All, &metadata, None);
+    assert_eq!(removed.unwrap(), 0);
+    // and not under its own name, where it is gone at once and put anew, the same bytes too.
+    for bytes in [b"short".to_vec(), read(OBJECTS, second)] {
+        write(OBJECTS, id("first question"), &bytes);
+        let hit = near("first question").unwrap();
+        assert_eq!((hit.exact, &*hit.query), (false, "second question"));
+        bench.put("", "first question", "a");
+        assert_eq!(bench.get("", "first question").unwrap(), "a");
+        bench.clean();
+    }
+}
+
+#[test]
+fn a_put_that_is_refused_leaves_no_scope_behind() {
+    let bench = bench_with(|options| options.max_store_bytes = 2000);
+    let (small, large) = (text("r"), text(&"r".repeat(2000)));
+    let refused = |put: &Put<'_>| {
+        let put = bench.cache.put(&scope(""), put, &bench.source);
+        assert!(matches!(put, Err(Error::InvalidArgument(_))));
+        assert!(bench.store.namespaces().unwrap().is_empty());
+    };
+    let three: &[f32] = &[1.0, 0.0, 0.0];
+    refused(&Put {
+        embedding: Some(three),
+        ..Put::new("q", &large)
+    });
+    refused(&Put {
+        embedding: Some(three),
+        metadata: [("a".to_owned(), "b".repeat(5000))].into(),
+        ..Put::new("q", &small)
+    });
+    let put = Put {
+        embedding: Some(&[1.0, 0.0]),
+        ..Put::new("q", &small)
+    };
+    bench.cache.put(&scope(""), &put, &bench.source).unwrap();
+    bench.clean();
 }
 
 #[test]

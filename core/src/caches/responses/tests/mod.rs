@@ -366,8 +366,18 @@ fn another_model_is_refused_by_name_until_the_entries_are_gone() {
     let view = bench.store.namespace(scope("a").namespace()).unwrap();
     view.evict_lru(0).unwrap();
     let other = SemanticCache::new(&bench.store, cache_options(other)).unwrap();
-    let put = other.put(&scope("a"), &Put::new("q", &text("r")), &bench.source);
-    put.unwrap();
+    let response = text("r");
+    let put = Put {
+        ttl_seconds: Some(1),
+        ..Put::new("q", &response)
+    };
+    other.put(&scope("a"), &put, &bench.source).unwrap();
+    // So is one whose entries have all expired, swept or not.
+    let own = bench.cache.options.clone();
+    assert!(SemanticCache::new(&bench.store, own.clone()).is_err());
+    bench.clock.advance_seconds(2);
+    SemanticCache::new(&bench.store, own).unwrap();
+    assert!(bench.store.namespaces().unwrap().is_empty());
     bench.clean();
 }
 
