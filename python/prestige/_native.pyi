@@ -1893,6 +1893,7 @@ class Store:
 
         Raises:
             InvalidArgumentError: The name is too long.
+            NotFoundError: The store was opened read-only and has no namespace of that name.
 
         """
     def namespaces(self) -> list[str]:
