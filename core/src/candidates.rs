@@ -55,7 +55,7 @@ pub struct CandidateOptions {
     pub k: usize,
     /// For each name the texts that the metadata of a candidate may have under it; all names must fit.
     pub filter: BTreeMap<String, Vec<String>>,
-    /// Least similarity.
+    /// Least similarity, -1 to 1.
     pub min_similarity: Option<f64>,
     /// Whether values are read, too.
     pub include_values: bool,
@@ -398,8 +398,8 @@ impl CandidateOptions {
             )));
         }
         match self.min_similarity {
-            Some(least) if !least.is_finite() => Err(Error::InvalidArgument(format!(
-                "min_similarity must be a finite number, not {least}"
+            Some(least) if !(-1.0..=1.0).contains(&least) => Err(Error::InvalidArgument(format!(
+                "min_similarity must be a number from -1 to 1, not {least}"
             ))),
             _ => Ok(()),
         }

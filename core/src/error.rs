@@ -11,8 +11,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The key is not in the store, or has expired.
-    #[error("key not found: {0}")]
+    /// What was named is not in the store: a key that is absent or has expired, a namespace, a family without outcomes.
+    #[error("{0}")]
     NotFound(String),
     /// An argument or option is out of its range, or contradicts what is on disk.
     #[error("{0}")]
@@ -32,9 +32,9 @@ pub enum Error {
     /// The store was opened read-only, and the call would change it.
     #[error("the store at {0} was opened read-only; open it without read_only to change it")]
     ReadOnly(PathBuf),
-    /// The store was closed before the call, or while it waited.
-    #[error("the store at {0} is closed; open it again with prestige.open()")]
-    Closed(PathBuf),
+    /// The store, or this view of it, was closed before the call, or while it waited.
+    #[error("{0}")]
+    Closed(ClosedHandle),
     /// The store was opened before a fork: locks, threads and file handles of the parent cannot be used here.
     #[error(
         "the store at {path} was opened by process {opened_by} and cannot be used in its forked child {child}; \
@@ -63,7 +63,25 @@ pub enum Error {
     Callback(CallbackError),
 }
 
+/// Which handle was closed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClosedHandle {
+    /// The store in this directory.
+    #[error("the store at {} is closed; open it again with prestige.open()", .0.display())]
+    Store(PathBuf),
+    /// A view of the namespace of this name; the store is open.
+    #[error(
+        "this view of the namespace {0:?} is closed; take it again with store.namespace({0:?})"
+    )]
+    View(String),
+}
+
 impl Error {
+    pub(crate) fn closed(path: &Path) -> Self {
+        Self::Closed(ClosedHandle::Store(path.to_path_buf()))
+    }
+
     /// [`Error::NotFound`] of a key: as text where it is UTF-8, escaped otherwise, cut at 200 bytes.
     #[must_use]
     pub fn not_found(key: &[u8]) -> Self {
@@ -72,7 +90,7 @@ impl Error {
             Ok(text) if key.len() <= 200 => text.to_owned(),
             _ => shown,
         };
-        Self::NotFound(shown)
+        Self::NotFound(format!("key not found: {shown}"))
     }
 
     pub(crate) fn io(action: &str, path: &Path, error: &std::io::Error) -> Self {

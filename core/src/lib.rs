@@ -85,7 +85,7 @@ pub use calibrate::{Calibration, CalibrationRow, Judged, Share, calibrate};
 pub use candidates::{Candidate, CandidateOptions, MAX_CANDIDATES, Query};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
-pub use error::{CallbackError, Error, Result};
+pub use error::{CallbackError, ClosedHandle, Error, Result};
 pub use explain::{Explanation, Verdict as PutVerdict};
 pub use health::{Figure, Health};
 pub use metadata::{

@@ -288,7 +288,9 @@ impl Engine {
             return Ok(namespace);
         }
         if self.owner.is_none() {
-            return Err(Error::NotFound(format!("namespace {name:?}")));
+            return Err(Error::NotFound(format!(
+                "namespace not found: {name:?}, and a store that was opened read-only makes none"
+            )));
         }
         if name.len() > MAX_NAMESPACE_BYTES {
             return Err(Error::InvalidArgument(format!(
@@ -328,7 +330,7 @@ impl Engine {
             ));
         }
         let namespace = self.namespaces.named().get(name).map(Arc::clone);
-        let unknown = || Error::NotFound(format!("namespace {name:?}"));
+        let unknown = || Error::NotFound(format!("namespace not found: {name:?}"));
         let namespace = namespace.ok_or_else(unknown)?;
         // In this order everywhere: index files, loading, checkpoint, key stripes.
         let _no_backup = self.keep_index_files();

@@ -110,9 +110,15 @@ impl Guest {
         let name = path.join(NAME);
         match File::open(&name) {
             Ok(file) => Ok(Self { file }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && path.is_dir() => {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let reason = if path.is_dir() {
+                    format!("it has no {NAME}")
+                } else {
+                    "there is no such directory".to_owned()
+                };
                 Err(Error::Io(format!(
-                    "there is no Prestige store in {}: it has no {NAME}",
+                    "there is no Prestige store in {}: {reason}. Check the path; only opening without read_only \
+                     makes a store",
                     path.display()
                 )))
             }

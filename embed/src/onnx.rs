@@ -29,8 +29,8 @@ impl OnnxEmbedder {
     ///
     /// [`EmbedError::Model`] or [`EmbedError::Tokenizer`] for files that are missing, damaged or do
     /// not fit the spec, [`EmbedError::Runtime`] for a library that cannot be used,
-    /// [`EmbedError::InvalidInput`] for a `max_tokens` that leaves no room for text,
-    /// [`EmbedError::Inference`] when the first run fails.
+    /// [`EmbedError::InvalidInput`] for a `max_tokens` that leaves no room for text or is more than
+    /// the model can read, [`EmbedError::Inference`] when the first run fails.
     pub fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
         Ok(Self(Batched::new(OnnxModel::open(spec, runtime)?)))
     }
@@ -104,6 +104,7 @@ impl OnnxModel {
             };
             return Err(error("an ONNX model".to_owned(), found.to_owned()));
         }
+        spec.check_max_tokens()?;
         let tokenizer = TextTokenizer::open(spec)?;
         let threads = match spec.threads {
             0 => available_parallelism().map_or(1, NonZero::get),
@@ -213,6 +214,14 @@ impl OnnxModel {
             Ok(())
         };
         let written = self.session.lock().run(&batch, write);
+        // What the runtime says of a text that is too long does not tell that it is.
+        let written = written.map_err(|reason| {
+            format!(
+                "it could not read texts of {} tokens; if that is more than the model is made for, lower max_tokens \
+                 ({reason})",
+                batch.width
+            )
+        });
         written
             .and_then(|written| written)
             .map_err(|reason| self.failed(reason))

@@ -29,7 +29,7 @@ pub struct Preset {
     pub max_tokens: usize,
     /// Length of the vectors.
     pub dimension: usize,
-    /// Size of the model's files in megabytes, about.
+    /// Size of the model's files in megabytes, about; of the default one, of the bundled files.
     pub megabytes: u32,
     /// What it is for, in a few words.
     pub about: &'static str,
@@ -48,7 +48,7 @@ pub const PRESETS: [Preset; 8] = [
         prefix: "",
         max_tokens: 256,
         dimension: 384,
-        megabytes: 90,
+        megabytes: 24,
         about: "English, small; bundled",
     },
     // https://huggingface.co/BAAI/bge-small-en-v1.5, MIT. Its instruction is for queries that search passages; the model
@@ -199,6 +199,9 @@ impl Preset {
         spec.pooling = self.pooling;
         self.prefix.clone_into(&mut spec.prefix);
         spec.max_tokens = self.max_tokens;
+        spec.max_positions = spec
+            .max_positions
+            .map(|positions| positions.max(self.max_tokens));
         spec.dimension = Some(self.dimension);
         Ok(spec)
     }

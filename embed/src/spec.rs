@@ -33,10 +33,12 @@ pub struct ModelSpec {
     /// Prefixes by name, as the model's files have them, for [`ModelSpec::use_prompt`]; they do not influence the
     /// vectors otherwise.
     pub prompts: BTreeMap<String, String>,
-    /// Longest text in tokens, special tokens included; longer ones lose their end. More than the
-    /// model has positions for (512 for BERT) makes longer texts fail with
-    /// [`EmbedError::Inference`].
+    /// Longest text in tokens, special tokens included; longer ones lose their end. More than
+    /// `max_positions` is refused on opening; where that is not known, texts that are too long for
+    /// the model fail with [`EmbedError::Inference`].
     pub max_tokens: usize,
+    /// Tokens that the model has positions for (512 for BERT), when its files say.
+    pub max_positions: Option<usize>,
     /// Threads that compute one batch; 0 for one per core available to the process.
     pub threads: usize,
     /// Dimension the model must have, when its description says; checked on opening.
@@ -57,7 +59,9 @@ impl ModelSpec {
     ///   `dimension`), the sentence-transformers files `1_Pooling/config.json` (pooling; another
     ///   folder if `modules.json` names one), `sentence_bert_config.json` (`max_seq_length`) and
     ///   `config_sentence_transformers.json` (`prompts`, and the one of them to use,
-    ///   `default_prompt_name`), else mean pooling, no prefix, 256 tokens, the folder's name.
+    ///   `default_prompt_name`), else mean pooling, no prefix, 256 tokens, the folder's name;
+    /// - `config.json` (`max_position_embeddings`, if positions are numbered from the beginning), but
+    ///   at least `max_tokens` as the files say.
     ///
     /// Vectors have unit length whatever the settings say of normalisation.
     ///
@@ -79,6 +83,7 @@ impl ModelSpec {
             }
             Some(folder.file_name()?.to_string_lossy().into_owned())
         };
+        let max_tokens = settings.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS);
         Ok(Self {
             name: settings
                 .name
@@ -89,7 +94,10 @@ impl ModelSpec {
             pooling: settings.pooling.unwrap_or_default(),
             prefix: settings.prefix.unwrap_or_default(),
             prompts: settings.prompts,
-            max_tokens: settings.max_tokens.unwrap_or(DEFAULT_MAX_TOKENS),
+            max_tokens,
+            max_positions: settings
+                .max_positions
+                .map(|positions| positions.max(max_tokens)),
             threads: 0,
             dimension: settings.dimension,
             lowercase: settings.lowercase.unwrap_or(true),
@@ -116,6 +124,20 @@ impl ModelSpec {
         })?;
         self.prefix.clone_from(prompt);
         Ok(())
+    }
+
+    /// Refuses more tokens than the model has positions for.
+    pub(crate) fn check_max_tokens(&self) -> Result<(), EmbedError> {
+        match self.max_positions {
+            Some(most) if self.max_tokens > most => Err(EmbedError::invalid(
+                format!(
+                    "max_tokens of at most {most}, since the model {} has no positions for more",
+                    self.name
+                ),
+                self.max_tokens.to_string(),
+            )),
+            _ => Ok(()),
+        }
     }
 
     /// SHA-256 over everything that shapes a vector: model file, tokenizer file, pooling, prefix

@@ -903,7 +903,8 @@ class SemanticModel:
     """Longest text in tokens, special ones included; more than their number.
 
     None: as the preset or the model's files say, else 256. Of a longer text ``embed`` reads the
-    beginning; a store deduplicates it exactly. Checked when the model is loaded.
+    beginning; a store deduplicates it exactly. Checked when the model is loaded: the bundled
+    one has positions for 512, others for what their ``config.json`` says.
     """
     num_threads: int
     """Threads that compute one batch; 0: one for each core. Default 0."""
@@ -1010,8 +1011,8 @@ class SemanticModel:
         Raises:
             TypeError: ``texts`` is not an iterable of ``str``.
             UnicodeEncodeError: A text holds a lone surrogate.
-            InvalidArgumentError: ``max_tokens`` leaves no room for text, or the model has no prompt
-                ``prompt_name``.
+            InvalidArgumentError: ``max_tokens`` leaves no room for text or is more than the model
+                can read, or the model has no prompt ``prompt_name``.
             ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
                 text, or could not be downloaded.
             Exception: What ``embedder`` raises.
@@ -1894,6 +1895,7 @@ class Store:
 
         Raises:
             InvalidArgumentError: The name is too long.
+            NotFoundError: The store was opened read-only and has no namespace of that name.
 
         """
     def namespaces(self) -> list[str]:
@@ -1958,7 +1960,7 @@ class Store:
             k: At most so many, 1 to 10,000.
             filter: Only values whose metadata has, for each key, the text given, or one of a list
                 of texts. A filter that few values satisfy still finds ``k`` if there are so many.
-            min_similarity: Only values of at least this cosine similarity; None: all.
+            min_similarity: Only values of at least this cosine similarity, -1 to 1; None: all.
             include_values: Whether the values are returned, too.
             embedding: In place of ``query``, its embedding: ``d`` finite numbers, brought to unit
                 length. No model runs. Not in exact stores.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypedDict, cast
@@ -138,8 +139,15 @@ def calibrate(
             do not; a pair has another form, is not labelled, or its similarity is no number from -1
             to 1 (the message gives its number, from 1); ``precision`` or a threshold is out of
             range; or ``model`` returned something else.
+        TypeError: ``pairs`` is no iterable of pairs, a threshold is no number, or ``model`` is
+            neither a ``SemanticModel`` nor a function.
         ModelError: The model failed.
     """
+    if isinstance(pairs, str | bytes | os.PathLike):
+        raise TypeError(
+            f"pairs must be an iterable of pairs, not {type(pairs).__name__}; files are read by "
+            "the command `prestige calibrate`"
+        )
     numbered = ((f"pair {number}", pair) for number, pair in enumerate(pairs, 1))
     return of_places(numbered, precision=precision, thresholds=thresholds, model=model)
 
@@ -152,6 +160,12 @@ def of_places(
     model: _native.SemanticModel | Embed | None = None,
 ) -> Calibration:
     """As ``calibrate``, of pairs that come with the place that errors are to name."""
+    if model is not None and not isinstance(model, _native.SemanticModel) and not callable(model):
+        raise TypeError(
+            f"model must be a SemanticModel or a function, not {model!r:.80}; for a name: "
+            "SemanticModel(model_name=...)"
+        )
+    given = None if thresholds is None else [_threshold(number) for number in thresholds]
     similarities: list[float] = []
     labels: list[bool] = []
     compared: list[tuple[int, str, str]] = []
@@ -172,7 +186,6 @@ def of_places(
         labels.append(same)
     for place_of, similarity in _compare(compared, model):
         similarities[place_of] = similarity
-    given = None if thresholds is None else [float(threshold) for threshold in thresholds]
     found = _native.calibrate_similarities(similarities, labels, precision, given)
     return Calibration(identical=identical, precision=float(precision), **found)
 
@@ -237,6 +250,13 @@ def _similarity(place: str, given: object) -> float:
             f"{place}: the similarity should be a number from -1 to 1, not {given!r}"
         )
     return similarity
+
+
+def _threshold(given: object) -> float:
+    try:
+        return float(given)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise TypeError(f"thresholds must be numbers from -1 to 1, found {given!r:.80}") from None
 
 
 def _compare(

@@ -50,7 +50,7 @@ class Preset:
     prefix: str
     """Put before every text: the prefix of the model for comparing texts with one another."""
     megabytes: int
-    """Size of its files, about."""
+    """Size of its files, about; of the bundled model, of the files in the package."""
     about: str
     """What it is for."""
 
@@ -82,7 +82,7 @@ def path(
         ModelError: The model is not there.
         InvalidArgumentError: ``name`` is no name of a model.
     """
-    return _native.find_model(name, revision, cache_dir)
+    return _native.find_model(_checked(name), revision, cache_dir)
 
 
 def pull(
@@ -117,7 +117,7 @@ def pull(
             there.
         InvalidArgumentError: ``name`` is no name of a model.
     """
-    repository, files = _native.model_repository(name)
+    repository, files = _native.model_repository(_checked(name))
     local = local_files_only or _native.hub_is_offline()
     bundled = revision is None and cache_dir is None and name.lower() in _bundled_names()
     if local or bundled:
@@ -153,6 +153,12 @@ def pull(
             f"the repository {repository} was expected to have model.onnx or onnx/model.onnx, and "
             f"tokenizer.json or vocab.txt: {error}"
         ) from error
+
+
+def _checked(name: object) -> str:
+    if not isinstance(name, str):
+        raise TypeError(f"name must be str, not {type(name).__name__}")
+    return name
 
 
 def _bundled_names() -> tuple[str, str]:

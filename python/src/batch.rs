@@ -59,6 +59,8 @@ impl Store {
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
         let mut entries = entries_of(entries)?;
+        // Also where there turns out to be nothing to write; so in each of these methods.
+        blocking(py, || self.handle().check_writable())?;
         let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
         let ttl_seconds = ttl_seconds.transpose()?;
         let mut stored = 0;
@@ -110,6 +112,7 @@ impl Store {
     ) -> PyStoreResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         let mut keys = KeyPages::of(keys)?;
+        blocking(py, || self.handle().check_readable())?;
         let mut most = FIRST_PAGE_KEYS;
         loop {
             let page = keys.next_page(most)?;
@@ -153,6 +156,7 @@ impl Store {
     ///     TypeError: A key is neither ``str`` nor ``bytes``; the message gives its number.
     fn contains_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyStoreResult<Vec<bool>> {
         let mut keys = KeyPages::of(keys)?;
+        blocking(py, || self.handle().check_readable())?;
         let mut found = Vec::new();
         loop {
             let page = keys.next_page(PAGE_KEYS)?;
@@ -180,6 +184,7 @@ impl Store {
     ///     Exception: What the input raises. What was deleted before an error stays deleted.
     fn delete_many(&self, py: Python<'_>, keys: &Bound<'_, PyAny>) -> PyStoreResult<u64> {
         let mut keys = KeyPages::of(keys)?;
+        blocking(py, || self.handle().check_writable())?;
         let mut deleted = 0;
         loop {
             let page = keys.next_page(PAGE_KEYS)?;

@@ -55,7 +55,7 @@ impl Store {
     ///     k: At most so many, 1 to 10,000.
     ///     filter: Only values whose metadata has, for each key, the text given, or one of a list
     ///         of texts. A filter that few values satisfy still finds ``k`` if there are so many.
-    ///     min_similarity: Only values of at least this cosine similarity; None: all.
+    ///     min_similarity: Only values of at least this cosine similarity, -1 to 1; None: all.
     ///     include_values: Whether the values are returned, too.
     ///     embedding: In place of ``query``, its embedding: ``d`` finite numbers, brought to unit
     ///         length. No model runs. Not in exact stores.

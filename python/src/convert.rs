@@ -116,6 +116,33 @@ pub(crate) fn directory(object: &Bound<'_, PyAny>) -> PyResult<PathBuf> {
     Ok(path)
 }
 
+/// The `str` that the argument `name` gives.
+pub(crate) fn text_argument<'py>(
+    name: &str,
+    object: &Bound<'py, PyAny>,
+) -> PyResult<Bound<'py, PyString>> {
+    let string = object.cast::<PyString>().map_err(|_| {
+        PyTypeError::new_err(format!("{name} must be str, not {}", type_name(object)))
+    })?;
+    Ok(string.clone())
+}
+
+/// The beginning of keys that the argument `prefix` gives.
+pub(crate) fn prefix_argument<'py>(
+    prefix: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Option<Key<'py>>> {
+    let Some(prefix) = prefix else {
+        return Ok(None);
+    };
+    if prefix.cast::<PyString>().is_err() && prefix.cast::<PyBytes>().is_err() {
+        return Err(PyTypeError::new_err(format!(
+            "prefix must be str or bytes, not {}",
+            type_name(prefix)
+        )));
+    }
+    prefix.extract().map(Some)
+}
+
 pub(crate) fn type_name(object: &Bound<'_, PyAny>) -> String {
     object
         .get_type()

@@ -1,6 +1,6 @@
 //! Iteration over a store: a page at a time, over a snapshot.
 
-use crate::convert::{Key, key_to_python};
+use crate::convert::{Key, key_to_python, prefix_argument};
 use crate::error::{PyStoreResult, blocking};
 use crate::numbers::Integer;
 use crate::registry::OpenStore;
@@ -125,10 +125,11 @@ impl Store {
         &self,
         py: Python<'_>,
         gives: Gives,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         start: Option<Key<'_>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
+        let prefix = prefix_argument(prefix)?;
         let range = Range {
             prefix: prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?,
             start: start.as_ref().map(Key::as_bytes).transpose()?,
@@ -162,7 +163,7 @@ impl Store {
     fn keys(
         &self,
         py: Python<'_>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         start: Option<Key<'_>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
@@ -183,7 +184,7 @@ impl Store {
     fn values(
         &self,
         py: Python<'_>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         start: Option<Key<'_>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
@@ -204,7 +205,7 @@ impl Store {
     fn items(
         &self,
         py: Python<'_>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         start: Option<Key<'_>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {
@@ -225,7 +226,7 @@ impl Store {
     fn scan(
         &self,
         py: Python<'_>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         start: Option<Key<'_>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<StoreIterator> {

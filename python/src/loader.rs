@@ -15,6 +15,9 @@ use std::sync::{Arc, Weak};
 /// Folder of the bundled model inside the package.
 const BUNDLED: [&str; 2] = ["models", "all-MiniLM-L6-v2"];
 
+/// Tokens that the bundled model has positions for; its folder has no `config.json` that would say.
+const BUNDLED_POSITIONS: usize = 512;
+
 /// Names of the bundled model; that of its repository means the published files.
 const BUNDLED_NAMES: [&str; 2] = ["minilm", "all-MiniLM-L6-v2"];
 
@@ -148,8 +151,12 @@ impl Loader {
 
     fn load_shared(&self, path: &Path) -> Result<Arc<LoadedModel>, Error> {
         let runtime = RuntimeLibrary::find(self.runtime_hint.as_deref())?;
+        let mut spec = self.settings.spec(path)?;
+        if path == self.bundled {
+            spec.max_positions = Some(BUNDLED_POSITIONS);
+        }
         let source = Source {
-            spec: self.settings.spec(path)?,
+            spec,
             runtime: runtime.path().to_path_buf(),
         };
         let mut loaded = LOADED.lock();

@@ -217,7 +217,8 @@ impl SemanticModel {
     /// Longest text in tokens, special ones included; more than their number.
     ///
     /// None: as the preset or the model's files say, else 256. Of a longer text ``embed`` reads the
-    /// beginning; a store deduplicates it exactly. Checked when the model is loaded.
+    /// beginning; a store deduplicates it exactly. Checked when the model is loaded: the bundled
+    /// one has positions for 512, others for what their ``config.json`` says.
     #[getter]
     fn max_tokens(&self) -> Option<u64> {
         self.settings.max_tokens
@@ -272,8 +273,8 @@ impl SemanticModel {
     /// Raises:
     ///     TypeError: ``texts`` is not an iterable of ``str``.
     ///     UnicodeEncodeError: A text holds a lone surrogate.
-    ///     InvalidArgumentError: ``max_tokens`` leaves no room for text, or the model has no prompt
-    ///         ``prompt_name``.
+    ///     InvalidArgumentError: ``max_tokens`` leaves no room for text or is more than the model
+    ///         can read, or the model has no prompt ``prompt_name``.
     ///     ModelError: The model or ONNX Runtime is missing or damaged, or the model failed on a
     ///         text, or could not be downloaded.
     ///     Exception: What ``embedder`` raises.

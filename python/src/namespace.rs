@@ -1,5 +1,6 @@
 //! Namespaces of a store.
 
+use crate::convert::text_argument;
 use crate::error::{PyStoreResult, blocking};
 use crate::store::Store;
 use pyo3::prelude::*;
@@ -21,7 +22,10 @@ impl Store {
     ///
     /// Raises:
     ///     InvalidArgumentError: The name is too long.
-    fn namespace(&self, py: Python<'_>, name: &str) -> PyStoreResult<Self> {
+    ///     NotFoundError: The store was opened read-only and has no namespace of that name.
+    fn namespace(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyStoreResult<Self> {
+        let name = text_argument("name", name)?;
+        let name = name.to_str()?;
         let view = blocking(py, || self.handle().namespace(name))?;
         Ok(self.view(view))
     }
@@ -43,7 +47,9 @@ impl Store {
     ///     NotFoundError: There is no namespace of that name.
     ///     InvalidArgumentError: The name is ``""``.
     ///     TimedOutError: A write of another thread took longer than ``lock_timeout_ms``.
-    fn drop_namespace(&self, py: Python<'_>, name: &str) -> PyStoreResult<()> {
+    fn drop_namespace(&self, py: Python<'_>, name: &Bound<'_, PyAny>) -> PyStoreResult<()> {
+        let name = text_argument("name", name)?;
+        let name = name.to_str()?;
         blocking(py, || self.handle().drop_namespace(name))
     }
 

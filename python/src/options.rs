@@ -532,7 +532,12 @@ fn unknown(py: Python<'_>, name: &str) -> PyResult<String> {
         .import("difflib")?
         .call_method1("get_close_matches", (name, NAMES, 1))?
         .extract()?;
-    Ok(match near.first() {
+    // A name that is a part of the option's, as `ttl`, is too short to be near it.
+    let near = near.first().map(String::as_str).or_else(|| {
+        let mut options = NAMES.iter().copied();
+        options.find(|option| name.len() > 2 && option.contains(name))
+    });
+    Ok(match near {
         Some(near) => format!("Unknown option: {name}. Did you mean {near}?"),
         None => format!("Unknown option: {name}"),
     })

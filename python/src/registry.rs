@@ -3,7 +3,7 @@
 use crate::aio::begin_exit;
 use crate::server::Server;
 use parking_lot::Mutex;
-use prestige_core::{Error, Store};
+use prestige_core::{ClosedHandle, Error, Store};
 use pyo3::prelude::*;
 use std::sync::{Arc, Weak};
 
@@ -51,7 +51,8 @@ impl OpenStore {
         if self.store.is_closed() {
             // Closed while the server started, by a thread that did not see it yet.
             server.stop();
-            return Err(Error::Closed(self.store.path().to_path_buf()));
+            let path = self.store.path().to_path_buf();
+            return Err(Error::Closed(ClosedHandle::Store(path)));
         }
         Ok(Server::new(server))
     }

@@ -1,6 +1,6 @@
 //! Backups, exports and imports, and reading beside an owner.
 
-use crate::convert::Key;
+use crate::convert::{Key, prefix_argument};
 use crate::error::{PyStoreResult, blocking};
 use crate::store::Store;
 use crate::transfer;
@@ -55,8 +55,9 @@ impl Store {
         &self,
         py: Python<'_>,
         path: PathBuf,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
+        let prefix = prefix_argument(prefix)?;
         let prefix = prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?;
         blocking(py, || self.handle().export_jsonl(path, prefix))
     }
@@ -139,9 +140,10 @@ impl Store {
     fn _export_batches(
         &self,
         py: Python<'_>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         visit: Py<PyAny>,
     ) -> PyStoreResult<u64> {
+        let prefix = prefix_argument(prefix)?;
         let prefix = prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?;
         transfer::export(py, self.handle(), prefix, &visit)
     }

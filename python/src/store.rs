@@ -1,7 +1,7 @@
 //! The dict-like `Store`.
 
 use crate::candidates::metadata_of;
-use crate::convert::{self, Argument, Key, directory, key_to_python};
+use crate::convert::{self, Argument, Key, directory, key_to_python, prefix_argument};
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
 use crate::numbers::Integer;
@@ -237,9 +237,10 @@ impl Store {
     fn list_keys<'py>(
         &self,
         py: Python<'py>,
-        prefix: Option<Key<'_>>,
+        prefix: Option<&Bound<'_, PyAny>>,
         limit: Option<Integer<'_>>,
     ) -> PyStoreResult<Bound<'py, PyList>> {
+        let prefix = prefix_argument(prefix)?;
         let prefix = prefix.as_ref().map_or(Ok(&[][..]), Key::as_bytes)?;
         let limit = limit.map_or(Ok(u64::MAX), |limit| limit.natural("limit"))?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);

@@ -133,7 +133,7 @@ class TestExactCandidates:
         assert store.candidates("other") == []
         assert store.candidates("the answer", filter={"family": "a"})
         assert store.candidates("the answer", filter={"family": "b"}) == []
-        assert store.candidates("the answer", min_similarity=2) == []
+        assert store.candidates("the answer", min_similarity=1)
 
     def test_a_digest_is_of_what_would_be_stored(self, tmp_path: Path, store: prestige.Store):
         assert store.digest("abc") == hashlib.sha256(b"abc").hexdigest()
@@ -227,6 +227,9 @@ class TestSemanticCandidates:
                 semantic.candidates("text", k=k)
         with pytest.raises(prestige.InvalidArgumentError, match="min_similarity"):
             semantic.candidates("text", min_similarity=float("nan"))
+        for outside in (2, -1.01):
+            with pytest.raises(prestige.InvalidArgumentError, match=r"min_similarity.*-1 to 1"):
+                semantic.candidates("text", min_similarity=outside)
         for arguments in ({}, {"query": "a", "embedding": [1.0]}):
             with pytest.raises(TypeError, match="either"):
                 semantic.candidates(**arguments)

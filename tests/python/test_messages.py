@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import prestige
+import prestige.hub
 
 LARGEST = 2**63 - 1
 Call = Callable[[prestige.Store, Any], object]
@@ -222,3 +223,108 @@ def test_texts_that_are_no_list(texts: object) -> None:
     expected = f"^texts must be a list of str, not {type(texts).__name__}$"
     with pytest.raises(TypeError, match=expected):
         prestige.SemanticModel().embed(texts)
+
+
+EMPTY_BATCHES: list[tuple[str, bool]] = [
+    ("put_many", True),
+    ("get_many", False),
+    ("contains_many", False),
+    ("delete_many", True),
+]
+
+
+class TestHandles:
+    @pytest.mark.parametrize(("method", "writes"), EMPTY_BATCHES)
+    def test_empty_batches(self, store_path: Path, method: str, writes: bool) -> None:
+        store = prestige.open(store_path)
+        assert not getattr(store, method)([])
+        store.close()
+        with pytest.raises(prestige.ClosedError):
+            getattr(store, method)([])
+        with prestige.open(store_path, read_only=True) as reading:
+            if writes:
+                with pytest.raises(prestige.ReadOnlyError):
+                    getattr(reading, method)([])
+            else:
+                assert getattr(reading, method)([]) == []
+
+    def test_a_closed_view_is_told_from_a_closed_store(self, store_path: Path) -> None:
+        store = prestige.open(store_path)
+        view, other = store.namespace("t"), store.namespace("t")
+        view.close()
+        expected = (
+            'this view of the namespace "t" is closed; take it again with store.namespace("t")'
+        )
+        with pytest.raises(prestige.ClosedError, match=f"^{re.escape(expected)}$"):
+            view.get("key")
+        with pytest.raises(prestige.ClosedError, match=r"^this view"):
+            view.put_many([])
+        other.put("key", "value")
+        store.close()
+        for handle in (store, view, other):
+            with pytest.raises(prestige.ClosedError, match=r"^the store at .* is closed"):
+                handle.get("key")
+
+    @pytest.mark.parametrize("made", [True, False])
+    def test_reading_where_there_is_no_store(self, tmp_path: Path, made: bool) -> None:
+        path = tmp_path / "none"
+        if made:
+            path.mkdir()
+        with pytest.raises(prestige.IOError, match=r"no Prestige store in .*none.*read_only"):
+            prestige.open(path, read_only=True)
+        assert list(tmp_path.rglob("*")) == ([path] if made else [])
+
+    def test_what_was_not_found(self, store: prestige.Store, store_path: Path) -> None:
+        with pytest.raises(prestige.NotFoundError, match=r"^key not found: none$"):
+            store.get("none")
+        with pytest.raises(prestige.NotFoundError, match=r'^namespace not found: "none"$'):
+            store.drop_namespace("none")
+        with pytest.raises(prestige.NotFoundError, match=r'^family not found: "f"'):
+            store.family_report("f")
+        store.flush()
+        with (
+            prestige.open(store_path, read_only=True) as reading,
+            pytest.raises(prestige.NotFoundError, match=r'^namespace not found: "new".*read-only'),
+        ):
+            reading.namespace("new")
+
+
+def test_arguments_are_named(store: prestige.Store, tmp_path: Path) -> None:
+    calls: list[tuple[str, Callable[[Any], object]]] = [
+        ("name must be str, not int", store.namespace),
+        ("name must be str, not int", store.drop_namespace),
+        ("name must be str, not int", prestige.hub.path),
+        ("name must be str, not int", prestige.hub.pull),
+        ("prefix must be str or bytes, not int", store.list_keys),
+        ("prefix must be str or bytes, not int", store.keys),
+        (
+            "prefix must be str or bytes, not int",
+            lambda prefix: store.export_jsonl(tmp_path / "file", prefix=prefix),
+        ),
+    ]
+    for expected, call in calls:
+        with pytest.raises(TypeError, match=f"^{re.escape(expected)}$"):
+            call(5)
+
+
+def test_arguments_of_calibrate() -> None:
+    pairs = [(0.9, True), (0.5, False)]
+    calls: list[tuple[str, Callable[[], object]]] = [
+        (
+            r"^model must be .*'bge-small'; .*SemanticModel\(model_name",
+            lambda: prestige.calibrate(pairs, model="bge-small"),
+        ),
+        (
+            "^pairs must be .* not str; .*`prestige calibrate`",
+            lambda: prestige.calibrate("pairs.csv"),
+        ),
+        ("^thresholds must be numbers.*'a'", lambda: prestige.calibrate(pairs, thresholds=["a"])),
+    ]
+    for expected, call in calls:
+        with pytest.raises(TypeError, match=expected):
+            call()
+
+
+def test_a_part_of_the_name_of_an_option(store_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"Unknown option: ttl\. Did you mean default_ttl_seconds"):
+        prestige.open(store_path, ttl=3)

@@ -81,6 +81,29 @@ class TestMissingAndDamagedFiles:
         (model_folder / "prestige.json").write_text(json.dumps({**settings, "dimension": 768}))
         self.refused(model_folder, "768.*384", store_path)
 
+    def test_more_tokens_than_the_bundled_model_can_read(self, store_path: Path) -> None:
+        for name in (None, "minilm"):
+            model = SemanticModel(model_name=name, max_tokens=513)
+            with pytest.raises(prestige.InvalidArgumentError, match=r"at most 512.* found 513"):
+                model.embed(["text"])
+            with pytest.raises(prestige.InvalidArgumentError, match="max_tokens of at most 512"):
+                open_semantic(store_path, semantic_model=model)
+        assert SemanticModel(max_tokens=512).embed(["word " * 600]).shape == (1, 384)
+
+    def test_more_tokens_than_a_model_can_read(self, model_folder: Path) -> None:
+        model = SemanticModel(model_folder, max_tokens=1000)
+        assert len(model.embed(["short"])) == 1
+        with pytest.raises(prestige.ModelError, match=r"texts of 1000 tokens.*lower max_tokens"):
+            model.embed(["word " * 1200])
+        (model_folder / "config.json").write_text('{"max_position_embeddings": 512}')
+        with pytest.raises(prestige.InvalidArgumentError, match=r"at most 512.* found 1000"):
+            SemanticModel(model_folder, max_tokens=1000).embed(["short"])
+        # Of such models it is no bound.
+        (model_folder / "config.json").write_text(
+            '{"max_position_embeddings": 512, "position_embedding_type": "rotary"}'
+        )
+        assert len(SemanticModel(model_folder, max_tokens=1000).embed(["short"])) == 1
+
     def test_a_refused_model_leaves_the_store_usable(
         self, tmp_path: Path, store_path: Path
     ) -> None:

@@ -141,7 +141,7 @@ impl Engine {
         })?;
         if report.last_sequence == 0 {
             return Err(Error::NotFound(format!(
-                "no outcomes of the family {family:?}"
+                "family not found: {family:?} has no outcomes"
             )));
         }
         Ok(report)

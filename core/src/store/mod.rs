@@ -26,7 +26,7 @@ pub use scan::{Range, Scan};
 
 use crate::engine::{Engine, Namespace};
 use crate::entered;
-use crate::error::{Error, Result};
+use crate::error::{ClosedHandle, Error, Result};
 use crate::fork;
 use crate::options::{DedupMode, Options};
 use crate::worker::Workers;
@@ -266,7 +266,7 @@ impl Store {
             }
         };
         RwLockReadGuard::try_map(open, |open| open.as_ref().map(|open| open.engine.as_ref()))
-            .map_err(|_| Error::Closed(shared.path.clone()))
+            .map_err(|_| Error::closed(&shared.path))
     }
 
     fn check_usable(&self) -> Result<()> {
@@ -278,10 +278,15 @@ impl Store {
                 child: std::process::id(),
             });
         }
-        if self.is_closed() {
-            return Err(Error::Closed(shared.path.clone()));
+        if shared.closing.load(Ordering::Acquire) {
+            return Err(Error::closed(&shared.path));
         }
-        Ok(())
+        match &self.view {
+            Some(view) if view.closed.load(Ordering::Acquire) => {
+                Err(Error::Closed(ClosedHandle::View(view.name.clone())))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The namespace of this handle.

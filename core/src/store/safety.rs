@@ -83,7 +83,7 @@ impl Store {
         let engine = Arc::new(Engine::open(&path, options)?);
         let mut slot = self.shared.open.write();
         let Some(open) = slot.as_mut() else {
-            return Err(Error::Closed(path));
+            return Err(Error::closed(&path));
         };
         // Another thread may have refreshed later and come here first.
         if open.engine.db.sequence() <= engine.db.sequence() {
@@ -98,6 +98,24 @@ impl Store {
             drop(ManuallyDrop::into_inner(old));
         }
         Ok(())
+    }
+
+    /// Whether this handle can be read, for calls that may turn out to read nothing.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Forked`], and [`Error::InvalidArgument`] if the namespace was dropped.
+    pub fn check_readable(&self) -> Result<()> {
+        let engine = self.engine()?;
+        self.namespace_of(&engine).map(drop)
+    }
+
+    /// Whether this handle can be written, for calls that may turn out to write nothing.
+    ///
+    /// # Errors
+    /// As [`Store::check_readable`], and [`Error::ReadOnly`].
+    pub fn check_writable(&self) -> Result<()> {
+        let engine = self.writer()?;
+        self.namespace_of(&engine).map(drop)
     }
 
     /// The engine of a store that may be changed.

@@ -101,6 +101,7 @@ pub(super) struct Settings {
     pub(super) prefix: Option<String>,
     pub(super) prompts: BTreeMap<String, String>,
     pub(super) max_tokens: Option<usize>,
+    pub(super) max_positions: Option<usize>,
     pub(super) dimension: Option<usize>,
     pub(super) lowercase: Option<bool>,
 }
@@ -129,6 +130,23 @@ struct SentenceBertFile {
     max_seq_length: Option<usize>,
 }
 
+/// `config.json` of transformers.
+#[derive(Deserialize, Default)]
+struct ConfigFile {
+    max_position_embeddings: Option<usize>,
+    position_embedding_type: Option<String>,
+}
+
+impl ConfigFile {
+    /// Length of the table of positions; `None`: the model has no table, or does not say. Some models do not use its
+    /// first two entries, so it is an upper bound.
+    fn max_positions(self) -> Option<usize> {
+        let kind = self.position_embedding_type.as_deref();
+        self.max_position_embeddings
+            .filter(|_| matches!(kind, None | Some("absolute")))
+    }
+}
+
 /// `tokenizer_config.json` of transformers.
 #[derive(Deserialize, Default)]
 struct TokenizerConfigFile {
@@ -150,6 +168,7 @@ impl Settings {
                     .max_seq_length
             }
         };
+        let config: ConfigFile = read_json(folders, "config.json")?.unwrap_or_default();
         let (prompts, default_prompt) = read_prompts(folders)?;
         let tokenizer: TokenizerConfigFile =
             read_json(folders, "tokenizer_config.json")?.unwrap_or_default();
@@ -159,6 +178,7 @@ impl Settings {
             prefix: own.prefix.or(default_prompt),
             prompts,
             max_tokens,
+            max_positions: config.max_positions(),
             dimension: own.dimension,
             lowercase: tokenizer.do_lower_case,
         })

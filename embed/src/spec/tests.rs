@@ -84,6 +84,37 @@ fn settings_are_read_from_both_kinds_of_files_ours_first() {
 }
 
 #[test]
+fn positions_bound_the_tokens_where_the_files_say_how_many_there_are() {
+    let folder = Folder::new(&MINIMAL);
+    let spec = folder.spec().unwrap();
+    assert_eq!(spec.max_positions, None);
+    for (config, positions) in [
+        (r#"{"max_position_embeddings": 512}"#, Some(512)),
+        // The files know better what the model is used with.
+        (r#"{"max_position_embeddings": 100}"#, Some(256)),
+        (
+            r#"{"max_position_embeddings": 512, "position_embedding_type": "absolute"}"#,
+            Some(512),
+        ),
+        (
+            r#"{"max_position_embeddings": 512, "position_embedding_type": "alibi"}"#,
+            None,
+        ),
+        (r#"{"max_position_embeddings": null}"#, None),
+    ] {
+        folder.write("config.json", config);
+        let mut spec = folder.spec().unwrap();
+        assert_eq!(spec.max_positions, positions, "{config}");
+        spec.max_tokens = 512;
+        assert_eq!(
+            spec.check_max_tokens().is_ok(),
+            positions != Some(256),
+            "{config}"
+        );
+    }
+}
+
+#[test]
 fn prompts_are_read_and_one_of_them_may_be_the_prefix() {
     const FILE: &str = "config_sentence_transformers.json";
     let folder = Folder::new(&MINIMAL);
