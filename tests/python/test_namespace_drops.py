@@ -268,7 +268,9 @@ class TestKill:
             for _ in range(make.randrange(2, 40)):
                 last = child.stdout.readline().split()
             os.kill(child.pid, signal.SIGKILL)
-            rest = child.communicate()[0].splitlines(keepends=True)
+            # `communicate` would miss what `readline` has read ahead.
+            rest = child.stdout.read().splitlines(keepends=True)
+            child.wait()
             last = [line for line in rest if line.endswith("\n")][-1:] or [" ".join(last)]
             state, number = last[0].split()
             with prestige.open(store_path) as store:
