@@ -219,7 +219,8 @@ def test_memory_is_bounded(store_path: Path, run_script) -> None:
         done = run_script(MEMORY, store_path.with_name(str(size)), size)
         assert (done.returncode, done.stderr) == (0, "")
         grown.append(int(done.stdout))
-    # Write buffers and what is known of lately written objects, 8 MB, come on top; 54 MB more would be far beyond.
+    # Write buffers and what is known of lately written objects, 8 MB, come on top; all 54 MB would
+    # be far beyond.
     assert grown[0] < 48, grown
     assert grown[1] > grown[0] + 30, grown
 
