@@ -7,7 +7,7 @@ use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
     CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
-    ReadOptions, WriteBatch, WriteOptions,
+    LruCacheOptions, ReadOptions, WriteBatch, WriteOptions,
 };
 use self_cell::self_cell;
 use std::ops::ControlFlow;
@@ -338,7 +338,10 @@ fn descriptors(
     options: &Options,
     wanted: impl Fn(&'static str) -> bool,
 ) -> Vec<ColumnFamilyDescriptor> {
-    let cache = Cache::new_lru_cache(usize_of(options.block_cache_bytes));
+    let mut shards = LruCacheOptions::default();
+    shards.set_capacity(usize_of(options.block_cache_bytes));
+    shards.set_num_shard_bits(CACHE_SHARD_BITS);
+    let cache = Cache::new_lru_cache_opts(&shards);
     FAMILIES
         .into_iter()
         .filter(|name| wanted(name))
@@ -390,6 +393,10 @@ const LEAST_BLOB_BYTES: u64 = 8 << 10;
 const BLOB_GC_AGE_CUTOFF: &str = "0.25";
 /// Small enough that the values of a file go at about the same time in a store that evicts.
 const BLOB_FILE_BYTES: u64 = 64 << 20;
+
+/// The block cache has two to the power of this shards. The filter of a table of a million keys has 1.25 MB and must fit
+/// into one, or it is read from the file at every look-up; by default RocksDB would make 64 shards of 1 MB each.
+const CACHE_SHARD_BITS: i32 = 2;
 
 /// Share of a write buffer that its filter takes: 0.8 MiB of 64 MiB, ten bits for each of 650,000 keys.
 const MEMTABLE_FILTER_SHARE: f64 = 0.0125;
