@@ -3,6 +3,8 @@
 //! Two caches: key records by key, and value bytes by object id. An object never changes and its id is never used
 //! again, so an entry of the second is never out of date, and a value that many keys share is held once. A record
 //! changes with every put of its key, so the first follows the writers, stripe by stripe: see [`ReadCache::begin_write`].
+//! With the bytes lies what else is known of the object, if somebody has asked; its metadata can change, so that follows
+//! the writers of metadata: see [`ReadCache::begin_metadata`].
 //!
 //! `quick_cache` evicts by a variant of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
 //! 2023): what is read once, as by a scan, does not displace what is read often.
@@ -10,6 +12,7 @@
 use crate::locks::{STRIPES, key_stripe};
 use crate::record::KeyRecord;
 use crate::schema::NamespaceId;
+use crate::store::About;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use quick_cache::{Equivalent, Weighter};
@@ -27,11 +30,28 @@ const LARGEST_SHARE: u64 = 64;
 /// The caches of a store.
 pub(crate) struct ReadCache {
     records: Cache<OwnedKey, KeyRecord, WeighRecord>,
-    values: Cache<u64, Arc<[u8]>, WeighValue>,
+    values: Cache<u64, Held, WeighValue>,
     /// By key stripe: twice the writes so far, and one more during a write. A mutex, not an atomic: a reader's "unchanged,
     /// so insert" must be one step.
     versions: [Mutex<u64>; STRIPES],
+    /// By object id: who changes metadata now, and how often it was changed. Writers of objects that share an entry do not
+    /// exclude each other, hence the number of them.
+    metadata: [Mutex<MetadataVersion>; STRIPES],
     largest_value: u64,
+}
+
+/// What is held of an object.
+#[derive(Clone)]
+pub(crate) struct Held {
+    pub value: Arc<[u8]>,
+    /// `None`: nobody has asked yet.
+    pub about: Option<Arc<About>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct MetadataVersion {
+    writers: u32,
+    changes: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,9 +99,10 @@ impl Weighter<OwnedKey, KeyRecord> for WeighRecord {
 #[derive(Clone)]
 struct WeighValue;
 
-impl Weighter<u64, Arc<[u8]>> for WeighValue {
-    fn weight(&self, _: &u64, value: &Arc<[u8]>) -> u64 {
-        ENTRY_BYTES + value.len() as u64
+impl Weighter<u64, Held> for WeighValue {
+    fn weight(&self, _: &u64, held: &Held) -> u64 {
+        let about = held.about.as_ref().map_or(0, |about| about.bytes());
+        ENTRY_BYTES + held.value.len() as u64 + about
     }
 }
 
@@ -94,6 +115,7 @@ impl ReadCache {
             records: Cache::with_weighter(entries(records, ENTRY_BYTES + 32), records, WeighRecord),
             values: Cache::with_weighter(entries(values, ENTRY_BYTES + 1024), values, WeighValue),
             versions: std::array::from_fn(|_| Mutex::new(0)),
+            metadata: std::array::from_fn(|_| Mutex::default()),
             largest_value: values / LARGEST_SHARE,
         })
     }
@@ -103,6 +125,10 @@ impl ReadCache {
     }
 
     pub(crate) fn value(&self, object_id: u64) -> Option<Arc<[u8]>> {
+        self.held(object_id).map(|held| held.value)
+    }
+
+    pub(crate) fn held(&self, object_id: u64) -> Option<Held> {
         self.values.get(&object_id)
     }
 
@@ -112,8 +138,51 @@ impl ReadCache {
             return None;
         }
         let value: Arc<[u8]> = value.into();
-        self.values.insert(object_id, Arc::clone(&value));
+        let held = Held {
+            value: Arc::clone(&value),
+            about: None,
+        };
+        self.values.insert(object_id, held);
         Some(value)
+    }
+
+    /// To be asked before what is known of an object is read, and given to [`Self::keep_about`] with it. `None`: its
+    /// metadata may be changing now.
+    pub(crate) fn metadata_version(&self, object_id: u64) -> Option<u64> {
+        let version = *self.metadata_of(object_id)?.lock();
+        (version.writers == 0).then_some(version.changes)
+    }
+
+    /// Keeps what is known of an object with its bytes, unless its metadata may have changed since `version`.
+    pub(crate) fn keep_about(
+        &self,
+        object_id: u64,
+        value: &Arc<[u8]>,
+        about: &Arc<About>,
+        version: Option<u64>,
+    ) {
+        let Some(current) = self.metadata_of(object_id).map(Mutex::lock) else {
+            return;
+        };
+        if current.writers == 0 && Some(current.changes) == version {
+            let held = Held {
+                value: Arc::clone(value),
+                about: Some(Arc::clone(about)),
+            };
+            self.values.insert(object_id, held);
+        }
+    }
+
+    /// To be called before the metadata of objects is written. As long as the result lives nothing is kept of what is
+    /// known of them.
+    pub(crate) fn begin_metadata(&self, object_ids: &[u64]) -> MetadataWrite<'_> {
+        let versions: SmallVec<_> = object_ids
+            .iter()
+            .filter_map(|id| self.metadata_of(*id))
+            .inspect(|version| version.lock().writers += 1)
+            .collect();
+        object_ids.iter().for_each(|id| self.forget_value(*id));
+        MetadataWrite { versions }
     }
 
     /// To be asked before a record is read from RocksDB, and given to [`Self::keep_record`] with what was read.
@@ -169,6 +238,25 @@ impl ReadCache {
 
     fn stripe(&self, namespace: NamespaceId, key: &[u8]) -> Option<&Mutex<u64>> {
         self.versions.get(key_stripe(namespace, key))
+    }
+
+    fn metadata_of(&self, object_id: u64) -> Option<&Mutex<MetadataVersion>> {
+        self.metadata.get(object_id as usize % STRIPES)
+    }
+}
+
+/// A write of metadata in progress, successful or not until this is dropped.
+pub(crate) struct MetadataWrite<'a> {
+    versions: SmallVec<[&'a Mutex<MetadataVersion>; 1]>,
+}
+
+impl Drop for MetadataWrite<'_> {
+    fn drop(&mut self) {
+        for version in &self.versions {
+            let mut version = version.lock();
+            version.writers -= 1;
+            version.changes = version.changes.wrapping_add(1);
+        }
     }
 }
 
@@ -240,6 +328,32 @@ mod tests {
         }
         cache.keep_record(NS, b"key", record(2), cache.version(NS, b"key"));
         assert_eq!(cache.record(NS, b"key").unwrap().object_id, 2);
+    }
+
+    #[test]
+    fn what_is_known_of_an_object_is_not_kept_across_a_change_of_its_metadata() {
+        let cache = ReadCache::new(1 << 20).unwrap();
+        let value = cache.keep_value(7, b"value").unwrap();
+        let about = Arc::new(About::of_value(b"value"));
+        let known = |id| cache.held(id).is_some_and(|held| held.about.is_some());
+        let before = cache.metadata_version(7);
+        cache.keep_about(7, &value, &about, before);
+        assert!(known(7));
+
+        let writing = cache.begin_metadata(&[7]);
+        let beside = cache.begin_metadata(&[7 + STRIPES as u64]);
+        assert!(!known(7) && cache.metadata_version(7).is_none());
+        drop(writing);
+        // The other one shares its entry and still writes.
+        for version in [before, cache.metadata_version(7)] {
+            cache.keep_about(7, &value, &about, version);
+            assert!(!known(7));
+        }
+        drop(beside);
+        cache.keep_about(7, &value, &about, before);
+        assert!(!known(7));
+        cache.keep_about(7, &value, &about, cache.metadata_version(7));
+        assert!(known(7));
     }
 
     #[test]

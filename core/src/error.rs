@@ -1,5 +1,6 @@
 //! The one error type of the crate. Every message says what was expected, what was found and what to do.
 
+use crate::digest::Digest;
 use std::path::{Path, PathBuf};
 
 pub use prestige_embed::CallbackError;
@@ -29,6 +30,12 @@ pub enum Error {
     /// A lock was not free within `lock_timeout_ms`, or RocksDB gave up waiting.
     #[error("{0}")]
     TimedOut(String),
+    /// What was asked of a key before it is written does not hold; with the digest of its value, `None`: it is absent.
+    #[error(
+        "{}, which is not what the call asks for; nothing was written: read the key and decide anew",
+        .0.map_or("the key is absent".to_owned(), |digest| format!("the value of the key has the digest {}", digest.to_hex()))
+    )]
+    ConditionFailed(Option<Digest>),
     /// The store was opened read-only, and the call would change it.
     #[error("the store at {0} was opened read-only; open it without read_only to change it")]
     ReadOnly(PathBuf),

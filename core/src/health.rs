@@ -5,6 +5,7 @@ use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::options::DedupMode;
 use crate::schema::{ACCESS, CREATED, namespace_end, numbered_key, split_number};
+use crate::store::Store;
 use std::sync::atomic::Ordering;
 
 /// Figures of a store at one moment.
@@ -91,6 +92,33 @@ impl Health {
             ("index_log_entries", Integer(self.index_log_entries)),
             ("index_ok", Boolean(self.index_ok)),
         ]
+    }
+}
+
+impl Store {
+    /// Figures of a namespace that does not exist: those of an empty one.
+    ///
+    /// # Errors
+    /// As [`Store::health`].
+    pub fn health_of_none(&self) -> Result<Health> {
+        let engine = self.engine()?;
+        Ok(Health {
+            dedup_mode: engine.mode,
+            total_keys: 0,
+            total_objects: 0,
+            total_bytes: 0,
+            dedup_ratio: 1.0,
+            bytes_saved: 0,
+            bytes_on_disk: engine.db.bytes_on_disk()?,
+            expired_keys: 0,
+            orphaned_objects: 0,
+            oldest_key_age_seconds: 0,
+            newest_access_age_seconds: 0,
+            last_sweep_age_seconds: None,
+            index_vectors: 0,
+            index_log_entries: 0,
+            index_ok: true,
+        })
     }
 }
 

@@ -333,6 +333,7 @@ impl<'a> Mutation<'a> {
         };
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
         let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
+        let mut described: SmallVec<[u64; 1]> = SmallVec::new();
         let objects = std::mem::take(&mut self.objects);
         for (id, object) in objects {
             // Until the write has succeeded nothing is known of what it touches.
@@ -348,6 +349,9 @@ impl<'a> Mutation<'a> {
                 }
             } else {
                 kept.push((id, object.meta));
+                if object.metadata.is_some() {
+                    described.push(id);
+                }
                 self.write_object_meta(id, &object)?;
                 if let Some(vector) = object.vector {
                     index_changes.push((LogEntry::Add(id), vector));
@@ -362,6 +366,9 @@ impl<'a> Mutation<'a> {
         let stripes = keys.iter().map(|(stripe, _)| *stripe);
         let written = self.keys.iter().map(|(key, _)| *key);
         let cached = cache.map(|cache| cache.begin_write(self.namespace.id, written, stripes));
+        let described = cache
+            .filter(|_| !described.is_empty())
+            .map(|cache| cache.begin_metadata(&described));
         let writes_expiry = !self.expiries.is_empty();
         let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
         let expiry_write;
@@ -390,6 +397,7 @@ impl<'a> Mutation<'a> {
         if let Some(write) = expiry_write {
             write.done(&self.expiries);
         }
+        drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
             for (id, value) in &self.values {
                 cache.keep_value(*id, value);

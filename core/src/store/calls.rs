@@ -1,6 +1,6 @@
 //! The operations of a store, each on the namespace of its handle.
 
-use super::{Entry, PutOutcome, Store};
+use super::{Condition, Entry, PutOutcome, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::health::Health;
@@ -31,11 +31,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put`], and [`Error::InvalidArgument`] for metadata beyond the limits.
     pub fn put_entry(&self, entry: &Entry<'_>) -> Result<PutOutcome> {
-        let outcomes = self.put_timed(std::slice::from_ref(entry), Timed::Put)?;
-        outcomes
-            .first()
-            .copied()
-            .ok_or_else(|| Error::Io("the put had no outcome".to_owned()))
+        self.put_entry_if(entry, &[])
     }
 
     /// Puts all of `entries` in one atomic write; of several with one key the last wins. Returns an outcome for each
@@ -44,14 +40,19 @@ impl Store {
     /// # Errors
     /// As [`Store::put`]; then nothing of the batch is stored.
     pub fn put_many(&self, entries: &[Entry<'_>]) -> Result<Vec<PutOutcome>> {
-        self.put_timed(entries, Timed::PutMany)
+        self.put_timed(entries, &[], Timed::PutMany)
     }
 
-    fn put_timed(&self, entries: &[Entry<'_>], timed: Timed) -> Result<Vec<PutOutcome>> {
+    pub(super) fn put_timed(
+        &self,
+        entries: &[Entry<'_>],
+        conditions: &[Condition<'_>],
+        timed: Timed,
+    ) -> Result<Vec<PutOutcome>> {
         let engine = self.writer()?;
         let namespace = self.namespace_of(&engine)?;
         let start = Instant::now();
-        let outcomes = engine.put_many(&namespace, entries)?;
+        let outcomes = engine.put_many_if(&namespace, entries, conditions)?;
         namespace.stats.add_time(timed, start.elapsed(), 1);
         Ok(outcomes)
     }

@@ -32,6 +32,29 @@ impl Deref for Value<'_> {
     }
 }
 
+impl Value<'_> {
+    /// The bytes, shared with the read cache where they are in it; otherwise a copy.
+    #[must_use]
+    pub fn into_shared(self) -> Arc<[u8]> {
+        match self.0 {
+            Place::Cached(value) => value,
+            Place::Pinned(value) => Arc::from(&*value),
+        }
+    }
+
+    /// As they are in the read cache, if they are.
+    pub(super) fn cached(&self) -> Option<&Arc<[u8]>> {
+        match &self.0 {
+            Place::Cached(value) => Some(value),
+            Place::Pinned(_) => None,
+        }
+    }
+
+    pub(super) fn of_cache(value: Arc<[u8]>) -> Self {
+        Self(Place::Cached(value))
+    }
+}
+
 impl fmt::Debug for Value<'_> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "Value({} bytes)", self.len())
@@ -41,8 +64,8 @@ impl fmt::Debug for Value<'_> {
 /// The store kept open for some reads, whose values may be used where they lie as long as this lives. Closing the
 /// store waits for it.
 pub struct Reader<'a> {
-    engine: EngineGuard<'a>,
-    namespace: Arc<Namespace>,
+    pub(super) engine: EngineGuard<'a>,
+    pub(super) namespace: Arc<Namespace>,
 }
 
 impl Store {
@@ -100,13 +123,25 @@ impl Engine {
             return None;
         }
         let value = cache.value(record.object_id)?;
-        self.note_access(namespace, key, &record);
-        namespace.stats.add_hit(true, value.len());
+        self.count_cached(namespace, key, &record, value.len(), start);
+        Some(Value(Place::Cached(value)))
+    }
+
+    /// To be called when a value of so many bytes was found in memory.
+    pub(super) fn count_cached(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        record: &KeyRecord,
+        bytes: usize,
+        start: Option<Instant>,
+    ) {
+        self.note_access(namespace, key, record);
+        namespace.stats.add_hit(true, bytes);
         if let Some(start) = start {
             let stats = &namespace.stats;
             stats.add_time(Timed::Get, start.elapsed(), SAMPLED);
         }
-        Some(Value(Place::Cached(value)))
     }
 
     /// The value of `key`; `None` if the key is absent or expired.

@@ -3,6 +3,8 @@
 mod batch;
 mod calls;
 mod candidates;
+mod condition;
+mod details;
 mod export;
 mod get;
 mod jsonl;
@@ -18,6 +20,9 @@ mod stats;
 #[cfg(test)]
 mod tests;
 
+pub use condition::Condition;
+pub(crate) use details::About;
+pub use details::Details;
 pub use export::Record;
 pub(crate) use get::missing_object;
 pub use get::{Reader, Value};
@@ -140,6 +145,16 @@ impl Store {
     pub fn namespace(&self, name: &str) -> Result<Self> {
         let engine = self.engine()?;
         Ok(self.view_of(&engine.namespace(name)?))
+    }
+
+    /// A view of the namespace `name`, as [`Store::namespace`]; `None` if it does not exist.
+    ///
+    /// # Errors
+    /// Only [`Error::Closed`] and [`Error::Forked`].
+    pub fn find_namespace(&self, name: &str) -> Result<Option<Self>> {
+        let engine = self.engine()?;
+        let found = engine.find_namespace(name);
+        Ok(found.map(|namespace| self.view_of(&namespace)))
     }
 
     fn view_of(&self, namespace: &Arc<Namespace>) -> Self {

@@ -3,6 +3,7 @@
 //! A single put is a batch of one, so there is one path to prove right. The path takes locks in the order of
 //! `locks.rs` and runs the model before it takes any.
 
+use super::condition::{self, Condition};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::entered::Entered;
@@ -42,6 +43,10 @@ pub struct Entry<'a> {
 pub struct PutOutcome {
     /// The object the key points at now.
     pub object_id: u64,
+    /// The digest of that object: of the value put, or of the one it has merged with.
+    pub digest: Digest,
+    /// Whether the key was absent, or had expired.
+    pub created: bool,
     /// How the value found it.
     pub dedup: Dedup,
 }
@@ -98,8 +103,18 @@ impl Engine {
         namespace: &Namespace,
         entries: &[Entry<'_>],
     ) -> Result<Vec<PutOutcome>> {
+        self.put_many_if(namespace, entries, &[])
+    }
+
+    /// As [`Self::put_many`], if all of `conditions` hold of each key.
+    pub(crate) fn put_many_if(
+        &self,
+        namespace: &Namespace,
+        entries: &[Entry<'_>],
+        conditions: &[Condition<'_>],
+    ) -> Result<Vec<PutOutcome>> {
         let prepared = self.prepare(entries)?;
-        self.put_prepared(namespace, entries, &prepared)
+        self.put_prepared(namespace, entries, &prepared, conditions)
     }
 
     /// Puts `records`, of different keys, with their own times in one write. Returns their number.
@@ -118,7 +133,8 @@ impl Engine {
             entry.created_us = record.created_us;
             entry.expires_us = record.expires_us.unwrap_or(0);
         }
-        Ok(self.put_prepared(namespace, &entries, &prepared)?.len() as u64)
+        let put = self.put_prepared(namespace, &entries, &prepared, &[])?;
+        Ok(put.len() as u64)
     }
 
     fn put_prepared(
@@ -126,8 +142,15 @@ impl Engine {
         namespace: &Namespace,
         entries: &[Entry<'_>],
         prepared: &[Prepared<'_>],
+        conditions: &[Condition<'_>],
     ) -> Result<Vec<PutOutcome>> {
         namespace.check_no_cache()?;
+        // The model need not run for a put that is refused anyway.
+        for entry in prepared.iter().filter(|_| !conditions.is_empty()) {
+            let current = self.details(namespace, entry.key)?;
+            let digest = current.map(|current| current.digest());
+            condition::check(conditions, digest.as_ref())?;
+        }
         let mut vectors = Vectors::default();
         let mut stripes = StripeNumbers::new();
         let mut verdicts = Verdicts::default();
@@ -145,7 +168,9 @@ impl Engine {
             self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
         }
         loop {
-            match self.try_put(namespace, prepared, &vectors, &verdicts, &stripes)? {
+            match self.try_put(
+                namespace, prepared, conditions, &vectors, &verdicts, &stripes,
+            )? {
                 Attempt::Done(outcomes) => {
                     count_puts(namespace, entries, &outcomes);
                     self.enforce_size_limit()?;
@@ -292,6 +317,7 @@ impl Engine {
         &self,
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
+        conditions: &[Condition<'_>],
         vectors: &Vectors,
         verdicts: &Verdicts,
         stripes: &[usize],
@@ -306,13 +332,15 @@ impl Engine {
         for entry in prepared {
             let old = self.key_record(namespace, entry.key)?;
             digest_stripes.push(digest_stripe(&entry.digest));
+            let mut current = None;
             if let Some(old) = &old {
                 // The digest of an object never changes, and this one cannot go while the key is locked.
-                digest_stripes.push(digest_stripe(
-                    &self.object_meta(namespace, old.object_id)?.digest,
-                ));
+                let digest = self.object_meta(namespace, old.object_id)?.digest;
+                digest_stripes.push(digest_stripe(&digest));
+                current = (!self.is_expired(old)).then_some(digest);
             }
-            olds.push(old);
+            condition::check(conditions, current.as_ref())?;
+            olds.push((old, current.is_none()));
         }
         let mut digests = self.digest_locks.lock(digest_stripes)?;
 
@@ -322,7 +350,7 @@ impl Engine {
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut need_vectors = HashSet::new();
         let mut need_verdicts = Vec::new();
-        for (entry, old) in prepared.iter().zip(&olds) {
+        for (entry, (old, created)) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
                 None => match namespace.loaded_semantic().filter(|stage| {
@@ -398,7 +426,16 @@ impl Engine {
             if let Some(metadata) = entry.metadata {
                 mutation.add_metadata(object_id, metadata)?;
             }
-            outcomes.push(PutOutcome { object_id, dedup });
+            let digest = match dedup {
+                Dedup::Similar(_) => mutation.digest_of(object_id)?,
+                Dedup::New | Dedup::Identical => entry.digest,
+            };
+            outcomes.push(PutOutcome {
+                object_id,
+                digest,
+                created: *created,
+                dedup,
+            });
         }
         if !need_vectors.is_empty() {
             return Ok(Attempt::NeedVectors(need_vectors));
