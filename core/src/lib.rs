@@ -105,7 +105,7 @@ pub use prestige_embed as embed;
 pub use semantic::Gate;
 pub use stats::{Latency, Stats};
 pub use store::{
-    Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader, Record, Scan, Store,
-    Value,
+    Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader,
+    Record, Scan, Store, Value,
 };
 pub use verify::Violation;

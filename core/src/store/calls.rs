@@ -52,7 +52,7 @@ impl Store {
         let engine = self.writer()?;
         let namespace = self.namespace_of(&engine)?;
         let start = Instant::now();
-        let outcomes = engine.put_many_if(&namespace, entries, conditions)?;
+        let outcomes = engine.put_many(&namespace, entries, conditions)?;
         namespace.stats.add_time(timed, start.elapsed(), 1);
         Ok(outcomes)
     }

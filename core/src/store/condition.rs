@@ -1,7 +1,7 @@
 //! Writes under a condition: the key is looked at and written in one step, with its stripe held.
 
-use super::put::{Entry, PutOutcome};
 use super::Store;
+use super::put::{Entry, PutOutcome};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -39,10 +39,7 @@ impl Condition<'_> {
 
 /// Refuses a write if one of `conditions` does not hold.
 pub(super) fn check(conditions: &[Condition<'_>], current: Option<&Digest>) -> Result<()> {
-    if conditions
-        .iter()
-        .all(|condition| condition.holds(current))
-    {
+    if conditions.iter().all(|condition| condition.holds(current)) {
         return Ok(());
     }
     Err(Error::ConditionFailed(current.copied()))
@@ -90,9 +87,7 @@ impl Engine {
         let live = self.live_on_disk(namespace, key)?;
         check(conditions, live.as_ref().map(|(_, digest)| digest))?;
         let (record, digest) = live.ok_or_else(|| Error::not_found(key))?;
-        let mut digests = self
-            .digest_locks
-            .lock(smallvec![digest_stripe(&digest)])?;
+        let mut digests = self.digest_locks.lock(smallvec![digest_stripe(&digest)])?;
         let mut mutation = Mutation::new(self, namespace);
         mutation.remove_key(key, &record)?;
         let removed = mutation.commit(&mut keys, &mut digests, self.options.enable_gc, None)?;

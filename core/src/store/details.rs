@@ -161,7 +161,7 @@ impl Engine {
         Ok(Some((value, self.details_of(&record, about))))
     }
 
-    fn details(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Details>> {
+    pub(super) fn details(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Details>> {
         let found = self.each_object(namespace, key, |id| self.about(namespace, id))?;
         Ok(found.map(|(record, about)| self.details_of(&record, about)))
     }

@@ -263,6 +263,14 @@ impl Store {
         &self.shared.path
     }
 
+    /// The model of a semantic store; `None` in exact mode, and of a store that was opened read-only.
+    ///
+    /// # Errors
+    /// Only [`Error::Closed`] and [`Error::Forked`].
+    pub fn embedder(&self) -> Result<Option<Arc<dyn prestige_embed::Embedder>>> {
+        Ok(self.engine()?.embedder.clone())
+    }
+
     /// The mode the store was created with.
     #[must_use]
     pub fn dedup_mode(&self) -> DedupMode {

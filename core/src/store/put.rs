@@ -97,17 +97,9 @@ enum Attempt {
 type PreparedEntries<'a> = SmallVec<[Prepared<'a>; 1]>;
 
 impl Engine {
-    /// Puts all of `entries` in one write. Of several entries with one key the last wins.
+    /// Puts all of `entries` in one write, if all of `conditions` hold of each key. Of several entries with one key the last
+    /// wins.
     pub(crate) fn put_many(
-        &self,
-        namespace: &Namespace,
-        entries: &[Entry<'_>],
-    ) -> Result<Vec<PutOutcome>> {
-        self.put_many_if(namespace, entries, &[])
-    }
-
-    /// As [`Self::put_many`], if all of `conditions` hold of each key.
-    pub(crate) fn put_many_if(
         &self,
         namespace: &Namespace,
         entries: &[Entry<'_>],

@@ -50,7 +50,7 @@ fn semantic_store() -> (TempDir, Engine) {
         metadata: Some(&metadata),
     };
     let namespace = &engine.namespaces.default;
-    engine.put_many(namespace, &[described]).unwrap();
+    engine.put_many(namespace, &[described], &[]).unwrap();
     let outcome = Outcome::new(Verdict::Accepted);
     for family in ["one", "two", "one"] {
         engine.record_outcome(namespace, family, &outcome).unwrap();
@@ -69,6 +69,7 @@ fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
                 ttl_seconds,
                 metadata: None,
             }],
+            &[],
         )
         .unwrap();
 }
@@ -312,7 +313,7 @@ fn what_is_broken_in_a_namespace_is_reported_for_it_and_for_no_other() {
         ttl_seconds: None,
         metadata: None,
     };
-    engine.put_many(&red, &[entry]).unwrap();
+    engine.put_many(&red, &[entry], &[]).unwrap();
     let id = engine.key_record(&red, b"key").unwrap().unwrap().object_id;
     let mut batch = WriteBatch::default();
     let digests = engine.db.family(DIGESTS).unwrap();

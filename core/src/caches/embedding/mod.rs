@@ -22,11 +22,14 @@ use crate::error::{Error, Result};
 use crate::namespace::MAX_NAMESPACE_BYTES;
 use crate::stats::Count;
 use crate::store::Store;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 /// Texts that one call of a function gets, where nothing else is said.
 pub(crate) const DEFAULT_BATCH: usize = 256;
+/// Vectors of one write of [`EmbeddingCache::put_many`].
+const PUT_BATCH: usize = 1000;
 /// Times that a write is tried anew in a namespace that was dropped meanwhile.
 pub(super) const DROPS: usize = 64;
 /// Longest name of a model, in bytes: with the rest of the name of its namespace it fits.
@@ -208,6 +211,56 @@ impl EmbeddingCache {
         }
         let value = self.encode(vector)?;
         self.store_values(vector.len(), &[(Digest::of(text.as_bytes()), value)])
+    }
+
+    /// Stores the vectors of `texts` in place of what is there, up to 1,000 of them in one write; of several of the same text
+    /// the last one.
+    ///
+    /// # Errors
+    /// As [`Self::put`], and [`Error::InvalidArgument`] for vectors of different lengths or not one for each text; nothing is
+    /// stored then. Of what is refused later, writes finished before stay.
+    pub fn put_many(&self, texts: &[&str], vectors: &[&[f32]]) -> Result<()> {
+        let dimension = vectors.first().map_or(0, |first| first.len());
+        if texts.len() != vectors.len()
+            || vectors.iter().any(|vector| vector.len() != dimension)
+            || dimension == 0 && !texts.is_empty()
+        {
+            return Err(Error::InvalidArgument(format!(
+                "each of the {} texts needs a vector, all of one length over 0",
+                texts.len()
+            )));
+        }
+        let keys = Digest::of_all(texts);
+        let mut values: Vec<(Digest, Vec<u8>)> = Vec::with_capacity(texts.len());
+        let mut places = HashMap::new();
+        for (key, vector) in keys.iter().zip(vectors) {
+            let value = self.encode(vector)?;
+            match places.insert(*key, values.len()) {
+                Some(earlier) => {
+                    places.insert(*key, earlier);
+                    if let Some(slot) = values.get_mut(earlier) {
+                        slot.1 = value;
+                    }
+                }
+                None => values.push((*key, value)),
+            }
+        }
+        values
+            .chunks(PUT_BATCH)
+            .try_for_each(|values| self.store_values(dimension, values))
+    }
+
+    /// Looks anew for the length of the vectors, if it is not known: another handle may have stored the first of them.
+    ///
+    /// # Errors
+    /// As [`Self::new`].
+    pub fn find_dimension(&self) -> Result<Option<usize>> {
+        if self.known.get().is_none()
+            && let Some(dimension) = self.stored()?
+        {
+            self.fix_dimension(dimension)?;
+        }
+        Ok(self.dimension())
     }
 
     fn encode(&self, vector: &[f32]) -> Result<Vec<u8>> {

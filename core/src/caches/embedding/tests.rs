@@ -504,3 +504,42 @@ fn a_model_gets_texts_of_like_length_together() {
     }
     assert_eq!(cache.stats().batches, 2);
 }
+
+#[test]
+fn many_vectors_are_put_at_once_and_found_by_a_handle_that_was_made_before() {
+    let root = tempfile::tempdir().unwrap();
+    let store = Store::open(root.path(), Options::default()).unwrap();
+    let options = EmbeddingCacheOptions {
+        model: "model".to_owned(),
+        dimension: None,
+        precision: EmbeddingPrecision::F32,
+        ttl_seconds: None,
+        batch_size: None,
+    };
+    let reader = EmbeddingCache::new(&store, options.clone()).unwrap();
+    assert_eq!(reader.find_dimension().unwrap(), None);
+    let writer = EmbeddingCache::new(&store, options).unwrap();
+    let texts: Vec<String> = (0..2500).map(|number| format!("text {number}")).collect();
+    let vectors: Vec<_> = texts.iter().map(|text| vector_of(text, 3)).collect();
+    let mut texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let mut rows: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+    // The same text again, with another vector: the last one counts.
+    texts.push("text 0");
+    rows.push(&[7.0, 8.0, 9.0]);
+    writer.put_many(&texts, &rows).unwrap();
+    assert_eq!(writer.len().unwrap(), 2500);
+    assert_eq!(reader.find_dimension().unwrap(), Some(3));
+    let found = reader.get_many(&texts).unwrap();
+    assert_eq!(&*found[0].clone().unwrap(), &[7.0, 8.0, 9.0]);
+    for (text, vector) in texts.iter().zip(&found).skip(1).take(2499) {
+        assert_eq!(&**vector.as_ref().unwrap(), vector_of(text, 3));
+    }
+    let refused: [&[&[f32]]; 4] = [&[], &[&[]], &[&[1.0, 2.0]], &[&[f32::NAN, 0.0, 0.0]]];
+    for vectors in refused {
+        let put = writer.put_many(&["new"], vectors);
+        assert!(matches!(put, Err(Error::InvalidArgument(_))));
+    }
+    writer.put_many(&[], &[]).unwrap();
+    assert!(!writer.contains("new").unwrap());
+    assert!(store.verify().unwrap().is_empty());
+}

@@ -122,6 +122,23 @@ impl SemanticCache {
         Ok(cache)
     }
 
+    /// The model of the embeddings that semantic caches have put into `store`; `None`: there are no entries with one.
+    ///
+    /// # Errors
+    /// As [`crate::Store::count_keys`].
+    pub fn recorded_model(store: &Store) -> Result<Option<Fingerprint>> {
+        let engine = store.engine()?;
+        for namespace in engine.namespaces.all() {
+            if let Some(CacheRecord::Responses { .. }) = &namespace.cache
+                && let Some(model) = namespace.model(&engine.db)?
+                && remove::count(&engine, &namespace)?.is_some_and(|entries| entries > 0)
+            {
+                return Ok(Some(model.fingerprint.clone()));
+            }
+        }
+        Ok(None)
+    }
+
     /// Refuses the entries of another model, at once and not with the first lookup. Scopes of another model that have
     /// none are removed.
     fn check_models(&self) -> Result<()> {

