@@ -172,9 +172,6 @@ impl<'a> Mutation<'a> {
         };
         self.batch
             .put_cf(self.engine.db.family(OBJECTS)?, key, value);
-        let named = digest_key(self.namespace.id, &digest);
-        self.batch
-            .put_cf(self.engine.db.family(DIGESTS)?, named, id.to_le_bytes());
         self.change.objects += 1;
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
@@ -215,12 +212,6 @@ impl<'a> Mutation<'a> {
             }
         }
         self.keys.push((key, Some(*record)));
-        let db = &self.engine.db;
-        self.batch.put_cf(
-            db.family(KEYS)?,
-            user_key(self.namespace.id, key),
-            record.encode(),
-        );
         let used_us = record.accessed_us.max(record.created_us);
         self.latest_use_us = self.latest_use_us.max(used_us);
         self.move_times(key, old, Some(record))
@@ -234,10 +225,6 @@ impl<'a> Mutation<'a> {
         self.change.logical_bytes -= size;
         self.change.keys -= 1;
         self.change.key_bytes -= signed(key.len() as u64);
-        self.batch.delete_cf(
-            self.engine.db.family(KEYS)?,
-            user_key(self.namespace.id, key),
-        );
         Ok(())
     }
 
@@ -331,10 +318,13 @@ impl<'a> Mutation<'a> {
             keys: u64::try_from(-self.change.keys).unwrap_or(0),
             objects: 0,
         };
+        self.write_keys()?;
+        self.write_digests()?;
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
         let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
         let mut described: SmallVec<[u64; 1]> = SmallVec::new();
-        let objects = std::mem::take(&mut self.objects);
+        let mut objects: SmallVec<[_; 2]> = std::mem::take(&mut self.objects).into_iter().collect();
+        objects.sort_unstable_by_key(|(id, _)| *id);
         for (id, object) in objects {
             // Until the write has succeeded nothing is known of what it touches.
             if let Some(known) = known(digests, &object.meta.digest) {
@@ -415,6 +405,35 @@ impl<'a> Mutation<'a> {
         }
         self.engine.namespaces.add(self.namespace, &self.change);
         Ok(removed)
+    }
+
+    /// Writes the records of the keys in the order of the keys: neighbours share most of the way to their places in the
+    /// write buffer, and find it in the processor's caches.
+    fn write_keys(&mut self) -> Result<()> {
+        let family = self.engine.db.family(KEYS)?;
+        let mut keys: SmallVec<[_; 1]> = self.keys.iter().collect();
+        // Stable: of several records of one key the last wins.
+        keys.sort_by_key(|(key, _)| *key);
+        for (key, record) in keys {
+            let name = user_key(self.namespace.id, key);
+            match record {
+                Some(record) => self.batch.put_cf(family, name, record.encode()),
+                None => self.batch.delete_cf(family, name),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the digests of new objects, in their order as well.
+    fn write_digests(&mut self) -> Result<()> {
+        let family = self.engine.db.family(DIGESTS)?;
+        let mut created: SmallVec<[_; 1]> = self.created.iter().collect();
+        created.sort_unstable_by_key(|(digest, _)| digest.0);
+        for (digest, id) in created {
+            let name = digest_key(self.namespace.id, digest);
+            self.batch.put_cf(family, name, id.to_le_bytes());
+        }
+        Ok(())
     }
 
     fn delete_object(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
