@@ -1,11 +1,12 @@
-//! HTTP endpoint over an open store: health for people and orchestrators, metrics for Prometheus.
+//! HTTP service over an open store: its keys and values, health for people and orchestrators, metrics for Prometheus.
 //!
 //! ```no_run
 //! use prestige_core::{Options, Store};
+//! use prestige_http::{Config, Server};
 //! use std::sync::Arc;
 //!
 //! let store = Arc::new(Store::open("./my_db", Options::default())?);
-//! let server = prestige_http::Server::start(store, "127.0.0.1", 0)?;
+//! let server = Server::start(store, Config::default())?;
 //! println!("{}/health", server.url());
 //! server.stop();
 //! # Ok::<(), prestige_core::Error>(())
@@ -13,13 +14,31 @@
 //!
 //! # Layout
 //!
-//! - `server`: the listening server and its runtime
-//! - `routes/health`, `routes/metrics`: the answers
-//! - `error`: problem documents for everything else
+//! - `config`: what a server is told; `tokens`: who may do what
+//! - `server`: the listening server and its runtime; `lifecycle`: whether it is ready
+//! - `state`: what every handler can reach; `jobs`: work in the background
+//! - `routes/`: the answers; `openapi`: their description
+//! - `extract`: what handlers take out of a request; `bytes`: bytes in JSON; `auth`: what a token allows
+//! - `error`: problem documents; `redact`: without paths of this machine
+//! - `requests`: each of them in the metrics and the log; `metrics`: the figures in Prometheus format
 
+mod auth;
+mod bytes;
+mod config;
 mod error;
+mod extract;
+mod jobs;
+mod lifecycle;
+mod metrics;
+mod openapi;
+mod redact;
+mod requests;
 mod routes;
 mod server;
+mod state;
+mod tokens;
 
-pub use routes::router;
+pub use config::{Config, Limits, Listen, Timeouts, Tls};
+pub use routes::openapi_json;
 pub use server::Server;
+pub use tokens::{Role, Tokens};

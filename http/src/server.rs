@@ -1,6 +1,8 @@
 //! A server inside the process, on a runtime and threads of its own.
 
+use crate::config::Config;
 use crate::routes::router;
+use crate::state::Context;
 use parking_lot::Mutex;
 use prestige_core::{Error, Store};
 use std::fmt;
@@ -28,11 +30,15 @@ struct Running {
 }
 
 impl Server {
-    /// Serves `store` on `host` and `port` (0: any free one) until stopped.
+    /// Serves `store` until stopped.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if `host` does not resolve; [`Error::Io`] if the address cannot be listened on.
-    pub fn start(store: Arc<Store>, host: &str, port: u16) -> Result<Self, Error> {
+    /// [`Error::InvalidArgument`] for settings out of range, a host that does not resolve, or one that is no loopback
+    /// address where there are no tokens; [`Error::Io`] if the address cannot be listened on.
+    pub fn start(store: Arc<Store>, config: Config) -> Result<Self, Error> {
+        config.validate()?;
+        let host = config.listen.host.clone().unwrap_or_default();
+        let (host, port) = (host.as_str(), config.listen.port);
         let addresses: Vec<SocketAddr> = (host, port)
             .to_socket_addrs()
             .map_err(|error| {
@@ -46,6 +52,12 @@ impl Server {
         let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
         listener.set_nonblocking(true).map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
+        if config.tokens.is_empty() && !address.ip().is_loopback() {
+            return Err(Error::InvalidArgument(format!(
+                "{host} can be reached from other machines, and there is no token: give one, or listen on 127.0.0.1"
+            )));
+        }
+        let context = Context::new(store, config);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .thread_name("prestige-http")
@@ -64,7 +76,7 @@ impl Server {
                 // An error means that the sender is gone, which is a stop too.
                 let _ = stopped.wait_for(|stop| *stop).await;
             };
-            if let Err(error) = axum::serve(listener, router(store))
+            if let Err(error) = axum::serve(listener, router(context))
                 .with_graceful_shutdown(shutdown)
                 .await
             {

@@ -4,6 +4,7 @@ use crate::aio::begin_exit;
 use crate::server::Server;
 use parking_lot::Mutex;
 use prestige_core::{ClosedHandle, Error, Store};
+use prestige_http::Config;
 use pyo3::prelude::*;
 use std::sync::{Arc, Weak};
 
@@ -34,15 +35,13 @@ impl OpenStore {
     pub(crate) fn serve(
         &self,
         served: &Arc<Store>,
-        host: &str,
-        port: u16,
+        config: Config,
     ) -> Result<Server, Error> {
         // A closed store has nothing to serve.
         served.total_bytes()?;
         let server = Arc::new(prestige_http::Server::start(
             Arc::clone(served),
-            host,
-            port,
+            config,
         )?);
         let mut servers = self.servers.lock();
         servers.retain(|other| !other.is_stopped());

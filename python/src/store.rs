@@ -12,6 +12,7 @@ use crate::stats::dictionary;
 use prestige_core::{Entry, Error, Value};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
+use prestige_http::{Config, Listen};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple, PyType};
 use std::ffi::OsStr;
@@ -398,7 +399,11 @@ impl Store {
            text_signature = "($self, host='127.0.0.1', port=0)")]
     fn serve(&self, py: Python<'_>, host: &str, port: Integer<'_>) -> PyStoreResult<Server> {
         let port = port.port("port")?;
-        blocking(py, || self.open.serve(self.handle(), host, port))
+        let config = Config {
+            listen: Listen::tcp(host, port),
+            ..Config::default()
+        };
+        blocking(py, || self.open.serve(self.handle(), config))
     }
 
     /// Close the store.

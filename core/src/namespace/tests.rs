@@ -30,7 +30,11 @@ fn namespaces_share_nothing_and_survive_reopening() {
                 .unwrap();
         }
         red.delete(b"own").unwrap();
-        drop((red, blue));
+        // Looking for one makes none.
+        assert!(store.find_namespace("green").unwrap().is_none());
+        let found = store.find_namespace("blue").unwrap().unwrap();
+        assert_eq!(found.get(b"own").unwrap().as_deref(), Some(&b"of 2"[..]));
+        drop((red, blue, found));
         store.close().unwrap();
 
         let store = Store::open(directory.path(), options).unwrap();
