@@ -17,9 +17,9 @@ pub struct Config {
     pub limits: Limits,
     /// How long it waits.
     pub timeouts: Timeouts,
-    /// Origins of other pages that may call it from a browser, such as `https://example.com`, beside its own. Their hosts
-    /// are accepted as its own name, too.
-    pub allowed_origins: Vec<String>,
+    /// Names under which browsers reach it, such as `cache.example.com` or `cache.example.com:8443`, where a proxy puts
+    /// another one into `Host`, or where a server without tokens is reached by another name than `localhost`.
+    pub allowed_hosts: Vec<String>,
     /// The directory in which `POST /api/v1/admin/backup` makes backups; `None`: it makes none.
     pub backup_directory: Option<PathBuf>,
     /// Threads that answer requests; 0: one for each processor, at most four.
@@ -187,23 +187,15 @@ impl Config {
                 )));
             }
         }
-        self.allowed_origins
-            .iter()
-            .try_for_each(|origin| check_origin(origin))
+        self.allowed_hosts.iter().try_for_each(|host| {
+            if host.is_empty() || host.contains(['/', '?', '#', '@', ' ', '*']) {
+                return Err(Error::InvalidArgument(format!(
+                    "{host:?} is no host: expected a name or address, perhaps with a port, such as cache.example.com"
+                )));
+            }
+            Ok(())
+        })
     }
-}
-
-/// An origin is a scheme and a host, perhaps a port: what browsers send, and nothing behind it.
-fn check_origin(origin: &str) -> Result<(), Error> {
-    let host = origin
-        .strip_prefix("https://")
-        .or_else(|| origin.strip_prefix("http://"));
-    if host.is_none_or(|host| host.is_empty() || host.contains(['/', '?', '#', '@', ' '])) {
-        return Err(Error::InvalidArgument(format!(
-            "{origin:?} is no origin: expected a scheme and a host, such as https://example.com"
-        )));
-    }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -235,17 +227,11 @@ mod tests {
         refused(|config| config.limits.body_bytes = 0, "body_bytes");
         refused(|config| config.limits.requests = usize::MAX, "requests");
         refused(|config| config.timeouts.header = Duration::ZERO, "header");
-        for origin in [
-            "example.com",
-            "https://",
-            "https://example.com/",
-            "null",
-            "*",
-        ] {
+        for host in ["", "https://example.com", "example.com/", "*"] {
             let mut config = Config::default();
-            config.allowed_origins.push(origin.to_owned());
+            config.allowed_hosts.push(host.to_owned());
             let error = config.validate().unwrap_err().to_string();
-            assert!(error.contains("origin"), "{error}");
+            assert!(error.contains("no host"), "{error}");
         }
         refused(
             |config| {
