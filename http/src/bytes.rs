@@ -178,7 +178,10 @@ mod tests {
         assert_eq!(read("\"\\u0000\\u00e9\"").unwrap(), "\0é".as_bytes());
         assert_eq!(read("{\"base64\": \"/wA=\"}").unwrap(), b"\xff\0");
         assert_eq!(read("{\"base64\": \"\"}").unwrap(), b"");
-        assert_eq!(read("{\"b\\u0061se64\": \"/w\\u0041=\"}").unwrap(), b"\xff\0");
+        assert_eq!(
+            read("{\"b\\u0061se64\": \"/w\\u0041=\"}").unwrap(),
+            b"\xff\0"
+        );
     }
 
     #[test]

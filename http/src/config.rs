@@ -1,6 +1,6 @@
 //! What a server is told before it starts: plain data, which a command line or a file can fill.
 
-pub use crate::tokens::{Role, Tokens};
+pub use crate::tokens::Tokens;
 
 use prestige_core::Error;
 use std::path::PathBuf;

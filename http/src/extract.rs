@@ -277,7 +277,10 @@ impl FromRequestParts<Context> for Key {
         if key.len() > limit {
             return Err(Problem::new(
                 Code::TooLarge,
-                format!("a key has at most {limit} bytes, this one has {}", key.len()),
+                format!(
+                    "a key has at most {limit} bytes, this one has {}",
+                    key.len()
+                ),
             )
             .with("limit", limit));
         }
@@ -347,7 +350,12 @@ mod tests {
             ("[\n  {\"key\": \"a\",\n", 3, 0, "EOF"),
             ("[{\"key\": \"a\", \"count\": -1}]", 1, 25, "[0].count"),
             ("[\n{\"key\": 5}]", 2, 9, "[0].key"),
-            ("[{\"key\": \"a\", \"count\": 1, \"x\": 1}]", 1, 28, "unknown field"),
+            (
+                "[{\"key\": \"a\", \"count\": 1, \"x\": 1}]",
+                1,
+                28,
+                "unknown field",
+            ),
             ("[] []", 1, 4, "trailing"),
             ("[{\"key\": \"a\"}]", 1, 13, "missing field `count`"),
         ] {

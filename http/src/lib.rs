@@ -22,6 +22,11 @@
 //! - `error`: problem documents; `redact`: without paths of this machine
 //! - `requests`: each of them in the metrics and the log; `metrics`: the figures in Prometheus format
 
+#![allow(
+    dead_code,
+    reason = "pieces for routes that are not there yet; to be removed with the last of them"
+)]
+
 mod auth;
 mod bytes;
 mod config;

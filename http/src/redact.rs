@@ -51,10 +51,7 @@ mod tests {
                 "RocksDB: IO error:/a/b/1.sst, again",
                 "RocksDB: IO error:…/1.sst, again",
             ),
-            (
-                "path=\"/srv/da ta\" (/x/y)",
-                "path=\"…/da ta\" (…/y)",
-            ),
+            ("path=\"/srv/da ta\" (/x/y)", "path=\"…/da ta\" (…/y)"),
             ("a/b and 5 / 7 stay", "a/b and 5 / 7 stay"),
             ("/", "/"),
             ("", ""),

@@ -60,7 +60,9 @@ impl Context {
             ));
         }
         let (store, name) = (Arc::clone(&self.store), name.to_owned());
-        self.blocking(move || store.namespace(&name)).await.map(Arc::new)
+        self.blocking(move || store.namespace(&name))
+            .await
+            .map(Arc::new)
     }
 
     /// The namespace `name` if it exists. Nothing blocks: for reads, which do not make a namespace of every name that

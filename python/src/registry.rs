@@ -32,17 +32,10 @@ impl OpenStore {
     }
 
     /// Starts a server over a handle of the store; it ends with the store.
-    pub(crate) fn serve(
-        &self,
-        served: &Arc<Store>,
-        config: Config,
-    ) -> Result<Server, Error> {
+    pub(crate) fn serve(&self, served: &Arc<Store>, config: Config) -> Result<Server, Error> {
         // A closed store has nothing to serve.
         served.total_bytes()?;
-        let server = Arc::new(prestige_http::Server::start(
-            Arc::clone(served),
-            config,
-        )?);
+        let server = Arc::new(prestige_http::Server::start(Arc::clone(served), config)?);
         let mut servers = self.servers.lock();
         servers.retain(|other| !other.is_stopped());
         servers.push(Arc::clone(&server));

@@ -120,7 +120,15 @@ async fn sweep(
     namespace: Namespace,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    remove(&context, &access, namespace, &headers, "sweep", Store::sweep).await
+    remove(
+        &context,
+        &access,
+        namespace,
+        &headers,
+        "sweep",
+        Store::sweep,
+    )
+    .await
 }
 
 /// Remove expired keys, and those that are old or idle.

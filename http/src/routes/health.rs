@@ -96,7 +96,10 @@ fn check_ready(checks: &[Check]) -> Answer<()> {
                 "store" | "server" => Code::Closed,
                 _ => Code::Busy,
             };
-            return Err(Problem::new(code, format!("not ready: {} {state}", check.name)));
+            return Err(Problem::new(
+                code,
+                format!("not ready: {} {state}", check.name),
+            ));
         }
     }
     Ok(())
