@@ -3,12 +3,10 @@
 use crate::error::{Answer, Code, Problem};
 use crate::state::Context;
 use crate::tokens::{Reach, Role};
-use axum::extract::{FromRequestParts, Request, State};
+use axum::extract::{FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
 
 /// What the sender of a request may do; an extractor of every handler that is not open to all.
@@ -100,17 +98,16 @@ impl FromRequestParts<Context> for Access {
 
 /// Lets requests to what is open to all pass, and others with a known token. So a handler without [`Access`] is not open
 /// by mistake.
-pub(crate) async fn authenticate(
-    State(context): State<Context>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    if let Some(access) = access(&context, request.headers()) {
+///
+/// # Errors
+/// `unauthorized`.
+pub(crate) fn authenticate(context: &Context, request: &mut Request) -> Answer<()> {
+    if let Some(access) = access(context, request.headers()) {
         request.extensions_mut().insert(access);
     } else if !is_open(request.method(), request.uri().path()) {
-        return unauthorized().into_response();
+        return Err(unauthorized());
     }
-    next.run(request).await
+    Ok(())
 }
 
 fn access(context: &Context, headers: &HeaderMap) -> Option<Access> {

@@ -234,7 +234,7 @@ impl IntoResponse for Problem {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
     use super::*;
     use std::path::PathBuf;
 

@@ -328,7 +328,7 @@ pub(crate) fn percent_decode(text: &str) -> Answer<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::indexing_slicing, clippy::unwrap_used)]
     use super::*;
     use axum::http::HeaderValue;
     use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
@@ -353,7 +353,7 @@ mod tests {
             (
                 "[{\"key\": \"a\", \"count\": 1, \"x\": 1}]",
                 1,
-                28,
+                29,
                 "unknown field",
             ),
             ("[] []", 1, 4, "trailing"),

@@ -15,7 +15,9 @@
 //! # Layout
 //!
 //! - `config`: what a server is told; `tokens`: who may do what
-//! - `server`: the listening server and its runtime; `lifecycle`: whether it is ready
+//! - `server`: a server and its runtime; `listen/`: sockets and connections; `lifecycle`: whether it is ready
+//! - `gate`: what every request goes through; `guard`: whether another site sends it; `deadline`: whether it is answered in
+//!   time; `hold`: until when it is in progress
 //! - `state`: what every handler can reach; `jobs`: work in the background
 //! - `routes/`: the answers; `openapi`: their description
 //! - `extract`: what handlers take out of a request; `bytes`: bytes in JSON; `auth`: what a token allows
@@ -30,10 +32,15 @@
 mod auth;
 mod bytes;
 mod config;
+mod deadline;
 mod error;
 mod extract;
+mod gate;
+mod guard;
+mod hold;
 mod jobs;
 mod lifecycle;
+mod listen;
 mod metrics;
 mod openapi;
 mod redact;

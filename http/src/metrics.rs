@@ -49,15 +49,17 @@ impl Metrics {
 
     /// Counts a request and its duration. `path` is that of the route, so that a scanner cannot fill the memory.
     pub(crate) fn count_request(&self, method: &str, path: &str, status: u16, elapsed: Duration) {
-        let labels = [
-            ("method", method.to_owned()),
-            ("path", path.to_owned()),
-            ("status", status.to_string()),
-        ];
+        let (method, path) = (method.to_owned(), path.to_owned());
         metrics::with_local_recorder(&self.recorder, || {
-            histogram!("prestige_http_request_duration_seconds", &labels[..2])
+            histogram!("prestige_http_request_duration_seconds", "method" => method.clone(), "path" => path.clone())
                 .record(elapsed.as_secs_f64());
-            counter!("prestige_http_requests_total", &labels).increment(1);
+            counter!(
+                "prestige_http_requests_total",
+                "method" => method,
+                "path" => path,
+                "status" => status.to_string()
+            )
+            .increment(1);
         });
     }
 

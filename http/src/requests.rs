@@ -2,42 +2,49 @@
 //! hold keys.
 
 use crate::state::Context;
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
+use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
 use std::time::Instant;
 
 /// Unknown paths share one label, so that a scanner can fill neither memory nor log.
 const UNMATCHED: &str = "unmatched";
 
-/// Counts and logs a request.
-pub(crate) async fn observe(
-    State(context): State<Context>,
-    request: Request,
-    next: Next,
-) -> Response {
-    let start = Instant::now();
-    let method = match request.method().as_str() {
-        known @ ("GET" | "HEAD" | "POST" | "PUT" | "DELETE" | "OPTIONS" | "PATCH") => {
-            known.to_owned()
+/// A request in progress.
+pub(crate) struct Observed {
+    started: Instant,
+    method: &'static str,
+    route: Option<MatchedPath>,
+}
+
+impl Observed {
+    pub(crate) fn begin(request: &Request) -> Self {
+        const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+        let method = request.method().as_str();
+        Self {
+            started: Instant::now(),
+            method: KNOWN
+                .into_iter()
+                .find(|known| *known == method)
+                .unwrap_or("other"),
+            route: request.extensions().get::<MatchedPath>().cloned(),
         }
-        _ => "other".to_owned(),
-    };
-    let matched = request.extensions().get::<MatchedPath>().cloned();
-    let response = next.run(request).await;
-    let route = matched.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
-    let status = response.status().as_u16();
-    let elapsed = start.elapsed();
-    context
-        .metrics
-        .count_request(&method, route, status, elapsed);
-    tracing::info!(
-        target: "prestige_http::requests",
-        method,
-        route,
-        status,
-        seconds = elapsed.as_secs_f64(),
-        "request"
-    );
-    response
+    }
+
+    /// Counts and logs it: answered, if not sent yet.
+    pub(crate) fn end(self, context: &Context, response: &Response) {
+        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+        let status = response.status().as_u16();
+        let elapsed = self.started.elapsed();
+        context
+            .metrics
+            .count_request(self.method, route, status, elapsed);
+        tracing::info!(
+            target: "prestige_http::requests",
+            method = self.method,
+            route,
+            status,
+            seconds = elapsed.as_secs_f64(),
+            "request"
+        );
+    }
 }

@@ -1,143 +1,183 @@
 //! A server inside the process, on a runtime and threads of its own.
 
-use crate::config::Config;
+use crate::config::{Config, Timeouts};
+use crate::lifecycle::Lifecycle;
+use crate::listen::{Bound, Serving, accept};
 use crate::routes::router;
 use crate::state::Context;
 use parking_lot::Mutex;
 use prestige_core::{Error, Store};
 use std::fmt;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-/// Longest wait for requests in progress when the server stops.
-const GRACE: Duration = Duration::from_secs(5);
+/// Most threads that answer requests unless told otherwise: the store and the model have threads, too.
+const MOST_WORKERS: usize = 4;
+/// After everything else has ended, for calls of the store to return.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 /// A running server. Dropping it stops it.
 pub struct Server {
-    address: SocketAddr,
+    address: Option<SocketAddr>,
+    unix_socket: Option<PathBuf>,
+    tls: bool,
     process: u32,
+    timeouts: Timeouts,
+    lifecycle: Arc<Lifecycle>,
+    stop: CancellationToken,
+    kill: CancellationToken,
+    /// Taken by whoever stops it.
     running: Mutex<Option<Running>>,
 }
 
 struct Running {
     runtime: Runtime,
-    stop: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    tasks: TaskTracker,
 }
 
 impl Server {
-    /// Serves `store` until stopped.
+    /// Serves `store` until stopped. Everything is bound when this returns; the first requests may wait for it.
+    ///
+    /// A view of a namespace is served alone: nothing of the others can be reached.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for settings out of range, a host that does not resolve, or one that is no loopback
-    /// address where there are no tokens; [`Error::Io`] if the address cannot be listened on.
+    /// [`Error::InvalidArgument`] for settings out of range, a host that does not resolve, one that other machines reach
+    /// where there are no tokens, and certificates that cannot be used; [`Error::Busy`] if another server listens on the
+    /// Unix socket; [`Error::Io`] if the system refuses.
     pub fn start(store: Arc<Store>, config: Config) -> Result<Self, Error> {
         config.validate()?;
-        let host = config.listen.host.clone().unwrap_or_default();
-        let (host, port) = (host.as_str(), config.listen.port);
-        let addresses: Vec<SocketAddr> = (host, port)
-            .to_socket_addrs()
-            .map_err(|error| {
-                Error::InvalidArgument(format!("the host {host:?} does not resolve: {error}"))
-            })?
-            .collect();
-        let refused = |error: std::io::Error| {
-            Error::Io(format!("cannot listen on {host} port {port}: {error}"))
-        };
-        // Bound here, so that a refusal reaches the caller and the port is known when we return.
-        let listener = TcpListener::bind(addresses.as_slice()).map_err(refused)?;
-        listener.set_nonblocking(true).map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
-        if config.tokens.is_empty() && !address.ip().is_loopback() {
-            return Err(Error::InvalidArgument(format!(
-                "{host} can be reached from other machines, and there is no token: give one, or listen on 127.0.0.1"
-            )));
-        }
+        let bound = Bound::new(&config)?;
+        let (address, unix_socket, tls) = (bound.address(), bound.unix_socket(), bound.is_tls());
+        let runtime = start_runtime(&config)?;
+        let timeouts = config.timeouts.clone();
         let context = Context::new(store, config);
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .thread_name("prestige-http")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                Error::Io(format!("cannot start the threads of the server: {error}"))
-            })?;
-        let listener = {
-            let _inside = runtime.enter();
-            tokio::net::TcpListener::from_std(listener).map_err(refused)?
+        // The context keeps the store open, and is not kept longer than the threads.
+        let lifecycle = Arc::clone(&context.lifecycle);
+        let serving = Serving {
+            router: router(context.clone()),
+            stop: CancellationToken::new(),
+            kill: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+            connections: Arc::new(Semaphore::new(context.config.limits.connections)),
+            context,
         };
-        let (stop, mut stopped) = watch::channel(false);
-        let serving = runtime.spawn(async move {
-            let shutdown = async move {
-                // An error means that the sender is gone, which is a stop too.
-                let _ = stopped.wait_for(|stop| *stop).await;
-            };
-            if let Err(error) = axum::serve(listener, router(context))
-                .with_graceful_shutdown(shutdown)
-                .await
-            {
-                tracing::error!(%error, "the server ended");
-            }
-        });
-        let running = Mutex::new(Some(Running {
-            runtime,
-            stop,
-            serving,
-        }));
+        let listeners = {
+            let _inside = runtime.enter();
+            bound.into_listeners()?
+        };
+        for listener in listeners {
+            let accepting = accept(listener, serving.clone());
+            serving.tasks.spawn_on(accepting, runtime.handle());
+        }
+        let Serving {
+            stop, kill, tasks, ..
+        } = serving;
         Ok(Self {
             address,
+            unix_socket,
+            tls,
             process: std::process::id(),
-            running,
+            timeouts,
+            lifecycle,
+            stop,
+            kill,
+            running: Mutex::new(Some(Running { runtime, tasks })),
         })
     }
 
-    /// Address the server listens on.
+    /// Address the server listens on; `None` of one that listens on a Unix socket alone.
     #[must_use]
-    pub fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
-    /// Base URL of the server, without a slash at its end.
+    /// Path of the Unix socket it listens on, if there is one.
     #[must_use]
-    pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+    pub fn unix_socket(&self) -> Option<&Path> {
+        self.unix_socket.as_deref()
     }
 
-    /// Whether the server was stopped.
+    /// Base URL of the server, without a slash at its end: `http://…`, `https://…`, or `unix://` and the path of the socket
+    /// if it listens on nothing else.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match (self.address, &self.unix_socket) {
+            (Some(address), _) if self.tls => format!("https://{address}"),
+            (Some(address), _) => format!("http://{address}"),
+            (None, Some(path)) => format!("unix://{}", path.display()),
+            (None, None) => String::new(),
+        }
+    }
+
+    /// Whether the server was stopped, or is being.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.running.lock().is_none()
     }
 
-    /// Refuses new requests, waits up to five seconds for those in progress and ends the threads. A second call does
+    /// Stops: it is not ready any more, after [`Timeouts::drain`](crate::Timeouts::drain) refuses connections, waits up to
+    /// [`Timeouts::grace`](crate::Timeouts::grace) for requests in progress, and ends its threads. A second call does
     /// nothing; neither does a call in a forked child, which has no threads to end.
     pub fn stop(&self) {
-        let Some(running) = self.running.lock().take() else {
+        let Some(Running { runtime, tasks }) = self.running.lock().take() else {
             return;
         };
-        let Running {
-            runtime,
-            stop,
-            serving,
-        } = running;
         if std::process::id() != self.process {
             // The threads stayed in the parent: waiting for them would never end.
             std::mem::forget(runtime);
             return;
         }
-        // Without a receiver the server has ended already.
-        let _ = stop.send(true);
+        self.lifecycle.drain();
+        let timeouts = &self.timeouts;
+        tasks.close();
         runtime.block_on(async {
-            if tokio::time::timeout(GRACE, serving).await.is_err() {
-                tracing::warn!("requests in progress were cut off when the server stopped");
+            tokio::select! {
+                () = self.kill.cancelled() => {}
+                () = tokio::time::sleep(timeouts.drain) => {}
             }
+            self.stop.cancel();
+            tokio::select! {
+                () = self.kill.cancelled() => {}
+                () = tasks.wait() => {}
+                () = tokio::time::sleep(timeouts.grace) => {
+                    tracing::warn!("requests in progress were cut off when the server stopped");
+                }
+            }
+            self.kill.cancel();
+            tasks.wait().await;
         });
-        runtime.shutdown_timeout(GRACE);
+        runtime.shutdown_timeout(LAST_CALLS);
     }
+
+    /// Stops without waiting for requests in progress: they are cut off. Also ends a [`Self::stop`] that waits in another
+    /// thread. What was acknowledged stays.
+    pub fn stop_now(&self) {
+        self.lifecycle.drain();
+        self.kill.cancel();
+        self.stop.cancel();
+        self.stop();
+    }
+}
+
+fn start_runtime(config: &Config) -> Result<Runtime, Error> {
+    let workers = match config.worker_threads {
+        0 => std::thread::available_parallelism()
+            .map_or(1, usize::from)
+            .clamp(2, MOST_WORKERS),
+        threads => threads,
+    };
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .thread_name("prestige-http")
+        .enable_all()
+        .build()
+        .map_err(|error| Error::Io(format!("cannot start the threads of the server: {error}")))
 }
 
 impl Drop for Server {

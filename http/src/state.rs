@@ -9,6 +9,7 @@ use prestige_core::{Error, Store};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::Semaphore;
 
 /// What every handler can reach. A clone is another reference to the same.
 #[derive(Clone)]
@@ -20,7 +21,9 @@ pub(crate) struct Shared {
     pub config: Config,
     pub metrics: Metrics,
     pub jobs: Jobs,
-    pub lifecycle: Lifecycle,
+    pub lifecycle: Arc<Lifecycle>,
+    /// One for each request that may be in progress.
+    pub places: Arc<Semaphore>,
     pub started: Instant,
 }
 
@@ -35,7 +38,8 @@ impl Deref for Context {
 impl Context {
     pub(crate) fn new(store: Arc<Store>, config: Config) -> Self {
         Self(Arc::new(Shared {
-            lifecycle: Lifecycle::new(&store),
+            lifecycle: Arc::new(Lifecycle::new(&store)),
+            places: Arc::new(Semaphore::new(config.limits.requests)),
             store,
             config,
             metrics: Metrics::new(),

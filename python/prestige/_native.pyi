@@ -1246,13 +1246,19 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Base URL without a slash at its end, such as ``"http://127.0.0.1:40123"``."""
+        """Base URL without a slash at its end, such as ``"http://127.0.0.1:40123"``.
+
+        Of a Unix socket ``"unix://"`` and its path.
+        """
     @property
     def host(self) -> str:
-        """Address it listens on."""
+        """Address it listens on; empty if that is a Unix socket."""
     @property
     def port(self) -> int:
-        """Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for."""
+        """Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for.
+
+        0 if it listens on a Unix socket.
+        """
     @property
     def stopped(self) -> bool:
         """Whether it was stopped, by ``stop()`` or with its store."""
@@ -2100,23 +2106,50 @@ class Store:
             InvalidArgumentError: The name is empty, too long, or has a NUL.
 
         """
-    def serve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
-        """Serve health and metrics over HTTP, on threads of this process.
+    def serve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        token_file: _Path | None = None,
+        unix_socket: _Path | None = None,
+        tls_certificate: _Path | None = None,
+        tls_key: _Path | None = None,
+        backup_directory: _Path | None = None,
+    ) -> Server:
+        """Serve the store over HTTP, on threads of this process.
 
-        ``GET /livez``, ``/readyz``, ``/health``, ``/health/ready`` and ``/metrics``. There is no
-        authentication.
+        Keys and values, maintenance, health, metrics and a page to watch it all; see
+        ``docs/http.md``. Everything goes through this store: its options, its model, its embedder.
+        Of a view of a namespace, that namespace alone is served.
+
+        Without a token everybody who reaches the server may read and change everything, so it then
+        listens on loopback addresses and Unix sockets only.
 
         Args:
             host: Name or address to listen on. ``"0.0.0.0"`` means every IPv4 interface of the
-                machine.
+                machine, and needs a token.
             port: 0 to 65535; 0: a free one.
+            token: What clients send as ``Authorization: Bearer TOKEN``, for everything.
+            token_file: File with more of them, one a line: ``ROLE TOKEN [NAMESPACE,...]``. ROLE is
+                ``read``, ``write`` or ``admin``; NAMESPACE may end in ``*``.
+            unix_socket: Path of a Unix socket to listen on, instead of ``host`` and ``port``. Its
+                owner alone may connect.
+            tls_certificate: PEM file with the certificate of the server and those that lead to the
+                root; given together with ``tls_key``.
+            tls_key: PEM file with its private key.
+            backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
 
         Returns:
             The running server; a context manager that stops it.
 
         Raises:
-            InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.
-            IOError: The address cannot be listened on.
+            InvalidArgumentError: ``host`` does not resolve, or is reached from other machines and
+                there is no token; ``port`` is out of range; a token, certificate or key cannot be
+                used.
+            BusyError: Another server listens on ``unix_socket``.
+            IOError: The address cannot be listened on, or ``token_file`` not be read.
 
         """
     def close(self) -> None:
@@ -2457,8 +2490,19 @@ class Store:
 
         The ``asyncio`` form of ``drop_namespace``.
         """
-    async def aserve(self, host: str = "127.0.0.1", port: int = 0) -> Server:
-        """Serve health and metrics over HTTP, on threads of this process.
+    async def aserve(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        token: str | None = None,
+        token_file: _Path | None = None,
+        unix_socket: _Path | None = None,
+        tls_certificate: _Path | None = None,
+        tls_key: _Path | None = None,
+        backup_directory: _Path | None = None,
+    ) -> Server:
+        """Serve the store over HTTP, on threads of this process.
 
         The ``asyncio`` form of ``serve``.
 

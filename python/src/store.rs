@@ -7,7 +7,7 @@ use crate::error::{PyStoreResult, blocking, caught};
 use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
-use crate::server::Server;
+use crate::server::{Server, tokens, with_tls};
 use crate::stats::dictionary;
 use prestige_core::{Entry, Error, Value};
 use prestige_http::{Config, Listen};
@@ -379,28 +379,68 @@ impl Store {
         id.ok_or_else(|| Error::not_found(bytes).into())
     }
 
-    /// Serve health and metrics over HTTP, on threads of this process.
+    /// Serve the store over HTTP, on threads of this process.
     ///
-    /// ``GET /livez``, ``/readyz``, ``/health``, ``/health/ready`` and ``/metrics``. There is no
-    /// authentication.
+    /// Keys and values, maintenance, health, metrics and a page to watch it all; see
+    /// ``docs/http.md``. Everything goes through this store: its options, its model, its embedder.
+    /// Of a view of a namespace, that namespace alone is served.
+    ///
+    /// Without a token everybody who reaches the server may read and change everything, so it then
+    /// listens on loopback addresses and Unix sockets only.
     ///
     /// Args:
     ///     host: Name or address to listen on. ``"0.0.0.0"`` means every IPv4 interface of the
-    ///         machine.
+    ///         machine, and needs a token.
     ///     port: 0 to 65535; 0: a free one.
+    ///     token: What clients send as ``Authorization: Bearer TOKEN``, for everything.
+    ///     token_file: File with more of them, one a line: ``ROLE TOKEN [NAMESPACE,...]``. ROLE is
+    ///         ``read``, ``write`` or ``admin``; NAMESPACE may end in ``*``.
+    ///     unix_socket: Path of a Unix socket to listen on, instead of ``host`` and ``port``. Its
+    ///         owner alone may connect.
+    ///     tls_certificate: PEM file with the certificate of the server and those that lead to the
+    ///         root; given together with ``tls_key``.
+    ///     tls_key: PEM file with its private key.
+    ///     backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
     ///
     /// Returns:
     ///     The running server; a context manager that stops it.
     ///
     /// Raises:
-    ///     InvalidArgumentError: ``host`` does not resolve, or ``port`` is out of range.
-    ///     IOError: The address cannot be listened on.
-    #[pyo3(signature = (host = "127.0.0.1", port = Integer::Default(0)),
-           text_signature = "($self, host='127.0.0.1', port=0)")]
-    fn serve(&self, py: Python<'_>, host: &str, port: Integer<'_>) -> PyStoreResult<Server> {
+    ///     InvalidArgumentError: ``host`` does not resolve, or is reached from other machines and
+    ///         there is no token; ``port`` is out of range; a token, certificate or key cannot be
+    ///         used.
+    ///     BusyError: Another server listens on ``unix_socket``.
+    ///     IOError: The address cannot be listened on, or ``token_file`` not be read.
+    #[pyo3(
+        signature = (
+            host = "127.0.0.1", port = Integer::Default(0), *, token = None, token_file = None, unix_socket = None,
+            tls_certificate = None, tls_key = None, backup_directory = None
+        ),
+        text_signature = "($self, host='127.0.0.1', port=0, *, token=None, token_file=None, unix_socket=None, \
+                          tls_certificate=None, tls_key=None, backup_directory=None)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
+    fn serve(
+        &self,
+        py: Python<'_>,
+        host: &str,
+        port: Integer<'_>,
+        token: Option<&str>,
+        token_file: Option<PathBuf>,
+        unix_socket: Option<PathBuf>,
+        tls_certificate: Option<PathBuf>,
+        tls_key: Option<PathBuf>,
+        backup_directory: Option<PathBuf>,
+    ) -> PyStoreResult<Server> {
         let port = port.port("port")?;
+        let listen = match unix_socket {
+            Some(path) => Listen::unix(path),
+            None => Listen::tcp(host, port),
+        };
         let config = Config {
-            listen: Listen::tcp(host, port),
+            listen: with_tls(listen, tls_certificate, tls_key)?,
+            tokens: tokens(token, token_file.as_deref())?,
+            backup_directory,
             ..Config::default()
         };
         blocking(py, || self.open.serve(self.handle(), config))

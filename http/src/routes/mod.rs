@@ -6,14 +6,16 @@ mod jobs;
 mod metrics;
 mod unknown;
 
-use crate::auth::authenticate;
+use crate::error::Problem;
+use crate::gate;
 use crate::openapi;
-use crate::requests::observe;
 use crate::state::Context;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
+use axum::response::IntoResponse as _;
 use axum::routing::get;
+use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
 
 /// Every route that is part of the OpenAPI document.
@@ -47,8 +49,9 @@ pub(crate) fn router(context: Context) -> Router {
     router
         .fallback(unknown::route)
         .method_not_allowed_fallback(unknown::method)
-        // The last one is the first that a request meets.
-        .layer(from_fn_with_state(context.clone(), authenticate))
-        .layer(from_fn_with_state(context.clone(), observe))
+        .layer(CatchPanicLayer::custom(|_| {
+            Problem::internal(&"a panic").into_response()
+        }))
+        .layer(from_fn_with_state(context.clone(), gate::pass))
         .with_state(context)
 }

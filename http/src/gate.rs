@@ -1,0 +1,71 @@
+//! What every request goes through, in this order: is it for us, is there room, who sends it, is it answered in time.
+//! One middleware, since each costs an allocation or two.
+
+use crate::auth::{authenticate, is_open};
+use crate::deadline::answer_in_time;
+use crate::error::{Code, Problem};
+use crate::guard::check_sender;
+use crate::hold::until_sent;
+use crate::requests::Observed;
+use crate::state::Context;
+use axum::extract::{Request, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use std::sync::Arc;
+
+/// Answers a request, or refuses it; counts and logs it in any case.
+pub(crate) async fn pass(State(context): State<Context>, request: Request, next: Next) -> Response {
+    let observed = Observed::begin(&request);
+    let mut response = admit(&context, request, next)
+        .await
+        .unwrap_or_else(Problem::into_response);
+    protect(response.headers_mut());
+    observed.end(&context, &response);
+    response
+}
+
+async fn admit(context: &Context, mut request: Request, next: Next) -> Result<Response, Problem> {
+    check_sender(&context.config, &request)?;
+    let probe = is_open(request.method(), request.uri().path());
+    // Probes are answered when nothing else is: an orchestrator must not restart a server because it is busy.
+    let place = if probe {
+        None
+    } else {
+        let place = Arc::clone(&context.places).try_acquire_owned();
+        Some(place.map_err(|_| {
+            Problem::new(
+                Code::Overloaded,
+                "as many requests are in progress as this server answers at a time; try again",
+            )
+        })?)
+    };
+    authenticate(context, &mut request)?;
+    let response = answer_in_time(request, next, context.config.timeouts.request).await;
+    Ok(match place {
+        Some(place) => until_sent(response, place),
+        None => response,
+    })
+}
+
+/// Headers of every answer. Values that applications store may be anything: no browser is to take one for a page.
+fn protect(headers: &mut HeaderMap) {
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    for (name, value) in [
+        (CACHE_CONTROL, "no-store"),
+        (
+            CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers
+            .entry(name)
+            .or_insert(HeaderValue::from_static(value));
+    }
+}
