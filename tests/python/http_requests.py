@@ -23,17 +23,22 @@ class Answer(NamedTuple):
     body: str
 
 
-def ask(url: str, method: str = "GET", data: bytes | None = None) -> Answer:
+def ask(
+    url: str,
+    method: str = "GET",
+    data: bytes | None = None,
+    headers: dict[str, str] | None = None,
+) -> Answer:
     """Sends a request; an error status is an answer like any other."""
-    request = urllib.request.Request(url, method=method, data=data)
+    request = urllib.request.Request(url, method=method, data=data, headers=headers or {})
     try:
         with OPENER.open(request, timeout=TIMEOUT_SECONDS) as response:
             parts = response.status, response.headers, response.read()
     except urllib.error.HTTPError as error:
         with error:
             parts = error.code, error.headers, error.read()
-    status, headers, body = parts
-    return Answer(status, {name.lower(): value for name, value in headers.items()}, body.decode())
+    status, fields, body = parts
+    return Answer(status, {name.lower(): value for name, value in fields.items()}, body.decode())
 
 
 def parse_metrics(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
