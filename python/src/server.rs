@@ -80,8 +80,9 @@ impl Server {
             .map_or_else(String::new, |address| address.ip().to_string())
     }
 
-    /// Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for. 0 if it
-    /// listens on a Unix socket.
+    /// Port it listens on, 1 to 65535; the one that was chosen where 0 was asked for.
+    ///
+    /// 0 if it listens on a Unix socket.
     #[getter]
     fn port(&self) -> u16 {
         self.server.address().map_or(0, |address| address.port())
