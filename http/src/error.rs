@@ -1,8 +1,9 @@
 //! Errors as problem documents (RFC 9457), and the one table from store errors to codes and statuses.
 
+use crate::headers::etag_of;
 use crate::redact::without_paths;
 use axum::Json;
-use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, ETAG, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use prestige_core::Error;
@@ -204,6 +205,15 @@ impl From<Error> for Problem {
             Error::TimedOut(_) => Self::new(Code::TimedOut, "the store is busy; try again"),
             Error::Closed(_) => Self::new(Code::Closed, "the store is closed"),
             Error::ReadOnly(_) => Self::new(Code::ReadOnly, "the store is open read-only"),
+            Error::ConditionFailed(current) => {
+                let failed = Self::new(Code::PreconditionFailed, shown);
+                match current {
+                    Some(digest) => failed
+                        .with("digest", digest.to_hex())
+                        .with_header(ETAG, etag_of(digest)),
+                    None => failed,
+                }
+            }
             Error::Corruption(_) => logged(
                 Code::Corruption,
                 "the files of the store are damaged; the log of the server says where",

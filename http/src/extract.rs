@@ -1,6 +1,7 @@
 //! What handlers take out of a request. Every refusal is a problem document.
 
 use crate::error::{Answer, Code, Problem};
+use crate::percent;
 use crate::state::Context;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -110,21 +111,38 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
             .is_some_and(|end| end.eq_ignore_ascii_case("+json"))
 }
 
-fn not_json() -> Problem {
+pub(crate) fn not_json() -> Problem {
     Problem::new(
         Code::UnsupportedMediaType,
         "the body must be JSON: send `Content-Type: application/json`",
     )
 }
 
-async fn read_json<T: DeserializeOwned + Send + 'static>(
+pub(crate) async fn read_json<T: DeserializeOwned + Send + 'static>(
     context: &Context,
     body: Bytes,
 ) -> Answer<T> {
     if body.len() <= LONG_JSON_BYTES {
-        return parse_json(&body);
+        return parse_object(&body);
     }
-    context.blocking(move || parse_json(&body)).await
+    context.blocking(move || parse_object(&body)).await
+}
+
+/// Reads a JSON object: what is a struct here would be read from a list of its members, too.
+///
+/// # Errors
+/// As [`parse_json`].
+pub(crate) fn parse_object<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
+    let parsed = parse_json(text)?;
+    if text.trim_ascii_start().first() == Some(&b'{') {
+        return Ok(parsed);
+    }
+    Err(Problem::new(
+        Code::MalformedBody,
+        "the body is not the expected JSON: expected an object",
+    )
+    .with("line", 1)
+    .with("column", 1))
 }
 
 /// Reads JSON.
@@ -313,17 +331,11 @@ impl<T: DeserializeOwned + Send> FromRequestParts<Context> for Path<T> {
 /// # Errors
 /// `invalid_argument` for a `%` without two hexadecimal digits.
 pub(crate) fn percent_decode(text: &str) -> Answer<Vec<u8>> {
-    let mut rest = text.as_bytes();
-    while let Some(at) = rest.iter().position(|byte| *byte == b'%') {
-        let digits = rest.get(at + 1..at + 3);
-        if !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)) {
-            return Err(Problem::invalid(
-                "a `%` in a path or query must have two hexadecimal digits after it; `%25` is a `%`",
-            ));
-        }
-        rest = rest.get(at + 3..).unwrap_or_default();
-    }
-    Ok(percent_encoding::percent_decode_str(text).collect())
+    percent::decode(text).ok_or_else(|| {
+        Problem::invalid(
+            "a `%` in a path or query must have two hexadecimal digits after it; `%25` is a `%`",
+        )
+    })
 }
 
 #[cfg(test)]

@@ -21,6 +21,9 @@
 //! - `state`: what every handler can reach; `jobs`: work in the background
 //! - `routes/`: the answers; `openapi`: their description
 //! - `extract`: what handlers take out of a request; `bytes`: bytes in JSON; `auth`: what a token allows
+//! - `accept`, `etag`, `cursor`, `ndjson`: what headers, listings and lines say; `headers`: those of keys and values
+//! - `idempotency`: requests that are answered once; `stream`: long answers; `json`: answers that are written elsewhere
+//! - `caches`: the caches that clients share
 //! - `error`: problem documents; `redact`: without paths of this machine
 //! - `requests`: each of them in the metrics and the log; `metrics`: the figures in Prometheus format
 
@@ -29,26 +32,37 @@
     reason = "pieces for routes that are not there yet; to be removed with the last of them"
 )]
 
+mod accept;
 mod auth;
 mod bytes;
+mod caches;
 mod config;
+mod cursor;
 mod deadline;
 mod error;
+mod etag;
 mod extract;
 mod gate;
 mod guard;
+mod headers;
 mod hold;
+mod idempotency;
 mod jobs;
+mod json;
 mod lifecycle;
 mod listen;
 mod metrics;
+mod ndjson;
 mod openapi;
+mod percent;
 mod redact;
 mod requests;
 mod routes;
 mod server;
 mod state;
+mod stream;
 mod tokens;
+mod vector;
 
 pub use config::{Config, Limits, Listen, Timeouts, Tls};
 pub use routes::openapi_json;

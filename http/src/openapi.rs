@@ -15,6 +15,13 @@ use utoipa::OpenApi;
     ),
     components(schemas(ProblemDocument)),
     tags(
+        (name = "keys", description = "Keys and their values."),
+        (name = "batches", description = "Many keys at once."),
+        (name = "namespaces", description = "Hard partitions: keys, values, vectors and figures of their own."),
+        (name = "values", description = "Values by what they are."),
+        (name = "outcomes", description = "What clients decided about candidates."),
+        (name = "cache", description = "Responses to queries, found by the meaning of the query."),
+        (name = "embeddings", description = "Vectors of texts."),
         (name = "health", description = "Whether the server works, and how much there is."),
         (name = "admin", description = "Maintenance. Long work goes on in the background as a job."),
     ),

@@ -1,7 +1,9 @@
 //! What every handler can reach.
 
+use crate::caches::Caches;
 use crate::config::Config;
 use crate::error::{Answer, Code, Problem};
+use crate::idempotency::Answers;
 use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
@@ -21,6 +23,8 @@ pub(crate) struct Shared {
     pub config: Config,
     pub metrics: Metrics,
     pub jobs: Jobs,
+    pub answers: Answers,
+    pub caches: Caches,
     pub lifecycle: Arc<Lifecycle>,
     /// One for each request that may be in progress.
     pub places: Arc<Semaphore>,
@@ -44,6 +48,8 @@ impl Context {
             config,
             metrics: Metrics::new(),
             jobs: Jobs::new(),
+            answers: Answers::default(),
+            caches: Caches::default(),
             started: Instant::now(),
         }))
     }
@@ -57,6 +63,9 @@ impl Context {
     pub(crate) async fn namespace(&self, name: &str) -> Answer<Arc<Store>> {
         if let Some(found) = self.existing(name)? {
             return Ok(found);
+        }
+        if self.store.is_read_only() {
+            return Err(Problem::new(Code::ReadOnly, "the store is open read-only"));
         }
         if !self.store.namespace_name().is_empty() {
             return Err(Problem::not_found(

@@ -22,7 +22,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 /// How long short work is waited for unless the request says otherwise.
-const SHORT_WAIT: Duration = Duration::from_secs(30);
+pub(super) const SHORT_WAIT: Duration = Duration::from_secs(30);
 /// The longest wait that a request can ask for.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Longest name of a backup, in bytes.
@@ -74,7 +74,7 @@ struct BackupRequest {
 
 /// What every job can answer instead of its result.
 #[derive(IntoResponses)]
-enum Pending {
+pub(super) enum Pending {
     /// The work goes on in the background: `Location` names the job.
     #[response(status = 202)]
     #[expect(dead_code, reason = "describes an answer")]
@@ -307,7 +307,7 @@ async fn remove(
 }
 
 /// The result of a job if it comes in time, else 202 and where to ask for it.
-async fn answer(
+pub(super) async fn answer(
     context: &Context,
     job: &Job,
     headers: &HeaderMap,

@@ -1,10 +1,18 @@
 //! The routes. Each module has some, with their part of the OpenAPI document.
 
 mod admin;
+mod batch;
+mod cache;
+mod candidates;
 mod health;
 mod jobs;
+mod kv;
 mod metrics;
+mod namespaces;
+mod outcomes;
+mod parameters;
 mod unknown;
+mod vectors;
 
 use crate::error::Problem;
 use crate::gate;
@@ -22,6 +30,13 @@ use utoipa_axum::router::OpenApiRouter;
 fn api() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(openapi::beginning())
         .merge(admin::routes())
+        .merge(kv::routes())
+        .merge(batch::routes())
+        .merge(namespaces::routes())
+        .merge(candidates::routes())
+        .merge(outcomes::routes())
+        .merge(cache::routes())
+        .merge(vectors::routes())
         .merge(health::routes())
         .merge(jobs::routes())
         .merge(metrics::routes())

@@ -109,7 +109,11 @@ impl SemanticCache {
         self.within(scope, |engine, namespace| exact(engine, namespace, query))
     }
 
-    fn has_vectors(&self, scope: &Scope) -> Result<bool> {
+    /// Whether the scope has queries with embeddings, so that one of a query is of use.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub fn has_vectors(&self, scope: &Scope) -> Result<bool> {
         let found = self.within(scope, |engine, namespace| {
             let stage = namespace.semantic(engine)?;
             Ok(stage.map(|stage| !stage.index.is_empty()))

@@ -1,0 +1,155 @@
+//! Namespaces: which there are, how each is, and how to be rid of one.
+
+use super::admin;
+use super::health::figure;
+use super::parameters::NamespaceQuery;
+use crate::auth::Access;
+use crate::error::{Answer, Problem};
+use crate::extract::{Namespace, percent_decode};
+use crate::state::Context;
+use crate::tokens::Role;
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri};
+use axum::response::Response;
+use prestige_core::{Figure, Stats, Store};
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use utoipa::ToSchema;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+/// What the paths of namespaces begin with.
+const NAMESPACES: &str = "/api/v1/namespaces/";
+
+pub(super) fn routes() -> OpenApiRouter<Context> {
+    OpenApiRouter::new()
+        .routes(routes!(list_namespaces))
+        .routes(routes!(drop_namespace))
+        .routes(routes!(health))
+        .routes(routes!(stats))
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+struct NamespaceList {
+    /// Their names, sorted. The default one, which has no name, is not among them.
+    namespaces: Vec<String>,
+}
+
+/// Lists the namespaces that the token reaches.
+#[utoipa::path(
+    get,
+    path = "/api/v1/namespaces",
+    tag = "namespaces",
+    operation_id = "listNamespaces",
+    responses((status = 200, description = "Their names.", body = NamespaceList)),
+)]
+async fn list_namespaces(
+    State(context): State<Context>,
+    access: Access,
+) -> Answer<Json<NamespaceList>> {
+    access.require_role(Role::Read)?;
+    let mut namespaces = match context.store.namespace_name() {
+        "" => context.store.namespaces()?,
+        own => vec![own.to_owned()],
+    };
+    namespaces.retain(|name| access.reaches(name));
+    Ok(Json(NamespaceList { namespaces }))
+}
+
+/// Removes a namespace and all it holds.
+///
+/// One write, whose cost does not depend on how much that is. A job all the same, which is waited for.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/namespaces/{*name}",
+    tag = "namespaces",
+    operation_id = "dropNamespace",
+    params(
+        ("name" = String, Path, description = "Its name, percent-encoded."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds, at most 60, for the result."),
+    ),
+    responses((status = 200, description = "It is removed.", body = HashMap<String, Value>), admin::Pending),
+)]
+async fn drop_namespace(
+    State(context): State<Context>,
+    access: Access,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    let encoded = uri.path().strip_prefix(NAMESPACES).unwrap_or_default();
+    let name = String::from_utf8(percent_decode(encoded)?)
+        .map_err(|_| Problem::invalid("the name of a namespace must be UTF-8"))?;
+    access.require(Role::Admin, &name)?;
+    if !context.store.namespace_name().is_empty() {
+        return Err(Problem::invalid(
+            "the server serves one namespace only, which it does not remove",
+        ));
+    }
+    if context.store.find_namespace(&name)?.is_none() {
+        return Err(Problem::not_found(format!(
+            "there is no namespace {name:?}"
+        )));
+    }
+    let (store, doomed) = (Arc::clone(&context.store), name.clone());
+    let job = context
+        .jobs
+        .start(&context, "drop_namespace", Some(name), move |_| {
+            store.drop_namespace(&doomed)?;
+            Ok(json!({}))
+        })?;
+    admin::answer(&context, &job, &headers, admin::SHORT_WAIT).await
+}
+
+/// Figures of a namespace, as `Store.get_health()` of the Python package returns them.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    tag = "namespaces",
+    operation_id = "getHealth",
+    params(NamespaceQuery),
+    responses((status = 200, description = "The figures by name.", body = HashMap<String, Value>)),
+)]
+async fn health(
+    State(context): State<Context>,
+    access: Access,
+    namespace: Namespace,
+) -> Answer<Json<Value>> {
+    access.require(Role::Read, &namespace)?;
+    let health = match context.existing(&namespace)? {
+        Some(store) => context.with(&store, Store::health).await?,
+        None => context.with_store(Store::health_of_none).await?,
+    };
+    Ok(Json(named(health.figures())))
+}
+
+/// What has happened in a namespace since the store was opened, as `Store.stats()` of the Python package returns it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/stats",
+    tag = "namespaces",
+    operation_id = "getStats",
+    params(NamespaceQuery),
+    responses((status = 200, description = "Counts and latencies by name.", body = HashMap<String, Value>)),
+)]
+async fn stats(
+    State(context): State<Context>,
+    access: Access,
+    namespace: Namespace,
+) -> Answer<Json<Value>> {
+    access.require(Role::Read, &namespace)?;
+    let stats = match context.existing(&namespace)? {
+        Some(store) => context.with(&store, Store::stats).await?,
+        None => Stats::default(),
+    };
+    Ok(Json(named(stats.figures())))
+}
+
+/// Figures as a JSON object.
+pub(super) fn named(figures: Vec<(&'static str, Figure)>) -> Value {
+    let members = figures
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), figure(value)));
+    Value::Object(members.collect::<Map<_, _>>())
+}
