@@ -1,0 +1,109 @@
+//! The monitoring page: files that are part of the binary, and the headers that confine them. It holds no data, so it is
+//! open to everyone; what it shows it asks of the API, with the token that its user enters.
+
+use super::Context;
+use crate::error::Problem;
+use axum::Router;
+use axum::extract::Path;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use std::sync::LazyLock;
+
+/// Scripts, styles and requests of this server alone, nothing inline, nothing evaluated, and no text that becomes markup.
+const POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
+     form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'",
+);
+
+const HTML: &str = "text/html; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
+const PICTURE: &str = "image/svg+xml";
+
+/// A file of the page.
+struct Asset {
+    /// Its name below `assets/`; the document itself has none.
+    name: &'static str,
+    content_type: &'static str,
+    body: &'static str,
+    etag: HeaderValue,
+}
+
+macro_rules! asset {
+    ($name:literal, $content_type:expr, $file:literal) => {
+        Asset::new($name, $content_type, include_str!(concat!("../page/", $file)))
+    };
+}
+
+static DOCUMENT: LazyLock<Asset> = LazyLock::new(|| asset!("", HTML, "index.html"));
+
+static ASSETS: LazyLock<[Asset; 14]> = LazyLock::new(|| {
+    [
+        asset!("api.js", SCRIPT, "api.js"),
+        asset!("charts.js", SCRIPT, "charts.js"),
+        asset!("dom.js", SCRIPT, "dom.js"),
+        asset!("figures.js", SCRIPT, "figures.js"),
+        asset!("format.js", SCRIPT, "format.js"),
+        asset!("history.js", SCRIPT, "history.js"),
+        asset!("icon.svg", PICTURE, "icon.svg"),
+        asset!("main.js", SCRIPT, "main.js"),
+        asset!("namespaces.js", SCRIPT, "namespaces.js"),
+        asset!("operations.js", SCRIPT, "operations.js"),
+        asset!("page.css", STYLE, "page.css"),
+        asset!("similarity.js", SCRIPT, "similarity.js"),
+        asset!("uplot.css", STYLE, "uplot/uPlot.min.css"),
+        asset!("uplot.js", SCRIPT, "uplot/uPlot.iife.min.js"),
+    ]
+});
+
+pub(crate) fn routes() -> Router<Context> {
+    Router::new()
+        .route("/", get(document))
+        .route("/assets/{name}", get(asset))
+}
+
+/// `GET /`.
+async fn document(headers: HeaderMap) -> Response {
+    DOCUMENT.answer(&headers)
+}
+
+/// `GET /assets/{name}`.
+async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
+    let found = ASSETS.iter().find(|asset| asset.name == name);
+    let found = found.ok_or_else(|| Problem::no_such_route(&format!("/assets/{name}")))?;
+    Ok(found.answer(&headers))
+}
+
+impl Asset {
+    fn new(name: &'static str, content_type: &'static str, body: &'static str) -> Self {
+        let digest = prestige_core::digest(body.as_bytes());
+        let etag = HeaderValue::try_from(format!("\"{digest}\""));
+        Self { name, content_type, body, etag: etag.unwrap_or(HeaderValue::from_static("\"\"")) }
+    }
+
+    /// The file, or 304 if the client has it. A browser asks each time: another version of the server may answer.
+    fn answer(&self, headers: &HeaderMap) -> Response {
+        let common = [
+            (header::ETAG, self.etag.clone()),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+            (header::CONTENT_SECURITY_POLICY, POLICY),
+            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+            (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+        ];
+        let known = headers
+            .get_all(header::IF_NONE_MATCH)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .map(|tag| tag.trim().trim_start_matches("W/"))
+            .any(|tag| tag == "*" || self.etag == tag);
+        if known {
+            return (StatusCode::NOT_MODIFIED, common).into_response();
+        }
+        let content_type = HeaderValue::from_static(self.content_type);
+        (common, [(header::CONTENT_TYPE, content_type)], self.body).into_response()
+    }
+}
