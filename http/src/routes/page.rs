@@ -1,13 +1,14 @@
 //! The monitoring page: files that are part of the binary, and the headers that confine them. It holds no data, so it is
 //! open to everyone; what it shows it asks of the API, with the token that its user enters.
 
-use super::Context;
-use crate::error::Problem;
+use super::unknown;
+use crate::error::Answer;
+use crate::state::Context;
 use axum::Router;
-use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use prestige_core::Digest;
 use std::sync::LazyLock;
 
 /// Scripts, styles and requests of this server alone, nothing inline, nothing evaluated, and no text that becomes markup.
@@ -57,7 +58,7 @@ static ASSETS: LazyLock<[Asset; 14]> = LazyLock::new(|| {
     ]
 });
 
-pub(crate) fn routes() -> Router<Context> {
+pub(super) fn routes() -> Router<Context> {
     Router::new()
         .route("/", get(document))
         .route("/assets/{name}", get(asset))
@@ -69,17 +70,25 @@ async fn document(headers: HeaderMap) -> Response {
 }
 
 /// `GET /assets/{name}`.
-async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Result<Response, Problem> {
-    let found = ASSETS.iter().find(|asset| asset.name == name);
-    let found = found.ok_or_else(|| Problem::no_such_route(&format!("/assets/{name}")))?;
-    Ok(found.answer(&headers))
+async fn asset(uri: Uri, headers: HeaderMap) -> Answer<Response> {
+    let name = uri.path().trim_start_matches("/assets/");
+    match ASSETS.iter().find(|asset| asset.name == name) {
+        Some(found) => Ok(found.answer(&headers)),
+        None => Err(unknown::route(uri).await),
+    }
 }
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, body: &'static str) -> Self {
-        let digest = prestige_core::digest(body.as_bytes());
-        let etag = HeaderValue::try_from(format!("\"{digest}\""));
-        Self { name, content_type, body, etag: etag.unwrap_or(HeaderValue::from_static("\"\"")) }
+        let etag = format!("\"{}\"", Digest::of(body.as_bytes()));
+        // Hexadecimal digits in quotes are a header.
+        let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
+        Self {
+            name,
+            content_type,
+            body,
+            etag,
+        }
     }
 
     /// The file, or 304 if the client has it. A browser asks each time: another version of the server may answer.
