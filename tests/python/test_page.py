@@ -300,7 +300,7 @@ class TestTokens:
     def test_it_asks_for_one(self, guarded: prestige.Server, visit: Visit) -> None:
         page = visit().open(guarded.url, live=False)
         expect(page.get_by_label("Token", exact=True)).to_be_focused()
-        expect(page.locator("main")).to_be_hidden()
+        expect(page.locator("#content")).to_be_hidden()
         self.enter(page, "wrong")
         expect(page.locator("#sign-in-error")).to_contain_text("refuses this token")
         self.enter(page, "the-read-token")

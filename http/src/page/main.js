@@ -68,10 +68,10 @@ function answered(monitor, checks) {
   showLink("live", "Live");
   element("lost").hidden = true;
   if (!entering) element("sign-in").hidden = true;
-  const main = element("main");
-  main.hidden = false;
-  main.removeAttribute("data-stale");
-  main.setAttribute("aria-busy", "false");
+  const content = element("content");
+  content.hidden = false;
+  content.removeAttribute("data-stale");
+  content.setAttribute("aria-busy", "false");
   document.title = "Prestige";
   element("choice").hidden = false;
   const token = element("token");
@@ -100,7 +100,7 @@ function lost(error) {
   lostSince ??= new Date();
   showLink("lost", "No answer");
   document.title = "Prestige: no answer";
-  element("main").toggleAttribute("data-stale", latest !== null);
+  element("content").toggleAttribute("data-stale", latest !== null);
   const at = lostSince.toLocaleTimeString("en-GB");
   const why = error instanceof api.Refused ? ` It says: ${error.message}.` : "";
   setText(element("lost-text"), `The server has not answered since ${at}.${why}`);
@@ -125,7 +125,7 @@ function refused(error) {
   showLink("loading", "Token needed");
   element("lost").hidden = true;
   // Nothing that an earlier token let through stays to be read.
-  element("main").hidden = true;
+  element("content").hidden = true;
   element("choice").hidden = true;
   latest = null;
   history = [];
