@@ -173,7 +173,7 @@ class Chart {
     return {
       ...this.size(),
       legend: { show: false },
-      padding: [8, 12, 0, 0],
+      padding: [8, 20, 0, 0],
       cursor: { y: false, drag: { x: false, y: false }, sync: { key: "prestige" } },
       scales: {
         x: { time: true, range: () => this.window },
