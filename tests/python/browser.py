@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -58,7 +58,7 @@ class Watched:
         page.on("request", lambda request: self.requests.append(request.url))
 
     def _note(self, kind: str, text: str) -> None:
-        # Chromium reports each failed request as an error; the tests that make some fail look themselves.
+        # Failed requests are reported here too; tests that make some fail look themselves.
         if kind in {"error", "warning"} and "Failed to load resource" not in text:
             self.errors.append(f"{kind}: {text}")
 
@@ -68,6 +68,9 @@ class Watched:
         if live:
             expect(self.page.locator("#link")).to_have_attribute("data-link", "live")
         return self.page
+
+
+Visit = Callable[..., Watched]
 
 
 # Least contrast of a text with what is behind it, over all texts that are seen: [ratio, text].
@@ -98,7 +101,7 @@ LEAST_CONTRAST = """() => {
   let least = [21, "nothing"];
   for (const node of document.querySelectorAll("body *")) {
     const own = [...node.childNodes].some((child) => child.nodeType === 3 && child.data.trim());
-    if (!own || node.closest("svg, noscript") || !node.checkVisibility({ visibilityProperty: true })) continue;
+    if (!own || node.closest("svg, noscript") || !node.checkVisibility()) continue;
     const under = behind(node);
     const [a, b] = [light(over(parse(getComputedStyle(node).color), under)), light(under)];
     const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);

@@ -33,7 +33,11 @@ struct Asset {
 
 macro_rules! asset {
     ($name:literal, $content_type:expr, $file:literal) => {
-        Asset::new($name, $content_type, include_str!(concat!("../page/", $file)))
+        Asset::new(
+            $name,
+            $content_type,
+            include_str!(concat!("../page/", $file)),
+        )
     };
 }
 
@@ -97,10 +101,22 @@ impl Asset {
             (header::ETAG, self.etag.clone()),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::CONTENT_SECURITY_POLICY, POLICY),
-            (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
-            (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-            (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
-            (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+            (
+                header::REFERRER_POLICY,
+                HeaderValue::from_static("no-referrer"),
+            ),
+            (
+                header::X_CONTENT_TYPE_OPTIONS,
+                HeaderValue::from_static("nosniff"),
+            ),
+            (
+                HeaderName::from_static("cross-origin-opener-policy"),
+                HeaderValue::from_static("same-origin"),
+            ),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                HeaderValue::from_static("same-origin"),
+            ),
         ];
         let known = headers
             .get_all(header::IF_NONE_MATCH)
