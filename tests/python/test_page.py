@@ -73,6 +73,8 @@ class TestFigures:
         expect(page.locator("#keys")).to_have_text("21")
         page.get_by_label("Namespace").select_option(label="other")
         expect(page.locator("#keys")).to_have_text("20")
+        # Whose namespace a request was for is not known.
+        expect(page.locator(".chart:visible")).to_have_count(5)
         page.get_by_label("Namespace").select_option(label="(default)")
         expect(page.locator("#keys")).to_have_text("1")
         page.get_by_label("Namespace").select_option(label="All")

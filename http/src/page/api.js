@@ -17,6 +17,7 @@ const JOB_POLL_MS = 1000;
  * @property {string} dedup_mode
  * @property {number | null} threshold
  * @property {string} role
+ * @property {boolean} [restricted] whether the token reaches some namespaces only
  * @property {Record<string, any>} health
  * @property {Record<string, any>} stats
  * @property {NamespaceFigures[]} namespaces

@@ -17,7 +17,7 @@ import { hitRatio, level, perSecond, positive, withGaps } from "./history.js";
  * @property {(entries: Entry[]) => (number | null)[]} curve
  */
 /** @typedef {(plot: any, least: number, most: number) => [number, number]} Range */
-/** @typedef {{ title: string, shown: Shown, range: Range, log?: boolean, whole?: boolean, series: Series[] }} Spec */
+/** @typedef {{ title: string, shown: Shown, range: Range, log?: boolean, whole?: boolean, server?: boolean, series: Series[] }} Spec */
 
 // The library is a classic script, which the document loads before this module.
 const { uPlot } = /** @type {any} */ (globalThis);
@@ -88,6 +88,7 @@ const SPECS = [
   },
   {
     title: "HTTP requests per second",
+    server: true,
     shown: rate,
     range: fromZero,
     series: [{ label: "answered", colour: "first", filled: true, curve: (entries) => perSecond(entries, "http_requests") }],
@@ -121,6 +122,7 @@ class Chart {
     /** @type {number[]} */
     this.window = [0, 1];
     const figure = make("figure", "panel chart");
+    this.figure = figure;
     const caption = make("figcaption");
     const legend = make("ul", "legend");
     /** @type {HTMLElement[]} */
@@ -252,10 +254,14 @@ export function makeCharts(parent) {
     for (const chart of charts) chart.plot.redraw(false, true);
   });
   return {
-    /** @param {Entry[]} entries @param {number} seconds */
-    update(entries, seconds) {
+    /** @param {Entry[]} entries @param {number} seconds @param {boolean} all whether they are of the whole store */
+    update(entries, seconds, all) {
       const shown = withGaps(entries);
-      for (const chart of charts) chart.update(shown, seconds);
+      for (const chart of charts) {
+        // The requests of one namespace are not known.
+        chart.figure.hidden = chart.spec.server === true && !all;
+        chart.update(shown, seconds);
+      }
     },
   };
 }

@@ -85,7 +85,11 @@ function answered(monitor, checks) {
   showSimilarity(monitor);
   showNamespaces(monitor.namespaces ?? []);
   showOperations(monitor, namespace);
-  charts.update(history, range);
+  draw();
+}
+
+function draw() {
+  charts.update(history, range, namespace === null && latest?.restricted !== true);
 }
 
 /** @param {string} state @param {string} text */
@@ -164,7 +168,7 @@ for (const button of document.querySelectorAll("[data-range]")) {
     for (const other of document.querySelectorAll("[data-range]")) {
       other.setAttribute("aria-pressed", String(other === button));
     }
-    charts.update(history, range);
+    draw();
   });
 }
 makeNamespaces((chosen) => {
@@ -182,5 +186,5 @@ addEventListener("online", () => {
   if (lostSince) void ask();
 });
 setInterval(countDown, 500);
-charts.update(history, range);
+draw();
 void ask();

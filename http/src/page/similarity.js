@@ -70,5 +70,5 @@ function sentence(bins, decisions, threshold) {
   const all = counted(decisions, "comparison with a nearest neighbour", "comparisons with a nearest neighbour");
   if (!known(threshold)) return `${all}.`;
   const above = bins.filter((_, i) => isAbove(i, bins.length, threshold)).reduce((sum, bin) => sum + bin, 0);
-  return `${all}, about ${count(above)} of them similar enough to share.`;
+  return `${all}, about ${count(above)} of them at the threshold or above.`;
 }

@@ -84,7 +84,7 @@ async fn asset(uri: Uri, headers: HeaderMap) -> Answer<Response> {
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, body: &'static str) -> Self {
-        let etag = format!("\"{}\"", Digest::of(body.as_bytes()));
+        let etag = format!("\"{}\"", Digest::of(body.as_bytes()).to_hex());
         // Hexadecimal digits in quotes are a header.
         let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
         Self {
