@@ -128,7 +128,7 @@ def take(url: str) -> None:
         for name, options, whole in pictures:
             watched = Watched(browser.new_context(**options).new_page())
             page = watched.open(url)
-            page.get_by_role("button", name="5 min").click()
+            page.get_by_role("button", name="5 min", exact=True).click()
             page.evaluate("document.activeElement.blur()")
             page.wait_for_timeout(1000)
             page.screenshot(path=DOCS / name, full_page=whole)

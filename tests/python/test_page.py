@@ -71,13 +71,13 @@ class TestFigures:
         other.put_many((f"key{i}", "value") for i in range(20))
         page = visit().open(server.url)
         expect(page.locator("#keys")).to_have_text("21")
-        page.get_by_label("Namespace").select_option(label="other")
+        page.get_by_label("Namespace", exact=True).select_option(label="other")
         expect(page.locator("#keys")).to_have_text("20")
         # Whose namespace a request was for is not known.
         expect(page.locator(".chart:visible")).to_have_count(5)
-        page.get_by_label("Namespace").select_option(label="(default)")
+        page.get_by_label("Namespace", exact=True).select_option(label="(default)")
         expect(page.locator("#keys")).to_have_text("1")
-        page.get_by_label("Namespace").select_option(label="All")
+        page.get_by_label("Namespace", exact=True).select_option(label="All")
         expect(page.locator("#keys")).to_have_text("21")
         rows = page.locator("#namespaces-body tr")
         expect(rows).to_have_count(2)
@@ -149,10 +149,10 @@ class TestFigures:
         expect(page.locator("#bytes")).to_have_text("18.4 EB")
         expect(page.locator("#hits")).to_have_text("50.0%")
         assert page.evaluate("document.documentElement.scrollWidth") == 320
-        clipped = (
-            "[...document.querySelectorAll('.figure')].some((f) => f.scrollWidth > f.clientWidth)"
-        )
-        assert not page.evaluate(clipped)
+        clipped = """[...document.querySelectorAll(".figure")]
+          .filter((figure) => figure.scrollWidth > figure.clientWidth)
+          .map((figure) => `${figure.id} ${figure.scrollWidth} ${figure.clientWidth}`)"""
+        assert page.evaluate(clipped) == []
         rows = page.locator("#namespaces-body tr")
         expect(rows).to_have_count(25)
         page.get_by_role("button", name="Show all 300").click()

@@ -69,8 +69,8 @@ function showSaved(health) {
   share.setAttribute("aria-label", `${percent(1 - part)} of what was put is kept, ${percent(part)} is saved`);
 }
 
-/** @param {Monitor} monitor */
-export function showStore(monitor) {
+/** @param {Monitor} monitor @param {boolean} all whether the figures are of all namespaces */
+export function showStore(monitor, all) {
   setText(element("version"), monitor.version);
   const semantic = monitor.dedup_mode === "semantic";
   const words = [semantic ? "semantic" : "exact"];
@@ -79,7 +79,7 @@ export function showStore(monitor) {
   words.push(`up ${span(monitor.uptime_seconds)}`);
   setText(element("about"), words.join(" · "));
   const { health } = monitor;
-  const empty = health.total_keys === 0 && monitor.namespaces.every((row) => row.keys === 0);
+  const empty = all && health.total_keys === 0;
   element("empty").hidden = !empty;
   const url = new URL("api/v1/kv/greeting", document.baseURI);
   const write = `curl -X PUT --data-binary 'hello' ${url}`;
@@ -91,7 +91,7 @@ export function showStore(monitor) {
   );
   const command = element("empty-command");
   if (command.parentElement) command.parentElement.hidden = monitor.read_only;
-  setText(command, monitor.role === "none" ? "" : write);
+  setText(command, write);
 }
 
 /** @param {Monitor} monitor @param {Check[] | null} checks */
@@ -132,7 +132,7 @@ function checkLine(check) {
   const mark = make("span", check.ok ? "good" : "bad", check.ok ? "✓" : "✗");
   mark.setAttribute("role", "img");
   mark.setAttribute("aria-label", check.ok ? "passes" : "fails");
-  line.append(mark, make("b", "", check.name), make("span", "note", check.text));
+  line.append(mark, make("b", "", check.name), " ", make("span", "note", check.text));
   return line;
 }
 

@@ -79,11 +79,11 @@ function answered(monitor, checks) {
   setText(token, api.token() ? `Token: ${monitor.role}` : "Use a token");
   // Without tokens every caller of the server is an administrator.
   if (!api.token() && monitor.role === "admin") token.hidden = true;
-  showStore(monitor);
+  showStore(monitor, namespace === null);
   showFigures(monitor, history);
   showHealth(monitor, checks);
   showSimilarity(monitor);
-  showNamespaces(monitor.namespaces ?? []);
+  showNamespaces(monitor.namespaces ?? [], namespace === null);
   showOperations(monitor, namespace);
   draw();
 }

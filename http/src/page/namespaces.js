@@ -23,6 +23,9 @@ let sorted = { column: COLUMNS.length - 1, descending: true };
 let everything = false;
 /** @type {Row[]} */
 let rows = [];
+/** Every namespace, as it was when it was last told of: while one is chosen, the server tells of that alone.
+ * @type {Map<string, Row>} */
+let known = new Map();
 
 /** @param {Row} row */
 function dedupRatio(row) {
@@ -52,20 +55,24 @@ export function makeNamespaces(chosen) {
   select.addEventListener("change", () => chosen(select.value === ALL ? null : select.value.slice(1)));
 }
 
-/** @param {Row[]} namespaces */
-export function showNamespaces(namespaces) {
+/** @param {Row[]} namespaces @param {boolean} all whether these are all of them */
+export function showNamespaces(namespaces, all) {
   rows = namespaces;
   draw();
-  fillChoice(typed("namespace", HTMLSelectElement), [...rows].map((row) => row.name).sort(byName), true);
+  known = new Map([...(all ? [] : known), ...namespaces.map((row) => /** @type {const} */ ([row.name, row]))]);
+  fillChoice(typed("namespace", HTMLSelectElement), knownNamespaces(), true);
 }
+
+/** Every namespace that is known of, by name. */
+export const knownNamespaces = () => [...known.values()].sort((a, b) => byName(a.name, b.name));
 
 /** @param {string} a @param {string} b */
 const byName = (a, b) => a.localeCompare(b, "en", { numeric: true });
 
 /** Offers namespaces. What was chosen stays chosen; if it is gone, it stays to be seen.
- * @param {HTMLSelectElement} select @param {string[]} names @param {boolean} all whether all may be chosen */
-export function fillChoice(select, names, all) {
-  const wanted = [...(all ? [ALL] : []), ...names.map((name) => `=${name}`)];
+ * @param {HTMLSelectElement} select @param {Row[]} offered @param {boolean} all whether all may be chosen */
+export function fillChoice(select, offered, all) {
+  const wanted = [...(all ? [ALL] : []), ...offered.map((row) => `=${row.name}`)];
   const chosen = select.value;
   if (chosen && !wanted.includes(chosen)) wanted.push(chosen);
   const present = [...select.options].map((option) => option.value);

@@ -4,7 +4,7 @@
 import { operate, Refused } from "./api.js";
 import { element, make, setText, typed } from "./dom.js";
 import { bytes, counted, namespaceLabel } from "./format.js";
-import { fillChoice } from "./namespaces.js";
+import { fillChoice, knownNamespaces } from "./namespaces.js";
 
 /** @typedef {import("./api.js").Monitor} Monitor */
 /**
@@ -68,8 +68,6 @@ const OPERATIONS = [
   },
 ];
 
-/** @type {Monitor | null} */
-let monitor = null;
 /** @type {string | null} */
 let namespace = null;
 /** @type {Operation | null} */
@@ -98,7 +96,6 @@ export function makeOperations(changed) {
 /** Shows the buttons to those who may use them, and to the others why not.
  * @param {Monitor} answer @param {string | null} chosen the namespace that is shown, `null`: all */
 export function showOperations(answer, chosen) {
-  monitor = answer;
   namespace = chosen;
   const allowed = answer.role === "admin" && !answer.read_only;
   element("operations").hidden = !allowed;
@@ -112,7 +109,7 @@ export function showOperations(answer, chosen) {
 
 /** Opens the dialog. @param {Operation} operation */
 function ask(operation) {
-  if (running || !monitor) return;
+  if (running) return;
   asked = operation;
   setText(element("confirm-title"), `${operation.title}?`);
   setText(element("confirm-text"), operation.warning);
@@ -135,10 +132,9 @@ function namespaceField(operation) {
   const label = make("label", "", "Namespace");
   const select = make("select");
   label.htmlFor = select.id = "confirm-namespace";
-  const rows = monitor?.namespaces ?? [];
-  const names = rows.map((row) => row.name);
+  const rows = knownNamespaces();
   // Which of them a store-wide size would be taken from, nobody can tell.
-  fillChoice(select, names, operation.scope === "many");
+  fillChoice(select, rows, operation.scope === "many");
   const first = operation.scope === "many" ? "*" : "=";
   select.value = namespace === null ? first : `=${namespace}`;
   place.append(label, select);
@@ -198,7 +194,7 @@ function targets(operation) {
   if (operation.scope === "store") return [null];
   const chosen = typed("confirm-namespace", HTMLSelectElement).value;
   if (chosen !== "*") return [chosen.slice(1)];
-  return (monitor?.namespaces ?? []).map((row) => row.name);
+  return knownNamespaces().map((row) => row.name);
 }
 
 async function run() {
