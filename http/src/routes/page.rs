@@ -3,6 +3,7 @@
 
 use super::unknown;
 use crate::error::Answer;
+use crate::etag::{self, Comparison, Tags};
 use crate::state::Context;
 use axum::Router;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
@@ -31,7 +32,7 @@ struct Asset {
     name: &'static str,
     content_type: &'static str,
     body: &'static str,
-    etag: HeaderValue,
+    digest: Digest,
 }
 
 macro_rules! asset {
@@ -87,34 +88,34 @@ async fn asset(uri: Uri, headers: HeaderMap) -> Answer<Response> {
 
 impl Asset {
     fn new(name: &'static str, content_type: &'static str, body: &'static str) -> Self {
-        let etag = format!("\"{}\"", Digest::of(body.as_bytes()).to_hex());
-        // Hexadecimal digits in quotes are a header.
-        let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
         Self {
             name,
             content_type,
             body,
-            etag,
+            digest: Digest::of(body.as_bytes()),
         }
     }
 
     /// The file, or 304 if the client has it. A browser asks each time: another version of the server may answer.
     fn answer(&self, headers: &HeaderMap) -> Response {
+        let etag = format!("\"{}\"", self.digest.to_hex());
+        // Hexadecimal digits in quotes are a header.
+        let etag = HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\""));
         let same_origin = HeaderValue::from_static("same-origin");
         let common = [
-            (header::ETAG, self.etag.clone()),
+            (header::ETAG, etag),
             (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
             (header::CONTENT_SECURITY_POLICY, POLICY),
             (OPENER_POLICY, same_origin.clone()),
             (RESOURCE_POLICY, same_origin),
         ];
-        let known = headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .map(|tag| tag.trim().trim_start_matches("W/"))
-            .any(|tag| tag == "*" || self.etag == tag);
+        let lines = headers.get_all(header::IF_NONE_MATCH).iter();
+        // What is no list of tags names none.
+        let known = match etag::parse(lines.map(HeaderValue::as_bytes), Comparison::Weak) {
+            Ok(Some(Tags::Any)) => true,
+            Ok(Some(Tags::Digests(digests))) => digests.contains(&self.digest.0),
+            _ => false,
+        };
         if known {
             return (StatusCode::NOT_MODIFIED, common).into_response();
         }
