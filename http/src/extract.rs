@@ -11,7 +11,9 @@ use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prestige_core::MAX_NAMESPACE_BYTES;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use std::error::Error as _;
 use std::ops::Deref;
 
@@ -37,7 +39,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Context> for JsonBody<T> 
     }
 }
 
-/// As [`JsonBody`]; a request without a body counts as an empty object.
+/// As [`JsonBody`]; a request without a body, or with `null`, counts as an empty object.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonBody<T>(pub T);
 
@@ -47,13 +49,12 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Context> for OptionalJson
     async fn from_request(request: Request, context: &Context) -> Answer<Self> {
         let named = is_json(request.headers());
         let body = read_body(request.into_body(), context.config.limits.body_bytes).await?;
-        if body.is_empty() {
-            return parse_json(b"{}").map(Self);
-        }
-        if !named {
-            return Err(not_json());
-        }
-        read_json(context, body).await.map(Self)
+        let given = match (body.is_empty(), named) {
+            (true, _) => None,
+            (false, true) => read_json::<Option<T>>(context, body).await?,
+            (false, false) => return Err(not_json()),
+        };
+        given.map_or_else(|| parse_json(b"{}"), Ok).map(Self)
     }
 }
 
@@ -172,6 +173,38 @@ pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
             .with("line", error.line())
             .with("column", error.column())
         })
+}
+
+/// Reads a count, size or time: 0 to 2^63 - 1, as the format `int64` of the document says; `5.0` is an integer of JSON
+/// Schema, too. For `deserialize_with`.
+///
+/// # Errors
+/// Those of the deserializer.
+pub(crate) fn natural<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = Number::deserialize(deserializer)?;
+    natural_of(&number).ok_or_else(|| {
+        D::Error::custom(format_args!(
+            "expected an integer from 0 to 2^63 - 1, not {number}"
+        ))
+    })
+}
+
+fn natural_of(number: &Number) -> Option<u64> {
+    /// From here on not every integer has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let integer = match (number.as_u64(), number.as_f64()) {
+        (Some(integer), _) => integer,
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number from 0 to 2^53"
+        )]
+        (None, Some(float)) if float.fract() == 0.0 && (0.0..EXACT).contains(&float) => {
+            float as u64
+        }
+        _ => return None,
+    };
+    i64::try_from(integer).is_ok().then_some(integer)
 }
 
 /// The query as a struct; each field that is text is UTF-8. Parameters that nobody knows are skipped.
@@ -345,7 +378,6 @@ mod tests {
     use axum::http::HeaderValue;
     use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
     use proptest::prelude::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -382,6 +414,24 @@ mod tests {
         assert!(parse_json::<String>(b"\"\xff\"").is_err());
         let deep = "[".repeat(100_000);
         assert!(parse_json::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn integers_may_be_written_as_floats() {
+        let read = |text: &str| natural_of(&serde_json::from_str(text).unwrap());
+        for (text, number) in [
+            ("0", Some(0)),
+            ("5.0", Some(5)),
+            ("1e3", Some(1000)),
+            ("9223372036854775807", Some(u64::MAX >> 1)),
+            ("9223372036854775808", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("0.5", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(read(text), number, "{text}");
+        }
     }
 
     #[test]
