@@ -40,7 +40,7 @@ def settings_as_markdown() -> str:
         setting = settings[named[1]]
         default = "" if setting["default"] is None else f"`{setting['default']}`"
         text = setting["help"].replace("\n", " ").replace("|", "\\|")
-        if setting["values"] not in ([], ["true", "false"]):
+        if setting["values"] and "true" not in setting["values"]:
             text += ": " + ", ".join(f"`{value}`" for value in setting["values"])
         lines.append(f"| `{named[1]}` | `{setting['argument']}` | {default} | {text} |")
     return "\n".join([*lines, "", ""])
