@@ -118,10 +118,10 @@ pub(crate) fn parse(
         if !settings(name, argument) || (place_named && ["path", "url"].contains(&id)) {
             continue;
         }
-        // One of the two is as good as both.
+        // A client has one token; a server takes both.
         let other = match id {
-            "token" => "token_file",
-            "token_file" => "token",
+            "token" if name != "serve" => "token_file",
+            "token_file" if name != "serve" => "token",
             _ => "",
         };
         if on_the_line(other) {

@@ -268,6 +268,13 @@ fn arguments_go_before_the_environment_and_that_before_the_file() {
 }
 
 #[test]
+fn a_server_takes_a_token_and_a_file_of_tokens() {
+    let (settings, _) = serve("serve db --token-file t", &[("PRESTIGE_TOKEN", "secret")]);
+    assert_eq!(settings["token"], "secret");
+    assert_eq!(settings["token_file"], "t");
+}
+
+#[test]
 fn truths_have_several_forms() {
     let truth =
         |line: &str, variables: &[(&str, &str)]| serve(line, variables).0["sync_writes"].clone();
