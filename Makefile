@@ -3,6 +3,7 @@
 #   make demo    the store at work on real text
 #   make test    every test, Rust and Python
 #   make check   formatting, lints, types
+#   make soak    ten minutes of load on a server that is stopped and killed meanwhile
 #   make wheel   the installable package, in dist/
 #   make bench   speed and size beside other stores, and the semantic stage
 #   make licences   the list of what is linked, after Cargo.lock has changed
@@ -76,6 +77,10 @@ browser:
 .PHONY: pictures
 pictures: $(EXTENSION) browser ## Take the screenshots of the monitoring page in docs/: seven minutes
 	@$(BIN)/python tests/python/monitor_pictures.py
+
+.PHONY: soak
+soak: $(EXTENSION) ## Load a server that is stopped and killed meanwhile: ten minutes
+	@$(BIN)/python tests/python/soak.py
 
 .PHONY: check
 check: $(EXTENSION) check-page ## Check formatting, lints and types
