@@ -12,11 +12,14 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import either
 import numpy as np
 import pytest
 from together import run_all
 
 import prestige
+
+store = either.store  # Each test over both.
 
 PAGE = 1000  # Most entries of one write.
 
@@ -409,6 +412,7 @@ class TestThreads:
         assert failures == []
         assert store.verify() == []
 
+    @either.embedded  # A client's iterator is no snapshot.
     def test_a_write_is_seen_whole(self, store: prestige.Store) -> None:
         """All values of one batch are equal, and so are those that one iteration finds."""
         keys = [f"{n:03}" for n in range(900)]

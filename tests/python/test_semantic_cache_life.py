@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import either
 import pytest
 from together import run_all
 
 import prestige
 from prestige.testing import ManualClock
+
+store = either.store  # Each test over both.
 
 RESET = "How do I reset my password?"
 RESET_AGAIN = "How can I reset my password?"
@@ -136,6 +139,7 @@ def test_entries_outlive_the_process(store_path: Path, model: prestige.SemanticM
         assert cache.stats()["not_stored"] == 1
 
 
+@either.embedded  # Backups of a server are in its own folder.
 def test_backups_hold_the_cache(
     store: prestige.Store, cache: prestige.SemanticCache, tmp_path: Path
 ) -> None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import array
 import random
 
+import either
 import numpy as np
 import pytest
 
 import prestige
+
+store = either.store  # Each test over both.
 
 DATA = bytes(range(256)) * 4
 

@@ -10,6 +10,7 @@ mod kv;
 mod metrics;
 mod monitor;
 mod namespaces;
+mod once;
 mod outcomes;
 mod page;
 mod parameters;
@@ -68,6 +69,8 @@ pub(crate) fn router(context: Context) -> Router {
         .merge(page::routes())
         .fallback(unknown::route)
         .method_not_allowed_fallback(unknown::method)
+        // The last one is the first that a request meets.
+        .layer(from_fn_with_state(context.clone(), once::answer_once))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::internal(&"a panic").into_response()
         }))
