@@ -73,9 +73,15 @@ fn requests_are_logged_without_keys_tokens_and_paths() {
     for (request, token) in [
         ("GET /health", "hidden-token"),
         ("GET /health", "hidden-guess"),
-        ("GET /api/v1/kv/hidden-key?namespace=hidden-space", "hidden-token"),
+        (
+            "GET /api/v1/kv/hidden-key?namespace=hidden-space",
+            "hidden-token",
+        ),
         ("GET /hidden-path?hidden-query", "hidden-token"),
-        ("POST /api/v1/admin/sweep?namespace=hidden-space", "hidden-token"),
+        (
+            "POST /api/v1/admin/sweep?namespace=hidden-space",
+            "hidden-token",
+        ),
     ] {
         answers += &ask(&server, request, token);
     }
