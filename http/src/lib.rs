@@ -20,6 +20,7 @@
 //!   time; `hold`: until when it is in progress
 //! - `state`: what every handler can reach; `jobs`: work in the background
 //! - `routes/`: the answers; `openapi`: their description
+//! - `cli/`: the command line, and `prestige serve`
 //! - `extract`: what handlers take out of a request; `bytes`: bytes in JSON; `auth`: what a token allows
 //! - `accept`, `etag`, `cursor`, `ndjson`: what headers, listings and lines say; `headers`: those of keys and values
 //! - `idempotency`: requests that are answered once; `stream`: long answers; `json`: answers that are written elsewhere
@@ -36,6 +37,7 @@ mod accept;
 mod auth;
 mod bytes;
 mod caches;
+pub mod cli;
 mod config;
 mod cursor;
 mod deadline;

@@ -43,7 +43,9 @@ __all__ = [
     "hub_is_offline",
     "model_presets",
     "model_repository",
+    "parse_command",
     "restore",
+    "serve_main",
 ]
 
 _T = TypeVar("_T")
@@ -123,6 +125,34 @@ def hub_cache() -> Path | None:
 
 def hub_is_offline() -> bool:
     """Whether the environment forbids connections to the hub."""
+
+def parse_command(argv: list[str]) -> dict[str, Any]:
+    """Parse the arguments of the ``prestige`` command.
+
+    Args:
+        argv: The arguments, without the name of the program. The environment is read, too.
+
+    Returns:
+        The arguments of a command by name, with its name as ``command``; bytes, where they need not
+        be UTF-8. Or, where there is only something to print, ``message``, ``styled`` (for
+        terminals), ``is_error`` and ``exit_code``.
+
+    """
+
+def serve_main(argv: list[str], heed_interrupt: bool) -> int:
+    """Run ``prestige serve`` until a signal ends it.
+
+    SIGTERM ends it in order, a second signal at once. Python's own handlers are not called
+    meanwhile if they are set to ``SIG_DFL`` before.
+
+    Args:
+        argv: The arguments, ``"serve"`` the first of them.
+        heed_interrupt: Whether SIGINT ends it as well.
+
+    Returns:
+        The exit code: 0 ended in order, 1 failed, 2 settings that cannot be used.
+
+    """
 
 def restore(backup: _Path, path: _Path) -> None:
     """Make a store from a backup.

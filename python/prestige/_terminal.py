@@ -10,12 +10,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import threading
+import time
 import unicodedata
 from collections.abc import Sequence
 from types import TracebackType
 from typing import TextIO
 
 BAR_WIDTH = 30
+REDRAW_SECONDS = 0.5
 DEFAULT_COLUMNS = 100
 GAP = "  "
 
@@ -32,10 +35,15 @@ def is_terminal(stream: TextIO | None) -> bool:
     return stream is not None and not stream.closed and stream.isatty()
 
 
+def takes_styles(stream: TextIO | None) -> bool:
+    """Whether `stream` is a terminal that has not asked for plain output."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return not plain and is_terminal(stream)
+
+
 def heading(text: str) -> str:
     """`text`, in bold on a terminal that has not asked for plain output."""
-    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
-    return text if plain or not is_terminal(sys.stdout) else f"\x1b[1m{text}\x1b[0m"
+    return f"\x1b[1m{text}\x1b[0m" if takes_styles(sys.stdout) else text
 
 
 def width(text: str) -> int:
@@ -107,3 +115,41 @@ class Progress:
         shown = f"{self._label:<18} [{bar}] {done:,}/{self._total:,}"
         print("\r" + shown.ljust(len(self._shown)), end="", file=sys.stderr, flush=True)
         self._shown = shown
+
+
+class Working:
+    """The seconds that a call without steps takes, on standard error if that is a terminal.
+
+    Nothing is shown in the first half second. Use it as a context manager, so that an interrupt
+    wipes it too.
+    """
+
+    def __init__(self, label: str) -> None:
+        self._label = label
+        self._ended = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Working:
+        if is_terminal(sys.stderr):
+            self._thread = threading.Thread(target=self._show, daemon=True)
+            self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._ended.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _show(self) -> None:
+        started = time.monotonic()
+        shown = ""
+        while not self._ended.wait(REDRAW_SECONDS):
+            shown = f"{self._label}, {time.monotonic() - started:.0f} s"
+            print("\r" + shown, end="", file=sys.stderr, flush=True)
+        if shown:
+            print("\r" + " " * len(shown) + "\r", end="", file=sys.stderr, flush=True)

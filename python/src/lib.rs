@@ -8,6 +8,7 @@ mod batch;
 mod caches;
 mod calibrate;
 mod candidates;
+mod cli;
 mod clock;
 mod convert;
 mod embed;
@@ -51,6 +52,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<iterate::StoreIterator>()?;
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::parse_command, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::serve_main, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(hub::model_presets, module)?)?;
     module.add_function(wrap_pyfunction!(hub::model_repository, module)?)?;

@@ -222,7 +222,7 @@ def test_wrong_usage(arguments: list[str]) -> None:
     done = prestige_command(*arguments)
     assert done.returncode == 2
     assert done.stdout == ""
-    assert done.stderr.startswith("usage: prestige")
+    assert done.stderr.startswith("error: ") or "Usage: prestige" in done.stderr
 
 
 def test_version() -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import prestige
-from prestige import cli
+from prestige import _native
 
 ROOT = Path(__file__).resolve().parents[2]
 DESCRIPTION = ROOT / "python" / "DESCRIPTION.md"
@@ -107,11 +107,8 @@ def test_make_targets_exist(page: Path) -> None:
 
 
 def understood(arguments: list[str]) -> bool:
-    try:
-        cli._parser().parse_args(arguments)
-    except SystemExit as end:
-        return end.code == 0
-    return True
+    parsed = _native.parse_command(arguments)
+    return parsed.get("exit_code", 0) == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

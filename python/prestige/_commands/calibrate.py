@@ -2,82 +2,46 @@
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import prestige
 from prestige.calibration import Calibration, of_places
 from prestige.exceptions import InvalidArgumentError
 
+from . import Arguments
+from .target import Access, directory, is_remote, target
+
 COLUMNS = "text_a, text_b and label, or similarity and label"
 
 
-def add_parser(commands: Any) -> None:  # noqa: ANN401 - argparse does not name the type
-    """Add the command to those of `prestige`."""
-    parser = commands.add_parser(
-        "calibrate",
-        help="which threshold suits judged pairs of texts",
-        description="Show what each threshold would merge of judged pairs: precision, recall and "
-        "false accepts with 95 %% intervals (Wilson), and the lowest one of a wanted precision.",
-    )
-    parser.add_argument(
-        "file",
-        nargs="?",
-        metavar="FILE",
-        help=f"pairs as .csv with a header, or as .jsonl, in UTF-8, with {COLUMNS}",
-    )
-    parser.add_argument("--store", metavar="DIR", help="in place of FILE, a store with outcomes")
-    parser.add_argument("--family", metavar="NAME", help="the family of the outcomes")
-    parser.add_argument("--namespace", metavar="NAME", default="", help="their namespace")
-    parser.add_argument(
-        "--precision",
-        type=float,
-        default=0.95,
-        metavar="P",
-        help="the precision wanted, 0 < P <= 1 (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--model", metavar="PATH", help="the model that embeds (default: the bundled one)"
-    )
-    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
-    parser.add_argument("--chart", metavar="FILE.svg", help="draw the shares by threshold here")
-    parser.set_defaults(run=run)
-
-
-def run(arguments: argparse.Namespace) -> int:
+def run_calibrate(arguments: Arguments) -> int:
     """Run the command; raises `PrestigeError` or `OSError` if it cannot be done."""
-    if (arguments.file is None) == (arguments.store is None):
-        raise InvalidArgumentError(
-            "calibrate: give either a FILE of pairs, or --store and --family"
-        )
-    if arguments.store is not None and arguments.family is None:
-        raise InvalidArgumentError("calibrate: name the outcomes of --store with --family")
-    model = prestige.SemanticModel(arguments.model) if arguments.model else None
-    if arguments.file is None:
-        pairs = outcomes(arguments.store, arguments.namespace, arguments.family)
-    else:
-        pairs = read(Path(arguments.file))
-    found = of_places(pairs, precision=arguments.precision, model=model)
-    if arguments.chart:
-        Path(arguments.chart).write_text(found.to_svg(), encoding="utf-8")
-    print(found.to_json() if arguments.json else _shown(found))
+    file, family = arguments["file"], arguments["family"]
+    if file is None and family is None:
+        raise InvalidArgumentError("calibrate: name the outcomes of the store with --family")
+    model = prestige.SemanticModel(os.fsdecode(arguments["model"])) if arguments["model"] else None
+    pairs = outcomes(arguments, family) if file is None else read(Path(os.fsdecode(file)))
+    found = of_places(pairs, precision=arguments["precision"], model=model)
+    if arguments["chart"]:
+        Path(os.fsdecode(arguments["chart"])).write_text(found.to_svg(), encoding="utf-8")
+    print(found.to_json() if arguments["json"] else _shown(found))
     return 0
 
 
-def outcomes(path: str, namespace: str, family: str) -> Iterator[tuple[str, object]]:
+def outcomes(arguments: Arguments, family: str) -> Iterator[tuple[str, object]]:
     """The outcomes of a family, of a store that may be open elsewhere."""
-    with prestige.open(path, read_only=True) as store:
-        view = store.namespace(namespace)
-        listed = view.list_outcomes(family)
+    place = arguments["url"] if is_remote(arguments) else directory(arguments)
+    with target(arguments, Access.READ) as store:
+        listed = store.list_outcomes(family)
     if not listed:
-        raise InvalidArgumentError(f"{path}: there are no outcomes of the family {family!r}")
+        raise InvalidArgumentError(f"{place}: there are no outcomes of the family {family!r}")
     for outcome in listed:
-        yield f"{path}, outcome {outcome['sequence']}", outcome
+        yield f"{place}, outcome {outcome['sequence']}", outcome
 
 
 def read(path: Path) -> Iterator[tuple[str, object]]:

@@ -1,0 +1,182 @@
+//! From settings to what the store and the server are opened with.
+
+use super::arguments::{
+    AccessSettings, LimitSettings, Mode, Normalization, Precision, ServeArguments, ServerSettings,
+    StoreSettings,
+};
+use crate::config::{Config, Limits, Listen, Timeouts, Tls};
+use crate::tokens::Tokens;
+use prestige_core::{
+    DedupMode, EmbedderProvider, Error, NormalizationMode, Options, SemanticOptions,
+    VectorPrecision,
+};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Which model computes vectors.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ModelChoice {
+    /// A folder or file, or the name of a model that is on this machine; `None`: the bundled one.
+    pub model: Option<String>,
+    /// Processors that it uses; 0: all.
+    pub threads: u64,
+}
+
+/// The directory of the store.
+pub(super) fn directory(arguments: &ServeArguments) -> Result<PathBuf, Error> {
+    let named = arguments
+        .directory
+        .as_ref()
+        .or(arguments.store.path.as_ref());
+    named.cloned().ok_or_else(|| {
+        Error::InvalidArgument(
+            "which store? Name its directory: prestige serve DIR, PRESTIGE_PATH, or path in the table [store] of the \
+             configuration"
+                .to_owned(),
+        )
+    })
+}
+
+/// Which model the store uses.
+pub(super) fn model(store: &StoreSettings) -> ModelChoice {
+    ModelChoice {
+        model: store.model.clone(),
+        threads: store.model_threads,
+    }
+}
+
+/// How the store is opened.
+pub(super) fn options(store: &StoreSettings, embedder: EmbedderProvider) -> Result<Options, Error> {
+    let options = Options {
+        dedup_mode: store.dedup_mode.map(|mode| match mode {
+            Mode::Exact => DedupMode::Exact,
+            Mode::Semantic => DedupMode::Semantic,
+        }),
+        normalization_mode: match store.normalization_mode {
+            Normalization::None => NormalizationMode::None,
+            Normalization::Lowercase => NormalizationMode::Lowercase,
+            Normalization::Whitespace => NormalizationMode::Whitespace,
+            Normalization::Full => NormalizationMode::Full,
+            Normalization::Unicode => NormalizationMode::Unicode,
+        },
+        normalization_max_bytes: store.normalization_max_bytes,
+        default_ttl_seconds: store.default_ttl_seconds,
+        max_store_bytes: store.max_store_bytes,
+        eviction_target_ratio: store.eviction_target_ratio,
+        track_access_time: store.track_access_time,
+        lru_update_interval_seconds: store.lru_update_interval_seconds,
+        enable_gc: store.enable_gc,
+        reaper_interval_seconds: store.reaper_interval_seconds,
+        block_cache_bytes: store.block_cache_bytes,
+        value_cache_bytes: store.value_cache_bytes,
+        write_buffer_bytes: store.write_buffer_bytes,
+        bloom_bits_per_key: store.bloom_bits_per_key,
+        read_only: store.read_only,
+        sync_writes: store.sync_writes,
+        lock_timeout_ms: store.lock_timeout_ms,
+        semantic: SemanticOptions {
+            threshold: store.semantic_threshold,
+            max_text_bytes: store.semantic_max_text_bytes,
+            search_k: store.semantic_search_k,
+            margin: store.semantic_margin_threshold,
+            reciprocal_k: store.semantic_rnn_k,
+            vector_precision: match store.semantic_vector_precision {
+                Precision::F32 => VectorPrecision::F32,
+                Precision::F16 => VectorPrecision::F16,
+                Precision::I8 => VectorPrecision::I8,
+            },
+            max_index_entries: store.semantic_max_index_entries,
+            ..SemanticOptions::default()
+        },
+        embedder: Some(embedder),
+        ..Options::default()
+    };
+    options.validate()?;
+    Ok(options)
+}
+
+/// How the server is started.
+pub(super) fn config(arguments: &ServeArguments) -> Result<Config, Error> {
+    let server = &arguments.server;
+    let config = Config {
+        listen: listen(server)?,
+        tokens: tokens(&arguments.access)?,
+        limits: limits(&arguments.limits)?,
+        timeouts: timeouts(server, &arguments.limits),
+        allowed_hosts: arguments.access.allowed_host.clone(),
+        backup_directory: server.backup_directory.clone(),
+        worker_threads: server.worker_threads,
+    };
+    config.validate()?;
+    Ok(config)
+}
+
+fn listen(server: &ServerSettings) -> Result<Listen, Error> {
+    let tls = match (&server.tls_certificate, &server.tls_key) {
+        (Some(certificate), Some(key)) => Some(Tls {
+            certificate: certificate.clone(),
+            key: key.clone(),
+        }),
+        (None, None) => None,
+        _ => {
+            return Err(Error::InvalidArgument(
+                "TLS needs both tls_certificate and tls_key".to_owned(),
+            ));
+        }
+    };
+    Ok(Listen {
+        host: server.tcp.then(|| server.host.clone()),
+        port: server.port,
+        unix_socket: server.unix_socket.clone(),
+        unix_socket_mode: server.unix_socket_mode,
+        tls,
+    })
+}
+
+fn tokens(access: &AccessSettings) -> Result<Tokens, Error> {
+    let mut tokens = match &access.token {
+        Some(token) => Tokens::admin(token.trim())?,
+        None => Tokens::none(),
+    };
+    if let Some(path) = &access.token_file {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::Io(format!(
+                "cannot read the token file {}: {error}",
+                path.display()
+            ))
+        })?;
+        tokens.add_lines(&text)?;
+        if tokens.is_empty() {
+            // Who names a file wants a server that is closed.
+            return Err(Error::InvalidArgument(format!(
+                "the token file {} has no tokens; expected lines ROLE TOKEN [NAMESPACE,NAMESPACE…]",
+                path.display()
+            )));
+        }
+    }
+    Ok(tokens)
+}
+
+fn limits(limits: &LimitSettings) -> Result<Limits, Error> {
+    let size = |name: &str, bytes: u64| {
+        usize::try_from(bytes)
+            .map_err(|_| Error::InvalidArgument(format!("{name} is too large for this machine")))
+    };
+    Ok(Limits {
+        body_bytes: size("max_body_bytes", limits.max_body_bytes)?,
+        key_bytes: size("max_key_bytes", limits.max_key_bytes)?,
+        batch_items: limits.max_batch_items,
+        requests: limits.max_requests,
+        connections: limits.max_connections,
+    })
+}
+
+fn timeouts(server: &ServerSettings, limits: &LimitSettings) -> Timeouts {
+    Timeouts {
+        header: Duration::from_secs_f64(limits.header_timeout_seconds),
+        request: Duration::from_secs_f64(limits.request_timeout_seconds),
+        write: Duration::from_secs_f64(limits.write_timeout_seconds),
+        drain: Duration::from_secs(server.drain_seconds),
+        grace: Duration::from_secs(server.grace_seconds),
+    }
+}
