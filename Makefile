@@ -3,6 +3,7 @@
 #   make demo    the store at work on real text
 #   make test    every test, Rust and Python
 #   make check   formatting, lints, types
+#   make soak    ten minutes of load on a server that is stopped and killed meanwhile
 #   make wheel   the installable package, in dist/
 #   make bench   speed and size beside other stores, and the semantic stage
 #   make licences   the list of what is linked, after Cargo.lock has changed
@@ -65,6 +66,10 @@ test-rust: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice
 test-python: $(EXTENSION)
 	@echo "== Python tests"
 	@$(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests/python
+
+.PHONY: soak
+soak: $(EXTENSION) ## Load a server that is stopped and killed meanwhile: ten minutes
+	@$(BIN)/python tests/python/soak.py
 
 .PHONY: check
 check: $(EXTENSION) ## Check formatting, lints and types
