@@ -53,23 +53,25 @@ fn texts_that_mean_the_same_share_an_object_and_the_server_says_so() {
     assert_eq!(fourth.dedup, Dedup::Identical);
     assert_sound(&store);
 
-    let server = prestige_http::Server::start(Arc::clone(&store), "127.0.0.1", 0).unwrap();
-    let (status, body) = get(server.address(), "/health");
+    let config = prestige_http::Config::default();
+    let server = prestige_http::Server::start(Arc::clone(&store), config).unwrap();
+    let address = server.address().unwrap();
+    let (status, body) = get(address, "/health");
     let health: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(
         (status, &health["total_keys"], &health["total_objects"]),
         (200, &4.into(), &2.into())
     );
-    let (status, metrics) = get(server.address(), "/metrics");
+    let (status, metrics) = get(address, "/metrics");
     assert_eq!(status, 200);
     assert!(
         metrics.contains("prestige_keys_total 4") && metrics.contains("prestige_objects_total 2"),
         "{metrics}"
     );
     store.close().unwrap();
-    assert_eq!(get(server.address(), "/livez").0, 200);
-    assert_eq!(get(server.address(), "/readyz").0, 503);
-    assert_eq!(get(server.address(), "/health").0, 503);
+    assert_eq!(get(address, "/livez").0, 200);
+    assert_eq!(get(address, "/readyz").0, 503);
+    assert_eq!(get(address, "/health").0, 503);
     server.stop();
 
     let store = Store::open(directory.path(), options).unwrap();
