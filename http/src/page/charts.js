@@ -22,6 +22,9 @@ import { hitRatio, level, perSecond, positive, withGaps } from "./history.js";
 // The library is a classic script, which the document loads before this module.
 const { uPlot } = /** @type {any} */ (globalThis);
 
+/** Steps between the times on an axis, in seconds. */
+const MINUTES = [1, 2, 5, 10, 15, 30, 60].map((minutes) => minutes * 60);
+
 /** Steps between the lines of an axis that counts: 1, 2, 5, 10 and so on. */
 const WHOLE_STEPS = Array.from({ length: 60 }, (_, i) => [1, 2, 5].map((step) => step * 10 ** i)).flat();
 
@@ -183,7 +186,7 @@ class Chart {
       },
       axes: [
         // Hours and minutes, on a clock of 24 hours.
-        { ...axis, values: "{HH}:{mm}", space: 64, size: 28, grid: { show: false } },
+        { ...axis, values: "{HH}:{mm}", incrs: MINUTES, space: 64, size: 28, grid: { show: false } },
         {
           ...axis,
           space: 36,

@@ -40,7 +40,8 @@ export function showFigures(monitor, entries) {
   show("bytes", kept, {
     unit: keptUnit,
     full: `${exact(health.total_bytes)} bytes`,
-    note: known(health.bytes_on_disk) ? `${bytes(health.bytes_on_disk)} on disk` : "",
+    // Of a young store everything is in memory and in the log.
+    note: health.bytes_on_disk > 0 ? `${bytes(health.bytes_on_disk)} on disk` : "",
   });
   showSaved(health);
   const asked = (stats.hits || 0) + (stats.misses || 0);
