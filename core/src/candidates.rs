@@ -12,9 +12,11 @@ use crate::options::{DedupMode, VectorPrecision};
 use crate::record::ObjectMeta;
 use crate::schema::{METADATA, OBJECT_META, OBJECTS, namespace_end, numbered_key, split_number};
 use crate::semantic::{Semantic, Vectors};
+use crate::stats::Timed;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 /// Most candidates of a query.
 pub const MAX_CANDIDATES: usize = 10_000;
@@ -132,7 +134,10 @@ impl Engine {
                     vector,
                     options,
                 };
+                let start = Instant::now();
                 search.run(query.identical, &mut scored)?;
+                let stats = &namespace.stats;
+                stats.add_time(Timed::Search, start.elapsed(), 1);
             }
             sort(&mut scored, options.k);
             found.push(self.complete(namespace, scored, options.include_values)?);
@@ -192,7 +197,7 @@ impl Engine {
             .filter(|(_, digest, _)| seen.insert(*digest))
             .filter_map(|(_, digest, value)| Some((*digest, str::from_utf8(value).ok()?)))
             .collect();
-        stage.embed(self, distinct, &mut vectors)?;
+        stage.embed(self, namespace, distinct, &mut vectors)?;
         for (place, digest, _) in &texts {
             if let Some(query) = prepared.get_mut(*place) {
                 query.vector = vectors.get(digest).cloned();

@@ -17,6 +17,7 @@ use crate::owner::Owner;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id};
 use crate::schema::{DIGESTS, KEYS, NamespaceId, OBJECT_META, digest_key, numbered_key, user_key};
 use crate::snapshot::Snapshots;
+use crate::stats::CacheRecorder;
 use crate::{digest::Digest, error::Error};
 use parking_lot::{RwLock, RwLockReadGuard};
 use prestige_embed::Embedder;
@@ -46,6 +47,8 @@ pub(crate) struct Engine {
     pub cache: Option<ReadCache>,
     pub eviction: EvictionSignal,
     pub namespaces: Namespaces,
+    /// Look-ups of its caches.
+    pub cache_stats: CacheRecorder,
     /// Present in semantic mode, unless the store was opened read-only.
     pub embedder: Option<Arc<dyn Embedder>>,
     /// Snapshots of running scans.

@@ -98,7 +98,12 @@ impl Engine {
             return Ok(explanation);
         }
         let mut vectors = Vectors::default();
-        stage.embed(self, [(digest, text)].into_iter().collect(), &mut vectors)?;
+        stage.embed(
+            self,
+            namespace,
+            [(digest, text)].into_iter().collect(),
+            &mut vectors,
+        )?;
         let vector = vectors.remove(&digest).unwrap_or_default();
         let near = stage.compare(self, namespace, &vector, &[])?;
         if let Some(best) = best(&near) {

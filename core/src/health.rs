@@ -5,6 +5,8 @@ use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::options::DedupMode;
 use crate::schema::{ACCESS, CREATED, namespace_end, numbered_key, split_number};
+use crate::semantic::Semantic;
+use crate::stats::SIMILARITY_BINS;
 use crate::store::Store;
 use std::sync::atomic::Ordering;
 
@@ -40,8 +42,12 @@ pub struct Health {
     pub index_vectors: u64,
     /// Index operations since the last checkpoint; 0 in exact mode.
     pub index_log_entries: u64,
+    /// Seconds since the last checkpoint of the index; `None`: not since it was loaded, or exact mode.
+    pub index_checkpoint_age_seconds: Option<u64>,
     /// Whether the live index follows every write; `false` only after an index failure, until the store is reopened.
     pub index_ok: bool,
+    /// Texts that wait for the model of the store now, of all that use it; 0 in exact mode.
+    pub embed_queue_texts: u64,
 }
 
 /// One figure of [`Health::figures`].
@@ -56,6 +62,8 @@ pub enum Figure {
     Text(&'static str),
     /// Yes or no.
     Boolean(bool),
+    /// Counts of similarities, in bins from 0 to 1.
+    Histogram([u32; SIMILARITY_BINS]),
     /// Not known.
     Unknown,
 }
@@ -90,8 +98,71 @@ impl Health {
             ),
             ("index_vectors", Integer(self.index_vectors)),
             ("index_log_entries", Integer(self.index_log_entries)),
+            (
+                "index_checkpoint_age_s",
+                self.index_checkpoint_age_seconds.map_or(Unknown, Integer),
+            ),
             ("index_ok", Boolean(self.index_ok)),
+            ("embed_queue_texts", Integer(self.embed_queue_texts)),
         ]
+    }
+
+    /// The figures of no namespace.
+    pub(crate) fn empty(engine: &Engine, bytes_on_disk: u64) -> Self {
+        Self {
+            dedup_mode: engine.mode,
+            total_keys: 0,
+            total_objects: 0,
+            total_bytes: 0,
+            dedup_ratio: 1.0,
+            bytes_saved: 0,
+            bytes_on_disk,
+            expired_keys: 0,
+            orphaned_objects: 0,
+            oldest_key_age_seconds: 0,
+            newest_access_age_seconds: 0,
+            last_sweep_age_seconds: None,
+            index_vectors: 0,
+            index_log_entries: 0,
+            index_checkpoint_age_seconds: None,
+            index_ok: true,
+            embed_queue_texts: engine.embed_queue_texts(),
+        }
+    }
+
+    /// Makes these the figures of two namespaces of one store together.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let least = |one: Option<u64>, other: Option<u64>| one.into_iter().chain(other).min();
+        match (self.total_keys, other.total_keys) {
+            (_, 0) => {}
+            (0, _) => {
+                self.oldest_key_age_seconds = other.oldest_key_age_seconds;
+                self.newest_access_age_seconds = other.newest_access_age_seconds;
+            }
+            _ => {
+                let (oldest, newest) = (
+                    other.oldest_key_age_seconds,
+                    other.newest_access_age_seconds,
+                );
+                self.oldest_key_age_seconds = self.oldest_key_age_seconds.max(oldest);
+                self.newest_access_age_seconds = self.newest_access_age_seconds.min(newest);
+            }
+        }
+        self.total_keys += other.total_keys;
+        self.total_objects += other.total_objects;
+        self.total_bytes += other.total_bytes;
+        self.dedup_ratio = dedup_ratio(self.total_keys, self.total_objects);
+        self.bytes_saved += other.bytes_saved;
+        self.expired_keys += other.expired_keys;
+        self.orphaned_objects += other.orphaned_objects;
+        self.last_sweep_age_seconds =
+            least(self.last_sweep_age_seconds, other.last_sweep_age_seconds);
+        self.index_vectors += other.index_vectors;
+        self.index_log_entries += other.index_log_entries;
+        self.index_checkpoint_age_seconds = self
+            .index_checkpoint_age_seconds
+            .max(other.index_checkpoint_age_seconds);
+        self.index_ok &= other.index_ok;
     }
 }
 
@@ -102,23 +173,7 @@ impl Store {
     /// As [`Store::health`].
     pub fn health_of_none(&self) -> Result<Health> {
         let engine = self.engine()?;
-        Ok(Health {
-            dedup_mode: engine.mode,
-            total_keys: 0,
-            total_objects: 0,
-            total_bytes: 0,
-            dedup_ratio: 1.0,
-            bytes_saved: 0,
-            bytes_on_disk: engine.db.bytes_on_disk()?,
-            expired_keys: 0,
-            orphaned_objects: 0,
-            oldest_key_age_seconds: 0,
-            newest_access_age_seconds: 0,
-            last_sweep_age_seconds: None,
-            index_vectors: 0,
-            index_log_entries: 0,
-            index_ok: true,
-        })
+        Ok(Health::empty(&engine, engine.db.bytes_on_disk()?))
     }
 }
 
@@ -132,11 +187,21 @@ impl Engine {
     }
 
     pub(crate) fn health(&self, namespace: &Namespace) -> Result<Health> {
+        let semantic = namespace.semantic(self)?;
+        self.health_with(namespace, semantic, self.db.bytes_on_disk()?)
+    }
+
+    /// As [`Self::health`], given the semantic stage, if it is to be part of it, and the bytes on disk.
+    pub(crate) fn health_with(
+        &self,
+        namespace: &Namespace,
+        semantic: Option<&Semantic>,
+        bytes_on_disk: u64,
+    ) -> Result<Health> {
         let totals = namespace.totals.get();
         let unsigned = |figure: i64| u64::try_from(figure).unwrap_or(0);
         let now_us = self.now_us();
         let age = |time_us: u64| now_us.saturating_sub(time_us) / MICROS_PER_SECOND;
-        let semantic = namespace.semantic(self)?;
         let (index_log_entries, index_vectors) =
             semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
@@ -150,9 +215,9 @@ impl Engine {
             total_keys: unsigned(totals.keys),
             total_objects: unsigned(totals.objects),
             total_bytes: namespace.total_bytes(),
-            dedup_ratio: dedup_ratio(totals.keys, totals.objects),
+            dedup_ratio: dedup_ratio(unsigned(totals.keys), unsigned(totals.objects)),
             bytes_saved: unsigned(totals.logical_bytes.saturating_sub(totals.object_bytes)),
-            bytes_on_disk: self.db.bytes_on_disk()?,
+            bytes_on_disk,
             expired_keys: self.count_expired(namespace)?,
             orphaned_objects: unsigned(totals.orphans),
             oldest_key_age_seconds: oldest.map_or(0, age),
@@ -160,8 +225,15 @@ impl Engine {
             last_sweep_age_seconds: (last_sweep_us != 0).then(|| age(last_sweep_us)),
             index_vectors,
             index_log_entries,
+            index_checkpoint_age_seconds: semantic.and_then(Semantic::checkpointed_us).map(age),
             index_ok: semantic.is_none_or(|semantic| !semantic.is_stale()),
+            embed_queue_texts: self.embed_queue_texts(),
         })
+    }
+
+    fn embed_queue_texts(&self) -> u64 {
+        let embedder = self.embedder.as_ref();
+        embedder.map_or(0, |embedder| embedder.load().waiting)
     }
 
     /// The earliest put of a key that is still there.
@@ -201,7 +273,7 @@ impl Engine {
     clippy::cast_precision_loss,
     reason = "a ratio for people; counts stay far below 2^53"
 )]
-fn dedup_ratio(keys: i64, objects: i64) -> f64 {
+fn dedup_ratio(keys: u64, objects: u64) -> f64 {
     if objects > 0 {
         keys as f64 / objects as f64
     } else {

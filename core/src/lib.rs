@@ -30,7 +30,7 @@
 //! - `candidates`: the values nearest to a query; `metadata`: what belongs to a value besides its bytes; `outcomes`: what
 //!   callers decided about candidates; `explain`: why a put does what it does; `calibrate`: thresholds from judged pairs
 //! - `backup`: copies that open as stores; `staging`: what is made under a temporary name
-//! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `verify`
+//! - `options`, `error`, `clock`, `digest`, `normalize`, `health`, `overview`, `verify`
 
 mod backup;
 mod cache;
@@ -61,6 +61,7 @@ mod normalize;
 mod object_ids;
 mod options;
 mod outcomes;
+mod overview;
 mod owner;
 mod record;
 mod schema;
@@ -100,10 +101,11 @@ pub use options::{
 pub use outcomes::{
     FamilyReport, MAX_FAMILY_BYTES, MAX_NOTE_BYTES, Outcome, RecordedOutcome, Verdict,
 };
+pub use overview::{NamespaceFigures, Overview};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
 pub use semantic::Gate;
-pub use stats::{Latency, Stats};
+pub use stats::{LATENCY_BUCKETS, Latency, LatencySnapshot, SIMILARITY_BINS, Similarities, Stats};
 pub use store::{
     Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader,
     Record, Scan, Store, Value,

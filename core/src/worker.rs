@@ -106,7 +106,7 @@ fn run_housekeeping(engine: &Engine, stop: &Stop) {
             {
                 report(
                     "write an index checkpoint",
-                    semantic.checkpoint(engine, namespace.id),
+                    semantic.checkpoint(engine, &namespace),
                 );
             }
         }

@@ -33,6 +33,7 @@ use std::time::Duration;
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::catch_panic;
+use crate::load::{EmbedderLoad, Rounds};
 use crate::{EmbedError, Embeddings};
 
 /// How often a caller who waits asks whether it is to give up.
@@ -74,6 +75,7 @@ pub(crate) struct Batched<S: Stages> {
     /// a job's `turn`; in fact no thread ever holds both. A parking_lot mutex, because it cannot be
     /// poisoned: a panic is caught where the model is called, and no code under the lock panics.
     queue: Mutex<Queue<S::Input>>,
+    rounds: Rounds,
 }
 
 #[derive(Debug)]
@@ -115,7 +117,21 @@ impl<S: Stages> Batched<S> {
                 busy: false,
                 waiting: VecDeque::new(),
             }),
+            rounds: Rounds::default(),
         }
+    }
+
+    /// What was computed so far, and what waits.
+    pub(crate) fn load(&self) -> EmbedderLoad {
+        let waiting = {
+            let queue = self.queue.lock();
+            queue
+                .waiting
+                .iter()
+                .map(|job| job.inputs.len() as u64)
+                .sum()
+        };
+        self.rounds.load(waiting)
     }
 
     /// The wrapped embedder.
@@ -239,6 +255,7 @@ impl<S: Stages> Batched<S> {
         order.sort_by_key(|(_, input)| std::cmp::Reverse(self.stages.size(input)));
         let sorted: Vec<&S::Input> = order.iter().map(|(_, input)| *input).collect();
         let rows = self.caught(|| self.stages.compute(&sorted))?;
+        self.rounds.count(inputs.len());
         let (found, expected) = (
             (rows.len(), rows.dimension()),
             (inputs.len(), self.stages.dimension()),

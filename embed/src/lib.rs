@@ -15,6 +15,7 @@
 //! | `pooling` | [`Pooling`]: token vectors to one text vector |
 //! | `onnx` | [`OnnxEmbedder`]: all of the above put together (feature `onnx`) |
 //! | `micro_batch` | how many texts the model computes at once (feature `onnx`) |
+//! | `load` | [`EmbedderLoad`]: how busy an embedder is |
 //! | `batch` | merges concurrent callers into one batch (feature `onnx`) |
 //! | `testing` | [`HashEmbedder`]: a deterministic embedder without a model, for tests |
 //! | `error` | [`EmbedError`] |
@@ -52,6 +53,7 @@ mod embeddings;
 mod error;
 mod fingerprint;
 mod hub;
+mod load;
 #[cfg(feature = "onnx")]
 mod micro_batch;
 #[cfg(feature = "onnx")]
@@ -70,6 +72,7 @@ pub use embeddings::Embeddings;
 pub use error::{CallbackError, EmbedError};
 pub use fingerprint::Fingerprint;
 pub use hub::{ModelQuery, cache_folder, is_offline};
+pub use load::{EmbedderLoad, ROUND_SIZES};
 #[cfg(feature = "onnx")]
 pub use onnx::OnnxEmbedder;
 pub use pooling::Pooling;
@@ -105,6 +108,16 @@ pub trait Embedder: Send + Sync + std::fmt::Debug {
     fn fits(&self, _text: &str) -> bool {
         true
     }
+
+    /// Tokens of `text` that the model reads, special ones included; `None` if it does not know.
+    fn count_tokens(&self, _text: &str) -> Option<u64> {
+        None
+    }
+
+    /// How busy it is; zeros if it does not know.
+    fn load(&self) -> EmbedderLoad {
+        EmbedderLoad::default()
+    }
 }
 
 impl<E: Embedder + ?Sized> Embedder for Arc<E> {
@@ -122,5 +135,13 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
 
     fn fits(&self, text: &str) -> bool {
         (**self).fits(text)
+    }
+
+    fn count_tokens(&self, text: &str) -> Option<u64> {
+        (**self).count_tokens(text)
+    }
+
+    fn load(&self) -> EmbedderLoad {
+        (**self).load()
     }
 }

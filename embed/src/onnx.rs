@@ -12,7 +12,9 @@ use crate::batch::{Batched, Stages};
 use crate::micro_batch::{micro_batches, round_length};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
-use crate::{EmbedError, Embedder, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary};
+use crate::{
+    EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary,
+};
 
 /// An [`Embedder`] that runs an ONNX model on the CPU.
 ///
@@ -65,6 +67,15 @@ impl Embedder for OnnxEmbedder {
 
     fn fits(&self, text: &str) -> bool {
         self.0.stages().tokenizer.fits(text)
+    }
+
+    fn count_tokens(&self, text: &str) -> Option<u64> {
+        let tokens = self.0.stages().tokenizer.encode(text).ok()?;
+        Some(tokens.ids.len() as u64)
+    }
+
+    fn load(&self) -> EmbedderLoad {
+        self.0.load()
     }
 }
 

@@ -39,5 +39,12 @@ class HealthStats(TypedDict):
     """Vectors in the index; 0 in exact mode."""
     index_log_entries: int
     """Index operations since the last checkpoint; 0 in exact mode."""
+    index_checkpoint_age_s: int | None
+    """Seconds since the last checkpoint of the index.
+
+    None: not since it was loaded, or exact mode.
+    """
     index_ok: bool
     """Whether the live index follows every write."""
+    embed_queue_texts: int
+    """Texts that wait for the model of the store now, of all that use it; 0 in exact mode."""

@@ -42,6 +42,21 @@ class StoreStats(TypedDict):
     """Bytes of the values returned."""
     bytes_written: int
     """Bytes of the values put, before normalisation and deduplication."""
+    texts_embedded: int
+    """Texts that the store had embedded, for puts, candidates and explanations."""
+    embedding_cache_hits: int
+    """Texts asked for in the ``EmbeddingCache``s of this store that were there.
+
+    This and the next four are counted by the store itself, for all its caches: 0 in a namespace.
+    """
+    embedding_cache_misses: int
+    """Texts asked for in the ``EmbeddingCache``s of this store that were not there."""
+    semantic_cache_exact_hits: int
+    """Look-ups in the ``SemanticCache``s of this store that found the query itself."""
+    semantic_cache_semantic_hits: int
+    """Look-ups in the ``SemanticCache``s of this store that found one of the same meaning."""
+    semantic_cache_misses: int
+    """Look-ups in the ``SemanticCache``s of this store that found nothing."""
     get_p50_s: float
     """Of ``get``."""
     get_p90_s: float
@@ -74,3 +89,34 @@ class StoreStats(TypedDict):
     """Of one write of ``put_many``."""
     put_many_max_s: float
     """Of one write of ``put_many``."""
+    embed_p50_s: float
+    """Of a call of the embedder by the store."""
+    embed_p90_s: float
+    """Of a call of the embedder by the store."""
+    embed_p99_s: float
+    """Of a call of the embedder by the store."""
+    embed_max_s: float
+    """Of a call of the embedder by the store."""
+    search_p50_s: float
+    """Of a search for the nearest vectors, comparing them with the stored ones included."""
+    search_p90_s: float
+    """Of a search for the nearest vectors, comparing them with the stored ones included."""
+    search_p99_s: float
+    """Of a search for the nearest vectors, comparing them with the stored ones included."""
+    search_max_s: float
+    """Of a search for the nearest vectors, comparing them with the stored ones included."""
+    checkpoint_p50_s: float
+    """Of writing a checkpoint of the vector index."""
+    checkpoint_p90_s: float
+    """Of writing a checkpoint of the vector index."""
+    checkpoint_p99_s: float
+    """Of writing a checkpoint of the vector index."""
+    checkpoint_max_s: float
+    """Of writing a checkpoint of the vector index."""
+    put_similarities: list[int]
+    """Cosine similarities of the nearest stored text at the latest 1,024 decisions of puts.
+
+    40 counts: decisions at 0 to 1/40, and so on up to 1. Those below 0 are in the first.
+    """
+    lookup_similarities: list[int]
+    """The same of the latest look-ups in a scope of a semantic cache, of its nearest query."""

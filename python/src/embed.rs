@@ -2,7 +2,9 @@
 
 use crate::aio::check_exit;
 use crate::embedder::raised;
-use prestige_core::embed::{EmbedError, Embedder, Embeddings, Fingerprint, OnnxEmbedder};
+use prestige_core::embed::{
+    EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, OnnxEmbedder,
+};
 use pyo3::prelude::*;
 use std::sync::OnceLock;
 use std::thread::{self, ThreadId};
@@ -69,6 +71,17 @@ impl Embedder for LoadedModel {
     fn fits(&self, text: &str) -> bool {
         // Reads no more than the tokenizer, which has no threads.
         self.model.as_ref().is_some_and(|model| model.fits(text))
+    }
+
+    fn count_tokens(&self, text: &str) -> Option<u64> {
+        self.model.as_ref()?.count_tokens(text)
+    }
+
+    fn load(&self) -> EmbedderLoad {
+        match &self.model {
+            Some(model) if self.is_ours() => model.load(),
+            _ => EmbedderLoad::default(),
+        }
     }
 }
 

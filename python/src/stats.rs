@@ -32,6 +32,7 @@ pub(crate) fn dictionary<'py>(
             Figure::Float(number) => dictionary.set_item(name, number)?,
             Figure::Text(text) => dictionary.set_item(name, text)?,
             Figure::Boolean(truth) => dictionary.set_item(name, truth)?,
+            Figure::Histogram(bins) => dictionary.set_item(name, bins.to_vec())?,
             _ => dictionary.set_item(name, py.None())?,
         }
     }

@@ -26,8 +26,16 @@ COUNTS = {
     "value_cache_misses",
     "bytes_read",
     "bytes_written",
+    "texts_embedded",
+    "embedding_cache_hits",
+    "embedding_cache_misses",
+    "semantic_cache_exact_hits",
+    "semantic_cache_semantic_hits",
+    "semantic_cache_misses",
 }
+BINS = {"put_similarities", "lookup_similarities"}
 OPERATIONS = ("get", "put", "get_many", "put_many")
+SEMANTIC_OPERATIONS = ("embed", "search", "checkpoint")
 
 
 def counts(store: prestige.Store, *names: str) -> tuple[int, ...]:
@@ -40,6 +48,9 @@ class TestCounts:
         stats = store.stats()
         assert set(stats) == set(prestige.StoreStats.__annotations__)
         for name, figure in stats.items():
+            if name in BINS:
+                assert figure == [0] * 40
+                continue
             assert type(figure) is (int if name in COUNTS else float), name
             assert figure == 0, name
 
@@ -141,6 +152,40 @@ class TestCounts:
         assert counts(view, "puts", "dedup_hits") == (4, 1)
         assert view.stats()["semantic_hits"] == 4 - 1 - view.count_unique_values()
 
+    def test_similarities_of_decisions(self, semantic_store: prestige.Store) -> None:
+        view = semantic_store.namespace("similarities")
+        view.put("a", "How do I reset my password?")
+        assert view.stats()["put_similarities"] == [0] * 40
+        view.put("b", "How do I reset my password ?")
+        view.put("c", "The weather in Lisbon is mild.")
+        view.candidates("Where is my parcel?")
+        stats = view.stats()
+        bins = stats["put_similarities"]
+        assert (len(bins), sum(bins), sum(stats["lookup_similarities"])) == (40, 2, 0)
+        # One is nearly the same, the other something else.
+        assert sum(bins[36:]) == 1
+        assert sum(bins[:20]) == 1
+        assert stats["texts_embedded"] == 4
+        assert 0 < stats["search_p50_s"] <= stats["search_max_s"]
+        assert 0 < stats["embed_p50_s"] <= stats["embed_max_s"]
+
+    def test_caches_are_counted_by_the_store(self, store: prestige.Store) -> None:
+        def embed(texts: list[str]) -> list[list[float]]:
+            return [[len(text), 1.0] for text in texts]
+
+        embeddings = prestige.EmbeddingCache(store, embed=embed, model_id="m")
+        embeddings.embed(["a", "b", "a"])
+        embeddings.embed(["a"])
+        responses = prestige.SemanticCache(store, embed=embed, model_id="m")
+        assert responses.get("question") is None
+        responses.put("question", "answer")
+        assert responses.get("question") is not None
+        names = ("embedding_cache_hits", "embedding_cache_misses")
+        assert counts(store, *names) == (1, 3)
+        names = ("semantic_cache_exact_hits", "semantic_cache_misses")
+        assert counts(store, *names) == (1, 1)
+        assert counts(store.namespace(store.namespaces()[0]), *names) == (0, 0)
+
     def test_a_closed_store_says_so(self, store: prestige.Store) -> None:
         store.close()
         with pytest.raises(prestige.ClosedError):
@@ -175,7 +220,7 @@ class TestLatencies:
         for name in COUNTS:
             assert int(samples[f"prestige_{name}_total"]) == stats[name], name  # type: ignore[literal-required]
             assert f"# TYPE prestige_{name}_total counter" in body
-        for operation in OPERATIONS:
+        for operation in OPERATIONS + SEMANTIC_OPERATIONS:
             for what in ("p50", "p90", "p99", "max"):
                 shown = float(samples[f"prestige_{operation}_{what}_seconds"])
                 assert shown == stats[f"{operation}_{what}_s"]  # type: ignore[literal-required]

@@ -10,10 +10,13 @@ use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::options::SemanticOptions;
 use crate::schema::{INDEX_LOG, NamespaceId, SYSTEM, numbered_key, system_key};
+use crate::stats::Timed;
 use prestige_index::{CheckpointFile, IndexParameters};
 use rocksdb::WriteBatch;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 /// Folder of the index files inside the store's directory.
 pub(crate) const FOLDER: &str = "index";
@@ -102,9 +105,10 @@ impl Semantic {
     }
 
     /// Writes a checkpoint of everything committed so far, if anything was committed since the last one.
-    pub(crate) fn checkpoint(&self, engine: &Engine, namespace: NamespaceId) -> Result<()> {
+    pub(crate) fn checkpoint(&self, engine: &Engine, namespace: &Namespace) -> Result<()> {
         let _no_backup = engine.keep_index_files();
         let _one_at_a_time = self.hold_checkpoints();
+        let start = Instant::now();
         let (frozen, sequence) = {
             // Waits as long as it takes: nobody waits for us meanwhile.
             let log = self.log();
@@ -115,16 +119,20 @@ impl Semantic {
         };
         let folder = folder(&engine.path);
         std::fs::create_dir_all(&folder).map_err(|error| Error::io("create", &folder, &error))?;
-        let name = format!("{}{sequence:016x}{EXTENSION}", prefix(namespace));
+        let name = format!("{}{sequence:016x}{EXTENSION}", prefix(namespace.id));
         let file = frozen.save(&folder, &name)?;
         drop(frozen);
         record(
             &engine.db,
-            namespace,
+            namespace.id,
             &CheckpointRecord::new(file, sequence),
         )?;
         self.log().checkpointed = sequence;
-        remove_others(&folder, namespace, &name);
+        self.checkpointed_us
+            .store(engine.now_us(), Ordering::Relaxed);
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Checkpoint, start.elapsed(), 1);
+        remove_others(&folder, namespace.id, &name);
         Ok(())
     }
 }

@@ -10,7 +10,9 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Mutation;
+use crate::stats::Timed;
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// Objects that the change in progress creates, with their vectors: the index does not know them yet.
 pub(crate) type Created<'a> = [(u64, &'a [f32])];
@@ -33,6 +35,13 @@ pub(crate) struct Merge {
     pub near: Near,
     /// Of the stored text.
     pub digest: Digest,
+}
+
+/// What becomes of a text, and the similarity of the nearest one, if there is any.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Decided {
+    pub decision: Decision,
+    pub similarity: Option<f32>,
 }
 
 /// What becomes of a text.
@@ -68,24 +77,46 @@ impl Semantic {
         vector: &[f32],
         mutation: &Mutation<'_>,
         verdicts: &Verdicts,
-    ) -> Result<Decision> {
+    ) -> Result<Decided> {
         let created: Vec<_> = mutation.created_vectors().collect();
         let candidates = self.compare(engine, namespace, vector, &created)?;
-        let Some(best) = best(&candidates) else {
-            return Ok(Decision::New);
+        let best = best(&candidates);
+        let decision = match best {
+            None => Decision::New,
+            Some(best) => {
+                let near = (&best, &candidates[..], &created[..]);
+                self.decide_for(engine, namespace, digest, near, mutation, verdicts)?
+            }
         };
-        let threshold = self.threshold(engine, &best);
+        Ok(Decided {
+            decision,
+            similarity: best.map(|best| best.similarity),
+        })
+    }
+
+    /// What becomes of the text whose nearest one is `best`, given the other candidates and what the change in progress
+    /// creates.
+    fn decide_for(
+        &self,
+        engine: &Engine,
+        namespace: &Namespace,
+        digest: &Digest,
+        (best, candidates, created): (&Near, &[Near], &Created<'_>),
+        mutation: &Mutation<'_>,
+        verdicts: &Verdicts,
+    ) -> Result<Decision> {
+        let threshold = self.threshold(engine, best);
         // The cheap gate first: most texts are like no other.
         if !threshold.passed
             || !self
-                .more_gates(engine, namespace, &best, &candidates, &created)?
+                .more_gates(engine, namespace, best, candidates, created)?
                 .iter()
                 .all(|gate| gate.passed)
         {
             return Ok(Decision::New);
         }
         let merge = Merge {
-            near: best,
+            near: *best,
             digest: mutation.digest_of(best.object_id)?,
         };
         if engine.options.verifier.is_none() {
@@ -108,6 +139,7 @@ impl Semantic {
         created: &Created<'_>,
     ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
+        let start = Instant::now();
         let neighbours = self.index.search(vector, options.search_k)?;
         let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
         let near = |object_id, similarity, created_here| Near {
@@ -136,6 +168,8 @@ impl Semantic {
                 .iter()
                 .map(|(id, other)| near(*id, dot(vector, other), true)),
         );
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Search, start.elapsed(), 1);
         Ok(candidates)
     }
 

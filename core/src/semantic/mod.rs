@@ -12,26 +12,27 @@ mod score;
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 pub use decide::Gate;
-pub(crate) use decide::{Decision, Merge, Near, Verdicts, best};
+pub(crate) use decide::{Decided, Decision, Merge, Near, Verdicts, best};
 pub(crate) use model::{ModelRecord, put_model, recorded_dimension, recorded_model};
 pub(crate) use score::dot;
 
 use crate::digest::Digest;
-use crate::engine::Engine;
+use crate::engine::{Engine, Namespace};
 use crate::entered::Entered;
 use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
 use crate::options::{SemanticOptions, VectorPrecision};
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
+use crate::stats::{Count, Timed};
 use parking_lot::{Mutex, MutexGuard};
 use prestige_embed::Embedder;
 use prestige_index::VectorIndex;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 /// Embeddings of texts, by the digest of the text.
 pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
@@ -53,6 +54,8 @@ pub(crate) struct Semantic {
     /// Set when the live index could not follow a write. It then lacks or has too much of something until the next
     /// open, which replays the log: checkpoints stop, so that the log is kept.
     stale: AtomicBool,
+    /// When a checkpoint was last written, microseconds since the epoch; 0: not since the index was loaded.
+    checkpointed_us: AtomicU64,
     lock_timeout: Duration,
     /// How new vectors are stored.
     precision: VectorPrecision,
@@ -103,6 +106,7 @@ impl Semantic {
     pub(crate) fn embed(
         &self,
         engine: &Engine,
+        namespace: &Namespace,
         texts: Vec<(Digest, &str)>,
         vectors: &mut Vectors,
     ) -> Result<()> {
@@ -116,7 +120,11 @@ impl Semantic {
             ));
         };
         let entered = Entered::new(engine);
+        let start = Instant::now();
         let embeddings = embedder.embed(&texts)?;
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Embed, start.elapsed(), 1);
+        stats.add(Count::TextsEmbedded, texts.len() as u64);
         drop(entered);
         if embeddings.len() != texts.len() {
             return Err(Error::Model(format!(
@@ -187,6 +195,14 @@ impl Semantic {
     pub(crate) fn log_and_index_len(&self) -> (u64, u64) {
         let state = self.log();
         (state.pending(), self.index.len() as u64)
+    }
+
+    /// When a checkpoint was last written, microseconds since the epoch; `None`: not since the index was loaded.
+    pub(crate) fn checkpointed_us(&self) -> Option<u64> {
+        match self.checkpointed_us.load(Ordering::Relaxed) {
+            0 => None,
+            time_us => Some(time_us),
+        }
     }
 
     /// Whether the live index follows every write.

@@ -13,7 +13,7 @@ use prestige_index::{IndexParameters, VectorIndex};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
 
 impl Semantic {
@@ -82,6 +82,7 @@ impl Semantic {
             }),
             checkpointing: Mutex::new(()),
             stale: AtomicBool::new(false),
+            checkpointed_us: AtomicU64::new(0),
             lock_timeout: Duration::from_millis(options.lock_timeout_ms),
             precision: options.semantic.vector_precision,
         })

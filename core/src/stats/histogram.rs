@@ -8,6 +8,7 @@
 //! octave n > 0    64·2ⁿ⁻¹ up to 128·2ⁿ⁻¹ - 1 ns       64 buckets, 2ⁿ⁻¹ wide
 //! ```
 
+use super::latency::LatencySnapshot;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,26 +24,15 @@ type Octave = [AtomicU64; SUB_BUCKETS];
 pub(super) struct Histogram {
     /// Made when first needed: an operation takes times of a few octaves.
     octaves: [OnceLock<Box<Octave>>; OCTAVES],
+    sum_ns: AtomicU64,
     max_ns: AtomicU64,
-}
-
-/// Percentiles of the time that an operation has taken, to two significant digits; zero before the first one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Latency {
-    /// The median.
-    pub p50: Duration,
-    /// 90 of 100 took at most so long.
-    pub p90: Duration,
-    /// 99 of 100 took at most so long.
-    pub p99: Duration,
-    /// The longest that was measured.
-    pub max: Duration,
 }
 
 impl Histogram {
     pub(super) fn new() -> Self {
         Self {
             octaves: std::array::from_fn(|_| OnceLock::new()),
+            sum_ns: AtomicU64::new(0),
             max_ns: AtomicU64::new(0),
         }
     }
@@ -58,34 +48,27 @@ impl Histogram {
                 bucket.fetch_add(times, Ordering::Relaxed);
             }
         }
+        self.sum_ns
+            .fetch_add(ns.saturating_mul(times), Ordering::Relaxed);
         if ns > self.max_ns.load(Ordering::Relaxed) {
             self.max_ns.fetch_max(ns, Ordering::Relaxed);
         }
     }
 
-    pub(super) fn latency(&self) -> Latency {
+    pub(super) fn snapshot(&self) -> LatencySnapshot {
         let mut buckets = Vec::new();
-        let mut total = 0;
         for (number, octave) in self.octaves.iter().enumerate() {
             for (sub, bucket) in octave.get().into_iter().flat_map(|o| o.iter().enumerate()) {
                 let count = bucket.load(Ordering::Relaxed);
                 if count > 0 {
-                    total += count;
-                    buckets.push((middle(number, sub), total));
+                    buckets.push((middle(number, sub), count));
                 }
             }
         }
-        let max_ns = self.max_ns.load(Ordering::Relaxed);
-        let percentile = |percent: u64| {
-            let rank = (u128::from(total) * u128::from(percent)).div_ceil(100);
-            let found = buckets.iter().find(|(_, upto)| u128::from(*upto) >= rank);
-            Duration::from_nanos(found.map_or(0, |(ns, _)| *ns).min(max_ns))
-        };
-        Latency {
-            p50: percentile(50),
-            p90: percentile(90),
-            p99: percentile(99),
-            max: Duration::from_nanos(max_ns),
+        LatencySnapshot {
+            buckets,
+            sum_ns: self.sum_ns.load(Ordering::Relaxed),
+            max_ns: self.max_ns.load(Ordering::Relaxed),
         }
     }
 }
@@ -111,6 +94,7 @@ fn middle(octave: usize, sub: usize) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::latency::Latency;
     use super::*;
     use proptest::prelude::*;
 
@@ -132,7 +116,7 @@ mod tests {
                 histogram.record(Duration::from_nanos(*ns), 1);
             }
             durations.sort_unstable();
-            let latency = histogram.latency();
+            let latency = histogram.snapshot().latency();
             for (percent, found) in [(50, latency.p50), (90, latency.p90), (99, latency.p99)] {
                 let exact = durations.get((durations.len() * percent).div_ceil(100) - 1);
                 let exact = exact.copied().unwrap_or_default();
@@ -140,17 +124,23 @@ mod tests {
                 prop_assert!(found.abs_diff(exact) <= exact / 100, "{percent} %: {found}, not {exact}");
             }
             prop_assert_eq!(Some(latency.max), durations.last().copied().map(Duration::from_nanos));
+            prop_assert_eq!(latency.count, durations.len() as u64);
+            prop_assert_eq!(latency.sum, Duration::from_nanos(durations.iter().sum()));
         }
     }
 
     #[test]
     fn weights_count_and_nothing_is_zero() {
         let histogram = Histogram::new();
-        assert_eq!(histogram.latency(), Latency::default());
+        assert_eq!(histogram.snapshot().latency(), Latency::default());
         histogram.record(Duration::from_nanos(10), 16);
         histogram.record(Duration::from_nanos(50), 1);
-        let latency = histogram.latency();
+        let latency = histogram.snapshot().latency();
         assert_eq!(latency.p90, Duration::from_nanos(10));
         assert_eq!(latency.p99, Duration::from_nanos(50));
+        assert_eq!(
+            (latency.count, latency.sum),
+            (17, Duration::from_nanos(210))
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! Where operations are counted.
 
-use super::Stats;
 use super::histogram::Histogram;
+use super::similarities::Ring;
+use super::sum::StatsSum;
 use std::cell::Cell;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -12,7 +13,8 @@ pub(crate) const SAMPLED: u64 = 16;
 /// Threads share so many sets of counters: enough that those that run at once rarely meet on a cache line, few enough
 /// for thousands of namespaces.
 const SHARDS: usize = 4;
-const COUNTS: usize = 12;
+pub(super) const COUNTS: usize = 13;
+pub(super) const TIMES: usize = 7;
 
 /// What is counted.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,7 @@ pub(crate) enum Count {
     Evictions,
     Expirations,
     Pruned,
+    TextsEmbedded,
 }
 
 /// What is timed.
@@ -38,6 +41,28 @@ pub(crate) enum Timed {
     Put,
     GetMany,
     PutMany,
+    Embed,
+    Search,
+    Checkpoint,
+}
+
+impl Timed {
+    pub(super) const ALL: [Self; TIMES] = [
+        Self::Get,
+        Self::Put,
+        Self::GetMany,
+        Self::PutMany,
+        Self::Embed,
+        Self::Search,
+        Self::Checkpoint,
+    ];
+}
+
+/// What a similarity was compared with a threshold for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Compared {
+    Put,
+    Lookup,
 }
 
 /// A set of counters, alone on its cache lines (two, since processors fetch them in pairs).
@@ -48,8 +73,10 @@ struct Shard([AtomicU64; COUNTS]);
 /// The counters and histograms of a namespace.
 pub(crate) struct Recorder {
     shards: [Shard; SHARDS],
-    /// Made with the first operation that is timed: most of thousands of namespaces may be idle.
-    times: OnceLock<Box<[Histogram; 4]>>,
+    /// Each made with the first operation that it times: most of thousands of namespaces may be idle.
+    times: [OnceLock<Box<Histogram>>; TIMES],
+    decisions: Ring,
+    lookups: Ring,
 }
 
 /// Shard of the thread that was asked last for one.
@@ -66,7 +93,9 @@ impl Recorder {
     pub(crate) fn new() -> Self {
         Self {
             shards: std::array::from_fn(|_| Shard::default()),
-            times: OnceLock::new(),
+            times: std::array::from_fn(|_| OnceLock::new()),
+            decisions: Ring::new(),
+            lookups: Ring::new(),
         }
     }
 
@@ -102,52 +131,36 @@ impl Recorder {
 
     /// Counts an operation that took `elapsed`, for as many as it stands for.
     pub(crate) fn add_time(&self, timed: Timed, elapsed: Duration, times: u64) {
-        let histograms = self
-            .times
-            .get_or_init(|| Box::new(std::array::from_fn(|_| Histogram::new())));
-        if let Some(histogram) = histograms.get(timed as usize) {
-            histogram.record(elapsed, times);
+        if let Some(histogram) = self.times.get(timed as usize) {
+            histogram
+                .get_or_init(|| Box::new(Histogram::new()))
+                .record(elapsed, times);
         }
     }
 
-    /// The counts and percentiles so far.
-    pub(crate) fn stats(&self) -> Stats {
-        let count = |count: Count| {
-            self.shards
-                .iter()
-                .filter_map(|shard| shard.0.get(count as usize))
-                .map(|counter| counter.load(Ordering::Relaxed))
-                .sum::<u64>()
-        };
-        let latency = |timed: Timed| {
-            self.times
-                .get()
-                .and_then(|histograms| histograms.get(timed as usize))
-                .map_or_else(Default::default, Histogram::latency)
-        };
-        let (value_cache_hits, value_cache_misses) =
-            (count(Count::CacheHits), count(Count::CacheMisses));
-        let (hits, misses) = (value_cache_hits + value_cache_misses, count(Count::Misses));
-        Stats {
-            gets: hits + misses,
-            hits,
-            misses,
-            puts: count(Count::Puts),
-            deletes: count(Count::Deletes),
-            dedup_hits: count(Count::DedupHits),
-            semantic_hits: count(Count::SemanticHits),
-            evictions: count(Count::Evictions),
-            expirations: count(Count::Expirations),
-            pruned: count(Count::Pruned),
-            value_cache_hits,
-            value_cache_misses,
-            bytes_read: count(Count::BytesRead),
-            bytes_written: count(Count::BytesWritten),
-            get: latency(Timed::Get),
-            put: latency(Timed::Put),
-            get_many: latency(Timed::GetMany),
-            put_many: latency(Timed::PutMany),
+    /// Notes how similar the nearest text was of which a put or a lookup decided.
+    pub(crate) fn add_similarity(&self, compared: Compared, similarity: f32) {
+        match compared {
+            Compared::Put => self.decisions.record(similarity),
+            Compared::Lookup => self.lookups.record(similarity),
         }
+    }
+
+    /// Adds all that was counted so far to `sum`.
+    pub(crate) fn add_to(&self, sum: &mut StatsSum) {
+        for (number, total) in sum.counts.iter_mut().enumerate() {
+            let counters = self.shards.iter().filter_map(|shard| shard.0.get(number));
+            *total += counters
+                .map(|counter| counter.load(Ordering::Relaxed))
+                .sum::<u64>();
+        }
+        for (histogram, total) in self.times.iter().zip(&mut sum.times) {
+            if let Some(histogram) = histogram.get() {
+                total.add(&histogram.snapshot());
+            }
+        }
+        sum.put_similarities.add(&self.decisions.similarities());
+        sum.lookup_similarities.add(&self.lookups.similarities());
     }
 }
 
@@ -181,7 +194,9 @@ mod tests {
                 });
             }
         });
-        let stats = recorder.stats();
+        let mut sum = StatsSum::default();
+        recorder.add_to(&mut sum);
+        let stats = sum.stats();
         let each = 1000 * 2 * SHARDS as u64;
         assert_eq!((stats.hits, stats.bytes_read), (each, 3 * each));
         assert_eq!((stats.pruned, stats.misses), (2 * each, 0));

@@ -201,6 +201,10 @@ impl Store {
         self.writer()?.drop_namespace(name)
     }
 
+    pub(crate) fn is_view(&self) -> bool {
+        self.view.is_some()
+    }
+
     /// Name of the namespace this handle works on; empty for the store's own.
     #[must_use]
     pub fn namespace_name(&self) -> &str {
@@ -389,7 +393,7 @@ impl Engine {
             if let Some(semantic) = namespace.loaded_semantic()
                 && semantic.needs_checkpoint(&namespace)
             {
-                semantic.checkpoint(self, namespace.id)?;
+                semantic.checkpoint(self, &namespace)?;
             }
         }
         Ok(())

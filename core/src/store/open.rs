@@ -14,6 +14,7 @@ use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
 use crate::snapshot::Snapshots;
+use crate::stats::CacheRecorder;
 use parking_lot::RwLock;
 use prestige_embed::Embedder;
 use std::path::Path;
@@ -92,6 +93,7 @@ impl Engine {
             index_files: RwLock::new(()),
             options,
             snapshots: Snapshots::default(),
+            cache_stats: CacheRecorder::default(),
             db: Arc::new(db),
             owner,
         })

@@ -13,8 +13,8 @@ use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
-use crate::semantic::{Decision, Merge, SemanticGuard, Vectors, Verdicts};
-use crate::stats::Count;
+use crate::semantic::{Decided, Decision, Merge, SemanticGuard, Vectors, Verdicts};
+use crate::stats::{Compared, Count};
 use crate::store::export::Record;
 use smallvec::SmallVec;
 use std::borrow::Cow;
@@ -84,13 +84,19 @@ impl Prepared<'_> {
 
 /// How one round of [`Engine::try_put`] ended.
 enum Attempt {
-    Done(Vec<PutOutcome>),
+    Done(Done),
     /// These digests turned out to be unknown: embed them and come back.
     NeedVectors(HashSet<Digest>),
     /// A value merges with an object whose stripe was taken: come back holding it.
     NeedStripe(usize),
     /// The values of these digests merge if the verifier agrees: ask and come back.
     NeedVerdicts(Vec<(Digest, Merge)>),
+}
+
+/// What a put has done, and how similar the nearest texts were of which it decided.
+struct Done {
+    outcomes: Vec<PutOutcome>,
+    similarities: SmallVec<[f32; 1]>,
 }
 
 /// Entries of a put, of which there is mostly one.
@@ -163,10 +169,10 @@ impl Engine {
             match self.try_put(
                 namespace, prepared, conditions, &vectors, &verdicts, &stripes,
             )? {
-                Attempt::Done(outcomes) => {
-                    count_puts(namespace, entries, &outcomes);
+                Attempt::Done(done) => {
+                    count_puts(namespace, entries, &done);
                     self.enforce_size_limit()?;
-                    return Ok(outcomes);
+                    return Ok(done.outcomes);
                 }
                 Attempt::NeedVectors(wanted) => {
                     self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
@@ -262,7 +268,7 @@ impl Engine {
                 texts.push((entry.digest, text));
             }
         }
-        stage.embed(self, texts, vectors)
+        stage.embed(self, namespace, texts, vectors)
     }
 
     /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
@@ -340,6 +346,7 @@ impl Engine {
         let mut mutation = Mutation::with_capacity(self, namespace, bytes);
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
+        let mut similarities = SmallVec::new();
         let mut need_vectors = HashSet::new();
         let mut need_verdicts = Vec::new();
         for (entry, (old, created)) in prepared.iter().zip(&olds) {
@@ -366,7 +373,7 @@ impl Engine {
                         let options = &self.options.semantic;
                         let digest = &entry.digest;
                         // The last place may have been taken since it was asked for.
-                        let decision = if stage.has_room_beside(options, created) {
+                        let decided = if stage.has_room_beside(options, created) {
                             Some(
                                 stage
                                     .decide(self, namespace, digest, vector, &mutation, verdicts)?,
@@ -374,6 +381,8 @@ impl Engine {
                         } else {
                             None
                         };
+                        similarities.extend(decided.and_then(|decided| decided.similarity));
+                        let decision = decided.map(|Decided { decision, .. }| decision);
                         match decision {
                             None => (
                                 mutation.create_object(entry.digest, &entry.value, None)?,
@@ -437,21 +446,27 @@ impl Engine {
         }
         let delete_orphans = self.options.enable_gc;
         mutation.commit(&mut keys, &mut digests, delete_orphans, semantic)?;
-        Ok(Attempt::Done(outcomes))
+        Ok(Attempt::Done(Done {
+            outcomes,
+            similarities,
+        }))
     }
 }
 
-fn count_puts(namespace: &Namespace, entries: &[Entry<'_>], outcomes: &[PutOutcome]) {
+fn count_puts(namespace: &Namespace, entries: &[Entry<'_>], done: &Done) {
     let stats = &namespace.stats;
     let (mut identical, mut similar) = (0, 0);
-    for outcome in outcomes {
+    for outcome in &done.outcomes {
         match outcome.dedup {
             Dedup::New => {}
             Dedup::Identical => identical += 1,
             Dedup::Similar(_) => similar += 1,
         }
     }
-    stats.add(Count::Puts, outcomes.len() as u64);
+    for similarity in &done.similarities {
+        stats.add_similarity(Compared::Put, *similarity);
+    }
+    stats.add(Count::Puts, done.outcomes.len() as u64);
     let bytes: usize = entries.iter().map(|entry| entry.value.len()).sum();
     stats.add(Count::BytesWritten, bytes as u64);
     for (count, found) in [

@@ -41,8 +41,8 @@ impl EmbeddingCache {
         let keys = Digest::of_all(texts);
         let mut rows = Rows::default();
         let missing = self.look_up(&keys, &mut rows)?;
-        self.stats
-            .looked_up(texts.len() - missing.len(), missing.len());
+        self.count_lookups(texts.len() - missing.len(), missing.len());
+        rows.misses = missing.len();
         if missing.is_empty() {
             return Ok(rows);
         }

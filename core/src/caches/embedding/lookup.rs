@@ -20,8 +20,17 @@ impl EmbeddingCache {
         let keys = Digest::of_all(texts);
         let found = self.look_up_each(&keys)?;
         let hits = found.iter().flatten().count();
-        self.stats.looked_up(hits, keys.len() - hits);
+        self.count_lookups(hits, keys.len() - hits);
         Ok(found)
+    }
+
+    /// Counts texts that were asked for.
+    pub(super) fn count_lookups(&self, hits: usize, misses: usize) {
+        self.stats.looked_up(hits, misses);
+        // A store that was closed since has no figures any more.
+        if let Ok(engine) = self.store.engine() {
+            engine.cache_stats.embeddings(hits, misses);
+        }
     }
 
     /// As [`Self::get_many`], not counted.

@@ -68,6 +68,9 @@ pub struct Rows {
     pub data: Vec<f32>,
     /// Length of a row; 0 if there are no texts and it is not known yet.
     pub dimension: usize,
+    /// Texts that were not there when they were asked for, repetitions included: this call or a concurrent one has
+    /// computed them.
+    pub misses: usize,
 }
 
 impl EmbeddingCache {

@@ -12,7 +12,8 @@ use crate::error::{Error, Result};
 use crate::record::{KeyRecord, decode_vector};
 use crate::schema::{VECTORS, numbered_key};
 use crate::semantic::{Semantic, dot};
-use crate::stats::Count;
+use crate::stats::{Compared, Count, Timed};
+use std::time::Instant;
 
 /// Neighbours that are looked at first, besides the spare ones. More are asked for where these have expired.
 const NEIGHBOURS: usize = 8;
@@ -97,6 +98,11 @@ impl SemanticCache {
             Some(_) => &self.stats.semantic_hits,
         };
         counter.add(1);
+        let exact = hit.as_ref().map(|hit| hit.exact);
+        // A store that was closed since has no figures any more.
+        if let Ok(engine) = self.store.engine() {
+            engine.cache_stats.response(exact);
+        }
         if let Some(hit) = &hit {
             self.stats.saved_us.add(hit.computing_us);
             self.stats.saved_tokens.add(hit.tokens);
@@ -209,10 +215,19 @@ fn nearest(
     check_dimension(model, vector)?;
     let precision = engine.options.semantic.vector_precision;
     let mut wanted = NEIGHBOURS + spare_neighbours(precision);
+    let mut noted = false;
     loop {
+        let start = Instant::now();
         let neighbours = stage.index.search(vector, wanted)?;
         let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
-        for (similarity, id) in scored(engine, namespace, stage, vector, &ids)? {
+        let scored = scored(engine, namespace, stage, vector, &ids)?;
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Search, start.elapsed(), 1);
+        if let Some((similarity, _)) = scored.first().filter(|_| !noted) {
+            stats.add_similarity(Compared::Lookup, *similarity);
+            noted = true;
+        }
+        for (similarity, id) in scored {
             if f64::from(similarity) < threshold {
                 break;
             }

@@ -1,6 +1,11 @@
 #![allow(clippy::unwrap_used)]
 
-use crate::{Entry, Figure, ManualClock, Options, Stats, Store};
+use crate::{
+    CandidateOptions, DedupMode, EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, Entry,
+    Figure, Lookup, ManualClock, ModelSource, Options, Prices, Put, Query, Response, ResponseKind,
+    Scope, SemanticCache, SemanticCacheOptions, Stats, Store,
+};
+use prestige_embed::{Embedder as _, HashEmbedder};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,11 +113,141 @@ fn latencies_are_measured_for_each_kind_of_call() {
 fn figures_have_names_of_their_own() {
     let figures = Stats::default().figures();
     let mut names: Vec<_> = figures.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names.len(), 14 + 4 * 4);
+    assert_eq!(names.len(), 20 + 4 * 7 + 2);
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), figures.len());
     for (name, figure) in figures {
         assert_eq!(name.ends_with("_s"), matches!(figure, Figure::Float(_)));
+        let bins = matches!(figure, Figure::Histogram(_));
+        assert_eq!(name.ends_with("_similarities"), bins);
     }
+}
+
+fn semantic(directory: &tempfile::TempDir, clock: &Arc<ManualClock>) -> Store {
+    let options = Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(|| Ok(Arc::new(HashEmbedder::new(64))))),
+        clock: clock.clone(),
+        ..Options::default()
+    };
+    Store::open(directory.path(), options).unwrap()
+}
+
+#[test]
+fn the_semantic_stage_is_counted_and_timed() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::new(1_700_000_000_000_000));
+    let store = semantic(&directory, &clock);
+    let age = |store: &Store| store.health().unwrap().index_checkpoint_age_seconds;
+    // The first has nothing to be compared with.
+    store.put(b"a", b"a red apple and a pear", None).unwrap();
+    assert_eq!(store.stats().unwrap().put_similarities.decisions(), 0);
+    let two = [
+        entry(b"b", b"a red apple and a pear"),
+        entry(b"c", b"something else altogether"),
+        entry(b"d", b"a red apple and a pear!"),
+    ];
+    store.put_many(&two).unwrap();
+    store
+        .candidates(Query::Value(b"a green apple"), &CandidateOptions::default())
+        .unwrap();
+    assert_eq!(age(&store), None);
+    store.flush().unwrap();
+    clock.advance_seconds(9);
+    assert_eq!(age(&store), Some(9));
+
+    let stats = store.stats().unwrap();
+    assert_eq!((stats.texts_embedded, stats.embed.count), (1 + 2 + 1, 3));
+    assert_eq!((stats.search.count, stats.checkpoint.count), (3 + 1, 1));
+    assert_eq!(stats.put_similarities.decisions(), 2);
+    // What differs in one mark is most similar.
+    let bins = stats.put_similarities.bins;
+    assert!(bins.iter().skip(30).any(|count| *count > 0), "{bins:?}");
+    assert_eq!(stats.lookup_similarities.decisions(), 0);
+    assert!(store.verify().unwrap().is_empty());
+    store.close().unwrap();
+    let store = semantic(&directory, &clock);
+    assert_eq!(age(&store), None);
+}
+
+#[test]
+fn a_decision_that_is_made_anew_counts_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        dedup_mode: Some(DedupMode::Semantic),
+        embedder: Some(Arc::new(|| Ok(Arc::new(HashEmbedder::new(64))))),
+        verifier: Some(Arc::new(|_, _, _| Ok(false))),
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    store.put(b"a", b"a red apple and a pear", None).unwrap();
+    // The put begins anew after the verifier was asked.
+    store.put(b"b", b"a red apple and a pear ", None).unwrap();
+    assert_eq!(store.stats().unwrap().put_similarities.decisions(), 1);
+}
+
+#[test]
+fn look_ups_of_caches_are_those_of_the_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Options::default()).unwrap();
+    let model = Arc::new(HashEmbedder::new(64));
+    let source = ModelSource(model.clone());
+    let embeddings = EmbeddingCacheOptions {
+        model: "m".to_owned(),
+        dimension: None,
+        precision: EmbeddingPrecision::F32,
+        ttl_seconds: None,
+        batch_size: None,
+    };
+    let embeddings = EmbeddingCache::new(&store, embeddings).unwrap();
+    let misses = |texts: &[&str]| embeddings.embed(texts, &source).unwrap().misses;
+    assert_eq!(misses(&["a", "b", "a"]), 3);
+    assert_eq!(misses(&["a", "c"]), 1);
+    assert_eq!(misses(&["a"]), 0);
+    embeddings.get_many(&["a", "d"]).unwrap();
+    let responses = SemanticCacheOptions {
+        model: model.fingerprint().clone(),
+        threshold: 0.5,
+        ttl_seconds: None,
+        prices: Prices::default(),
+    };
+    let responses = SemanticCache::new(&store, responses).unwrap();
+    let scope = Scope::new(&serde_json::Value::Null).unwrap();
+    let response = Response {
+        kind: ResponseKind::Text,
+        bytes: b"r".to_vec(),
+    };
+    let get = |query| {
+        let found = responses.get(&scope, query, Lookup::default(), &source);
+        found.unwrap().map(|hit| hit.exact)
+    };
+    assert_eq!(get("how do I reset it?"), None);
+    responses
+        .put(&scope, &Put::new("how do I reset it?", &response), &source)
+        .unwrap();
+    assert_eq!(get("how do I reset it?"), Some(true));
+    assert_eq!(get("how do I reset it ?"), Some(false));
+    assert_eq!(get("0123456789"), None);
+
+    let stats = store.stats().unwrap();
+    let found = (stats.embedding_cache_hits, stats.embedding_cache_misses);
+    assert_eq!(found, (1 + 1 + 1, 3 + 1 + 1));
+    let exact = stats.semantic_cache_exact_hits;
+    let semantic = stats.semantic_cache_semantic_hits;
+    assert_eq!((exact, semantic, stats.semantic_cache_misses), (1, 1, 2));
+    // The decisions are those of the scope.
+    let name = store
+        .namespaces()
+        .unwrap()
+        .into_iter()
+        .find(|name| name.starts_with("responses/"));
+    let view = store.namespace(&name.unwrap()).unwrap().stats().unwrap();
+    assert_eq!(view.lookup_similarities.decisions(), 2);
+    assert_eq!(view.search.count, 2);
+    assert_eq!(
+        (view.embedding_cache_hits, view.semantic_cache_misses),
+        (0, 0)
+    );
+    assert!(store.verify().unwrap().is_empty());
 }
