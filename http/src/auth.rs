@@ -77,6 +77,11 @@ impl Access {
         self.0.reach.includes(namespace)
     }
 
+    /// The namespaces that the token reaches.
+    pub(crate) fn reach(&self) -> &Reach {
+        &self.0.reach
+    }
+
     /// The role of the token.
     pub(crate) fn role(&self) -> Role {
         self.0.role

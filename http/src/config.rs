@@ -2,6 +2,7 @@
 
 pub use crate::tokens::Tokens;
 
+use crate::embeddings::EmbeddingsConfig;
 use prestige_core::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -22,6 +23,8 @@ pub struct Config {
     pub allowed_hosts: Vec<String>,
     /// The directory in which `POST /api/v1/admin/backup` makes backups; `None`: it makes none.
     pub backup_directory: Option<PathBuf>,
+    /// The models of `/v1/embeddings`.
+    pub embeddings: EmbeddingsConfig,
     /// Threads that answer requests; 0: one for each processor, at most four.
     pub worker_threads: usize,
 }
@@ -187,6 +190,7 @@ impl Config {
                 )));
             }
         }
+        self.embeddings.validate()?;
         self.allowed_hosts.iter().try_for_each(|host| {
             if host.is_empty() || host.contains(['/', '?', '#', '@', ' ', '*']) {
                 return Err(Error::InvalidArgument(format!(

@@ -157,6 +157,10 @@ impl Problem {
         &self.0.detail
     }
 
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.0.headers
+    }
+
     pub(crate) fn document(&self) -> ProblemDocument {
         ProblemDocument {
             kind: "about:blank",

@@ -3,6 +3,7 @@
 
 use crate::auth::{authenticate, is_open};
 use crate::deadline::answer_in_time;
+use crate::embeddings::{OPENAI, in_openai_shape};
 use crate::error::{Code, Problem};
 use crate::guard::check_sender;
 use crate::hold::until_sent;
@@ -17,15 +18,19 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use std::sync::Arc;
+use tracing::Instrument as _;
 
 /// Answers a request, or refuses it; counts and logs it in any case.
 pub(crate) async fn pass(State(context): State<Context>, request: Request, next: Next) -> Response {
-    let observed = Observed::begin(&request);
-    let mut response = admit(&context, request, next)
-        .await
-        .unwrap_or_else(Problem::into_response);
+    let observed = Observed::begin(&context, &request);
+    let openai = request.uri().path().starts_with(OPENAI);
+    let admitted = admit(&context, request, next).instrument(observed.span());
+    let mut response = admitted.await.unwrap_or_else(Problem::into_response);
+    if openai {
+        response = in_openai_shape(response).await;
+    }
     protect(response.headers_mut());
-    observed.end(&context, &response);
+    observed.end(&response);
     response
 }
 

@@ -26,7 +26,9 @@
 //! - `idempotency`: requests that are answered once; `stream`: long answers; `json`: answers that are written elsewhere
 //! - `caches`: the caches that clients share
 //! - `error`: problem documents; `redact`: without paths of this machine
-//! - `requests`: each of them in the metrics and the log; `metrics`: the figures in Prometheus format
+//! - `requests`: each of them in the metrics, the log and the traces; `metrics`: the figures in Prometheus format;
+//!   `history`: those of the last hour; `telemetry`: log and traces of a process that is a server
+//! - `embeddings/`: OpenAI's interface to embeddings
 
 #![allow(
     dead_code,
@@ -41,12 +43,14 @@ pub mod cli;
 mod config;
 mod cursor;
 mod deadline;
+mod embeddings;
 mod error;
 mod etag;
 mod extract;
 mod gate;
 mod guard;
 mod headers;
+mod history;
 mod hold;
 mod idempotency;
 mod jobs;
@@ -63,10 +67,13 @@ mod routes;
 mod server;
 mod state;
 mod stream;
+mod telemetry;
 mod tokens;
 mod vector;
 
 pub use config::{Config, Limits, Listen, Timeouts, Tls};
+pub use embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 pub use routes::openapi_json;
 pub use server::Server;
+pub use telemetry::{LogFormat, Otlp, Telemetry, TelemetryConfig, start_telemetry};
 pub use tokens::{Role, Tokens};

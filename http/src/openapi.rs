@@ -23,6 +23,7 @@ use utoipa::OpenApi;
         (name = "cache", description = "Responses to queries, found by the meaning of the query."),
         (name = "embeddings", description = "Vectors of texts."),
         (name = "health", description = "Whether the server works, and how much there is."),
+        (name = "embeddings", description = "Vectors of texts, in OpenAI's interface and with its errors."),
         (name = "admin", description = "Maintenance. Long work goes on in the background as a job."),
     ),
 )]

@@ -1,44 +1,63 @@
-//! Every request in the metrics and in the log: its method, route, status and duration; neither path nor query, which
-//! hold keys.
+//! Every request in the metrics, the log and the traces: its method, route, status and duration; neither path nor query,
+//! which hold keys.
 
+use crate::metrics::{InFlight, Metrics};
 use crate::state::Context;
+use crate::telemetry::request_span;
 use axum::extract::{MatchedPath, Request};
 use axum::response::Response;
+use std::sync::Arc;
 use std::time::Instant;
+use tracing::Span;
 
 /// Unknown paths share one label, so that a scanner can fill neither memory nor log.
 const UNMATCHED: &str = "unmatched";
+/// Unknown methods share one as well.
+const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
 /// A request in progress.
 pub(crate) struct Observed {
     started: Instant,
     method: &'static str,
     route: Option<MatchedPath>,
+    span: Span,
+    metrics: Arc<Metrics>,
+    _in_flight: InFlight,
 }
 
 impl Observed {
-    pub(crate) fn begin(request: &Request) -> Self {
-        const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    pub(crate) fn begin(context: &Context, request: &Request) -> Self {
         let method = request.method().as_str();
+        let method = METHODS.into_iter().find(|known| *known == method);
+        let method = method.unwrap_or("other");
+        let route = request.extensions().get::<MatchedPath>().cloned();
         Self {
             started: Instant::now(),
-            method: KNOWN
-                .into_iter()
-                .find(|known| *known == method)
-                .unwrap_or("other"),
-            route: request.extensions().get::<MatchedPath>().cloned(),
+            method,
+            span: request_span(method, shown(&route), request.headers()),
+            route,
+            metrics: Arc::clone(&context.metrics),
+            _in_flight: context.metrics.begin_request(),
         }
     }
 
-    /// Counts and logs it: answered, if not sent yet.
-    pub(crate) fn end(self, context: &Context, response: &Response) {
-        let route = self.route.as_ref().map_or(UNMATCHED, MatchedPath::as_str);
+    /// What is done for it is part of.
+    pub(crate) fn span(&self) -> Span {
+        self.span.clone()
+    }
+
+    /// Counts, logs and traces it: answered, if not sent yet.
+    pub(crate) fn end(self, response: &Response) {
+        let route = shown(&self.route);
         let status = response.status().as_u16();
         let elapsed = self.started.elapsed();
-        context
-            .metrics
+        self.span.record("http.response.status_code", status);
+        if status >= 500 {
+            self.span.record("otel.status_code", "ERROR");
+        }
+        self.metrics
             .count_request(self.method, route, status, elapsed);
-        tracing::info!(
+        tracing::debug!(
             target: "prestige_http::requests",
             method = self.method,
             route,
@@ -47,4 +66,8 @@ impl Observed {
             "request"
         );
     }
+}
+
+fn shown(route: &Option<MatchedPath>) -> &str {
+    route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
 }

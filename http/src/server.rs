@@ -1,6 +1,7 @@
 //! A server inside the process, on a runtime and threads of its own.
 
 use crate::config::{Config, Timeouts};
+use crate::history;
 use crate::lifecycle::Lifecycle;
 use crate::listen::{Bound, Serving, accept};
 use crate::routes::router;
@@ -56,7 +57,7 @@ impl Server {
         let (address, unix_socket, tls) = (bound.address(), bound.unix_socket(), bound.is_tls());
         let runtime = start_runtime(&config)?;
         let timeouts = config.timeouts.clone();
-        let context = Context::new(store, config);
+        let context = Context::new(store, config)?;
         // The context keeps the store open, and is not kept longer than the threads.
         let lifecycle = Arc::clone(&context.lifecycle);
         let serving = Serving {
@@ -67,6 +68,7 @@ impl Server {
             connections: Arc::new(Semaphore::new(context.config.limits.connections)),
             context,
         };
+        runtime.spawn(history::record(serving.context.clone()));
         let listeners = {
             let _inside = runtime.enter();
             bound.into_listeners()?

@@ -2,7 +2,9 @@
 
 use crate::caches::Caches;
 use crate::config::Config;
+use crate::embeddings::Embeddings;
 use crate::error::{Answer, Code, Problem};
+use crate::history::History;
 use crate::idempotency::Answers;
 use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
@@ -21,7 +23,9 @@ pub(crate) struct Shared {
     /// The handle that is served: the store, or a view of one of its namespaces.
     pub store: Arc<Store>,
     pub config: Config,
-    pub metrics: Metrics,
+    pub metrics: Arc<Metrics>,
+    pub embeddings: Embeddings,
+    pub history: History,
     pub jobs: Jobs,
     pub answers: Answers,
     pub caches: Caches,
@@ -40,18 +44,24 @@ impl Deref for Context {
 }
 
 impl Context {
-    pub(crate) fn new(store: Arc<Store>, config: Config) -> Self {
-        Self(Arc::new(Shared {
+    /// # Errors
+    /// [`Error::InvalidArgument`] for settings of embeddings out of range, [`Error::Io`] if there can be no connections to
+    /// an upstream.
+    pub(crate) fn new(store: Arc<Store>, config: Config) -> Result<Self, Error> {
+        let metrics = Arc::new(Metrics::new());
+        Ok(Self(Arc::new(Shared {
             lifecycle: Arc::new(Lifecycle::new(&store)),
             places: Arc::new(Semaphore::new(config.limits.requests)),
             store,
+            embeddings: Embeddings::new(&config.embeddings, &metrics)?,
             config,
-            metrics: Metrics::new(),
+            metrics,
+            history: History::new(),
             jobs: Jobs::new(),
             answers: Answers::default(),
             caches: Caches::default(),
             started: Instant::now(),
-        }))
+        })))
     }
 
     /// The namespace `name`, which is made if it does not exist. Empty: that of the served handle.
@@ -129,7 +139,9 @@ impl Context {
         E: Into<Problem> + Send + 'static,
         F: FnOnce() -> Result<T, E> + Send + 'static,
     {
-        match tokio::task::spawn_blocking(call).await {
+        // What is traced inside belongs to the request.
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(call)).await {
             Ok(result) => result.map_err(Into::into),
             Err(error) if error.is_panic() => Err(Problem::internal(&"a panic")),
             Err(_) => Err(Problem::new(Code::Closed, "the server is shutting down")),

@@ -54,6 +54,7 @@ from .exceptions import (
 )
 from .health import HealthStats
 from .stats import StoreStats
+from .upstream import Upstream
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
@@ -88,6 +89,7 @@ __all__ = [
     "Store",
     "StoreStats",
     "TimedOutError",
+    "Upstream",
     "__version__",
     "aopen",
     "arestore",

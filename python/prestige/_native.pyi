@@ -19,6 +19,7 @@ from prestige.caches import EmbeddingStats, SemanticStats
 from prestige.candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
+from prestige.upstream import Upstream
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
@@ -2147,6 +2148,8 @@ class Store:
         tls_certificate: _Path | None = None,
         tls_key: _Path | None = None,
         backup_directory: _Path | None = None,
+        models: Mapping[str, SemanticModel] | None = None,
+        upstream: Upstream | None = None,
     ) -> Server:
         """Serve the store over HTTP, on threads of this process.
 
@@ -2170,6 +2173,10 @@ class Store:
                 root; given together with ``tls_key``.
             tls_key: PEM file with its private key.
             backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
+            models: Models of ``POST /v1/embeddings`` by the names that requests call them; besides
+                them there is the bundled one, ``"minilm"``. Each is loaded with the first request
+                for it.
+            upstream: The server that it asks for every other model.
 
         Returns:
             The running server; a context manager that stops it.
@@ -2177,7 +2184,7 @@ class Store:
         Raises:
             InvalidArgumentError: ``host`` does not resolve, or is reached from other machines and
                 there is no token; ``port`` is out of range; a token, certificate or key cannot be
-                used.
+                used; ``upstream`` is out of range.
             BusyError: Another server listens on ``unix_socket``.
             IOError: The address cannot be listened on, or ``token_file`` not be read.
 
@@ -2531,6 +2538,8 @@ class Store:
         tls_certificate: _Path | None = None,
         tls_key: _Path | None = None,
         backup_directory: _Path | None = None,
+        models: Mapping[str, SemanticModel] | None = None,
+        upstream: Upstream | None = None,
     ) -> Server:
         """Serve the store over HTTP, on threads of this process.
 

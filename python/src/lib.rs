@@ -13,6 +13,7 @@ mod clock;
 mod convert;
 mod embed;
 mod embedder;
+mod endpoint;
 mod enums;
 mod error;
 mod hub;

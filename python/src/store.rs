@@ -2,6 +2,7 @@
 
 use crate::candidates::metadata_of;
 use crate::convert::{self, Argument, Key, directory, key_to_python, prefix_argument};
+use crate::endpoint::embeddings_config;
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
 use crate::numbers::Integer;
@@ -401,6 +402,10 @@ impl Store {
     ///         root; given together with ``tls_key``.
     ///     tls_key: PEM file with its private key.
     ///     backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
+    ///     models: Models of ``POST /v1/embeddings`` by the names that requests call them; besides
+    ///         them there is the bundled one, ``"minilm"``. Each is loaded with the first request
+    ///         for it.
+    ///     upstream: The server that it asks for every other model.
     ///
     /// Returns:
     ///     The running server; a context manager that stops it.
@@ -408,16 +413,16 @@ impl Store {
     /// Raises:
     ///     InvalidArgumentError: ``host`` does not resolve, or is reached from other machines and
     ///         there is no token; ``port`` is out of range; a token, certificate or key cannot be
-    ///         used.
+    ///         used; ``upstream`` is out of range.
     ///     BusyError: Another server listens on ``unix_socket``.
     ///     IOError: The address cannot be listened on, or ``token_file`` not be read.
     #[pyo3(
         signature = (
             host = "127.0.0.1", port = Integer::Default(0), *, token = None, token_file = None, unix_socket = None,
-            tls_certificate = None, tls_key = None, backup_directory = None
+            tls_certificate = None, tls_key = None, backup_directory = None, models = None, upstream = None
         ),
         text_signature = "($self, host='127.0.0.1', port=0, *, token=None, token_file=None, unix_socket=None, \
-                          tls_certificate=None, tls_key=None, backup_directory=None)"
+                          tls_certificate=None, tls_key=None, backup_directory=None, models=None, upstream=None)"
     )]
     #[expect(clippy::too_many_arguments, reason = "keywords in Python")]
     fn serve(
@@ -431,6 +436,8 @@ impl Store {
         tls_certificate: Option<PathBuf>,
         tls_key: Option<PathBuf>,
         backup_directory: Option<PathBuf>,
+        models: Option<&Bound<'_, PyDict>>,
+        upstream: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<Server> {
         let port = port.port("port")?;
         let listen = match unix_socket {
@@ -441,6 +448,7 @@ impl Store {
             listen: with_tls(listen, tls_certificate, tls_key)?,
             tokens: tokens(token, token_file.as_deref())?,
             backup_directory,
+            embeddings: embeddings_config(py, models, upstream)?,
             ..Config::default()
         };
         blocking(py, || self.open.serve(self.handle(), config))

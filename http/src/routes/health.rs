@@ -132,6 +132,7 @@ pub(crate) fn figure(figure: Figure) -> Value {
         Figure::Float(number) => json!(number),
         Figure::Text(text) => json!(text),
         Figure::Boolean(truth) => json!(truth),
+        Figure::Histogram(bins) => json!(bins.as_slice()),
         _ => Value::Null,
     }
 }

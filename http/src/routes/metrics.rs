@@ -7,7 +7,7 @@ use crate::tokens::Role;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use prestige_core::Store;
+use prestige_core::Error;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -24,10 +24,14 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
 )]
 async fn metrics(State(context): State<Context>, access: Access) -> Answer<impl IntoResponse> {
     access.require_everywhere(Role::Read)?;
-    let (health, stats) = context
-        .with_store(|store: &Store| Ok((store.health()?, store.stats()?)))
-        .await?;
-    let body = context.metrics.render(&health, &stats);
+    let shared = context.clone();
+    let rendered = context.blocking(move || {
+        let overview = shared.store.overview(&|_| true)?;
+        let models = shared.embeddings.loads();
+        let uptime = shared.started.elapsed();
+        Ok::<_, Error>(shared.metrics.render(&overview, &models, uptime))
+    });
+    let body = rendered.await?;
     let content_type = "text/plain; version=0.0.4; charset=utf-8";
     Ok(([(header::CONTENT_TYPE, content_type)], body))
 }

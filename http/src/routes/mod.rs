@@ -8,12 +8,14 @@ mod health;
 mod jobs;
 mod kv;
 mod metrics;
+mod monitor;
 mod namespaces;
 mod outcomes;
 mod parameters;
 mod unknown;
 mod vectors;
 
+use crate::embeddings;
 use crate::error::Problem;
 use crate::gate;
 use crate::openapi;
@@ -40,10 +42,10 @@ fn api() -> OpenApiRouter<Context> {
         .merge(health::routes())
         .merge(jobs::routes())
         .merge(metrics::routes())
+        .merge(embeddings::routes())
+        .merge(monitor::routes())
     // Values: kv, batch, namespaces, candidates, outcomes.
     // Caches: cache, vectors.
-    // Models: embeddings (`POST /v1/embeddings`).
-    // Watching: monitor.
 }
 
 /// The OpenAPI document of the interface, as JSON.
