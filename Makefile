@@ -108,6 +108,11 @@ bench-semantic: $(EXTENSION) $(PUBLISHED) ## Measure the semantic stage alone, i
 bench-large: $(EXTENSION) ## Measure searches among 1,000,000 vectors: an hour the first time, 8 GB of the cache folder
 	@$(BIN)/python benchmarks/bench.py --suite large
 
+.PHONY: bench-http
+bench-http: $(EXTENSION) ## Measure the service over HTTP, into docs/: five minutes
+	@cargo build --release -p prestige-http --example http_load --example http_constant
+	@$(BIN)/python benchmarks/bench.py --suite http --no-peers
+
 .PHONY: bench-quick
 bench-quick: $(EXTENSION) $(PUBLISHED) ## The same with small stores: under five minutes, changes nothing
 	@$(BIN)/python benchmarks/bench.py --quick

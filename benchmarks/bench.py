@@ -2,10 +2,11 @@
 
     make bench            everything but the large index, 40 minutes and 12 GB of free disk
     make bench-semantic   the semantic stage alone, ten minutes
+    make bench-http       the service over HTTP, five minutes
     make bench-large      an index of 1,000,000 vectors: an hour the first time
     make bench-quick      fewer keys and rounds, no large stores, under five minutes
 
-    .venv/bin/python benchmarks/bench.py [--suite stores|semantic|large] [--quick]
+    .venv/bin/python benchmarks/bench.py [--suite stores|semantic|large|http] [--quick]
                                          [--only NAME ...] [--rounds N] [--keys N] [--data DIR]
                                          [--store-dir DIR] [--output DIR] [--no-peers]
 
@@ -289,7 +290,8 @@ def main() -> int:
         except peers.PeersMissingError as error:
             print(error, file=sys.stderr)
     data = sentences(chosen, options.data)
-    missing = not peer_python or (data is None and any(one.needs_data for one in chosen))
+    lacks_peer = not peer_python and any(one.needs_peer for one in chosen)
+    missing = lacks_peer or (data is None and any(one.needs_data for one in chosen))
     partial = any((options.quick, options.only, options.rounds, options.keys, missing))
     output = options.output or (peers.cache_folder() / "benchmarks" if partial else DOCS)
     with filled_stores(suite, options.store_dir) as filled_dir:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import http_measures
 import measures
 import peers
 import semantic_measures
@@ -77,6 +78,17 @@ SEMANTIC_NOTES = f"""\
   that of the process, without that of an empty store.
 {VECTOR_NOTES}"""
 
+HTTP_NOTES = f"""\
+- The server is in the process of the store, on its own threads; requests come from another process
+  on the same machine, over 32 connections that stay open, each with one request at a time. A
+  constant is what a bare axum server answers with as many bytes, without a look anywhere.
+- Values have {VALUE_BYTES:,} bytes. Keys of gets are random ones of 10,000, in the value cache; put
+  in the process is Python's `Store.put`, one thread.
+- Texts are made-up questions of about 14 tokens, 64 a request and a call of the model. The endpoint
+  has them all in its cache; its client is Python's urllib, which parses the answer.
+- Ratios are formed within a round; the table gives medians over the rounds, with the least and the
+  greatest."""
+
 SUITES = {
     suite.name: suite
     for suite in (
@@ -120,6 +132,20 @@ SUITES = {
             VECTOR_NOTES,
             peers.SEMANTIC_PINS,
             is_kept=True,
+        ),
+        Suite(
+            "http",
+            "benchmark-http",
+            "Benchmark of the service",
+            http_measures.experiments,
+            http_measures.KEYS,
+            http_measures.QUICK_KEYS,
+            http_measures.ROUNDS,
+            http_measures.QUICK_ROUNDS,
+            "keys",
+            HTTP_NOTES,
+            peers.PINS,
+            VALUE_BYTES,
         ),
     )
 }

@@ -16,6 +16,7 @@ class Prestige(OwnAdapter):
     def __init__(self, folder: Path) -> None:
         options = prestige.Options()
         store = prestige.open(folder, options)
+        self.store = store
         self.put = store.put
         self.get = store.get
         self.put_many = store.put_many

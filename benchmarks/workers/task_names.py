@@ -33,6 +33,9 @@ TASKS = {
         "vector_tasks",
     ),
     **dict.fromkeys(("responses", "warm_embeddings"), "cache_tasks"),
+    **dict.fromkeys(
+        ("http_get", "http_constant", "http_put", "http_embeddings", "http_get_many"), "http_tasks"
+    ),
 }
 """Module of each task, a function of the same name."""
 
