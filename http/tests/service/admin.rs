@@ -173,8 +173,15 @@ fn the_document_describes_what_is_served() {
     for (path, item) in document["paths"].as_object().unwrap() {
         assert!(!path.contains('*'), "{path}");
         for (method, operation) in item.as_object().unwrap() {
-            let problem = &operation["responses"]["default"]["$ref"];
-            assert_eq!(problem, "#/components/responses/Problem", "{method} {path}");
+            let refused = &operation["responses"]["default"];
+            if path.starts_with("/v1/") {
+                // OpenAI's own shape.
+                let schema = &refused["content"]["application/json"]["schema"]["$ref"];
+                assert_eq!(schema, "#/components/schemas/OpenAiError", "{path}");
+            } else {
+                let problem = &refused["$ref"];
+                assert_eq!(problem, "#/components/responses/Problem", "{method} {path}");
+            }
             assert!(operation["summary"].is_string(), "{method} {path}");
         }
     }
