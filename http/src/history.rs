@@ -93,7 +93,7 @@ impl Track {
     fn add(&mut self, at: f64, overview: &Overview, http_requests: u64) {
         let between = |now: &LatencySnapshot, before: &LatencySnapshot| {
             let latency = now.since(before).latency();
-            let us = |time: Duration| (latency.count > 0).then(|| time.as_secs_f64() * 1e6);
+            let us = |time: Duration| (latency.count > 0).then_some(time.as_secs_f64() * 1e6);
             (us(latency.p50), us(latency.p99))
         };
         // Of a part that is watched from now on, the first sample has the latencies of all that was before.
@@ -259,7 +259,10 @@ mod tests {
             (second.keys, second.bytes, second.http_requests),
             (2, 2 + 3, 9)
         );
-        assert_eq!(history.of(&Part::all(), first.at), [second.clone()]);
+        assert_eq!(
+            history.of(&Part::all(), first.at),
+            std::slice::from_ref(second)
+        );
 
         let part = history.of(&one("a"), 0.0);
         let last = part.last().unwrap();

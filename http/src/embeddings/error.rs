@@ -62,7 +62,7 @@ impl ApiError {
 
     /// The same with what another server has said of it.
     #[must_use]
-    pub(super) fn as_said(mut self, error: &Value) -> Self {
+    pub(super) fn saying(mut self, error: &Value) -> Self {
         let text = |name: &str| Some(error.get(name)?.as_str()?.to_owned());
         if let Some(message) = text("message") {
             self.0.message = message;
@@ -198,7 +198,7 @@ mod tests {
     fn what_another_server_says_is_kept() {
         let error = ApiError::new(StatusCode::BAD_REQUEST, "upstream", "it failed");
         let said = json!({"message": "too long", "type": "t", "param": null, "code": 5});
-        let document = error.as_said(&said).document();
+        let document = error.saying(&said).document();
         let expected =
             json!({"message": "too long", "type": "t", "param": null, "code": "upstream"});
         assert_eq!(document["error"], expected);

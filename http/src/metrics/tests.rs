@@ -17,9 +17,8 @@ fn names() -> BTreeSet<String> {
         .health
         .figures()
         .into_iter()
-        .filter_map(|(name, figure)| {
-            (!matches!(figure, Figure::Text(_))).then(|| store::metric(name, Kind::Gauge).0)
-        });
+        .filter(|(_, figure)| !matches!(figure, Figure::Text(_)))
+        .map(|(name, _)| store::metric(name, Kind::Gauge).0);
     let stats = overview
         .stats
         .figures()

@@ -5,6 +5,7 @@ use super::arguments::{
     StoreSettings,
 };
 use crate::config::{Config, Limits, Listen, Timeouts, Tls};
+use crate::embeddings::EmbeddingsConfig;
 use crate::tokens::Tokens;
 use prestige_core::{
     DedupMode, EmbedderProvider, Error, NormalizationMode, Options, SemanticOptions,
@@ -105,6 +106,7 @@ pub(super) fn config(arguments: &ServeArguments) -> Result<Config, Error> {
         timeouts: timeouts(server, &arguments.limits),
         allowed_hosts: arguments.access.allowed_host.clone(),
         backup_directory: server.backup_directory.clone(),
+        embeddings: EmbeddingsConfig::default(),
         worker_threads: server.worker_threads,
     };
     config.validate()?;

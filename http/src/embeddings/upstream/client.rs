@@ -253,7 +253,7 @@ fn refused(
     let as_it_is = || {
         let message = format!("the upstream has answered {status}");
         ApiError::new(status, "upstream", message)
-            .as_said(&said)
+            .saying(&said)
             .with_headers(passed_on.clone())
     };
     match status {
