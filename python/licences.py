@@ -1,7 +1,7 @@
 """Writes THIRD-PARTY-LICENSES: what is linked into the extension module, and under which terms.
 
     python python/licences.py           # write the file anew
-    python python/licences.py --check   # fail if it does not fit Cargo.lock
+    python python/licences.py --check   # fail if it does not fit Cargo.lock or the page's library
 
 It reads `cargo tree`, `cargo metadata` and the licence files in the sources of the crates, without
 a network once those are there. Where a crate offers the Apache License 2.0 among others, that one
@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 HERE = Path(__file__).resolve().parent
 OUTPUT = HERE / "THIRD-PARTY-LICENSES"
+UPLOT = HERE.parent / "http" / "src" / "page" / "uplot"
 PLATFORM = "x86_64-unknown-linux-gnu"
 
 LICENCE_FILE = re.compile(r"licen[cs]e|copying|copyright|notice", re.IGNORECASE)
@@ -49,7 +50,7 @@ Third-party software in prestige-cache
 
 The extension module prestige/_native is linked from the crates and libraries below. Those that
 offer the Apache License 2.0 are used under it; its text is the file LICENSE. The terms of the
-others follow. The embedding model is described in NOTICE.
+others follow. So does the JavaScript library in it. The embedding model is described in NOTICE.
 
 The Rust standard library is part of the module too: MIT OR Apache-2.0, https://github.com/rust-lang/rust
 
@@ -143,6 +144,10 @@ def document(crates: list[Crate]) -> str:
         if crate.name in LIBRARIES:
             title, terms, _ = LIBRARIES[crate.name]
             lines.append(f"    with {title}: {terms}")
+    script = json.loads((UPLOT / "uplot.json").read_text(encoding="utf-8"))
+    script_label = f"uPlot {script['version']}"
+    lines += ["", "", "JavaScript in the monitoring page", "---------------------------------", ""]
+    lines += [f"{script_label}: {script['licence']}", f"    {script['repository']}"]
     # The same words once, whatever the line breaks.
     texts: dict[str, tuple[str, list[str]]] = {}
     for crate in crates:
@@ -150,6 +155,8 @@ def document(crates: list[Crate]) -> str:
             _, labels = texts.setdefault(" ".join(text.split()), (text, []))
             if label not in labels:
                 labels.append(label)
+    terms = (UPLOT / "LICENSE").read_text(encoding="utf-8")
+    texts.setdefault(" ".join(terms.split()), (terms, []))[1].append(script_label)
     lines += ["", "", "Terms and notices", "-----------------"]
     for text, labels in texts.values():
         body = "\n".join(line.rstrip() for line in text.strip("\ufeff\r\n").splitlines())

@@ -11,6 +11,7 @@ mod metrics;
 mod monitor;
 mod namespaces;
 mod outcomes;
+mod page;
 mod parameters;
 mod unknown;
 mod vectors;
@@ -62,8 +63,9 @@ pub(crate) fn router(context: Context) -> Router {
         "/openapi.json",
         get(async move || ([(CONTENT_TYPE, "application/json")], document.clone())),
     );
-    // The page: merged here, as its routes are no part of the document.
     router
+        // The page is no part of the interface that the document describes.
+        .merge(page::routes())
         .fallback(unknown::route)
         .method_not_allowed_fallback(unknown::method)
         .layer(CatchPanicLayer::custom(|_| {
