@@ -7,6 +7,7 @@
 #   make wheel   the installable package, in dist/
 #   make bench   speed and size beside other stores, and the semantic stage
 #   make licences   the list of what is linked, after Cargo.lock has changed
+#   make pictures   the screenshots of the monitoring page in docs/
 #
 # The first use of any of them sets everything up: a virtual environment in .venv, libclang, the ONNX Runtime library,
 # the model, the extension module. It needs no root; it needs cargo, a C++ compiler and Python 3.10 or later. What takes
@@ -22,6 +23,7 @@ CACHE := $(or $(PRESTIGE_CACHE),$(HOME)/.cache/prestige)
 VENV := .venv
 BIN := $(CURDIR)/$(VENV)/bin
 LIBCLANG := libclang==18.1.1
+TYPESCRIPT := 7.0.2
 
 # One target folder and one profile for everything, so that RocksDB is compiled once. The libclang path is part of
 # what cargo compares, so it lies in the cache folder too.
@@ -34,7 +36,7 @@ export ORT_DISABLE_TELEMETRY := 1
 MODEL := $(CACHE)/models/all-MiniLM-L6-v2/int8w
 PUBLISHED := $(CACHE)/models/all-MiniLM-L6-v2/fp32/model.onnx
 BUNDLED := python/prestige/models/all-MiniLM-L6-v2
-RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' 2>/dev/null) \
+RUST := $(shell find core embed index http python/src tests/rust -name '*.rs' -o -path 'http/src/page/*' -type f 2>/dev/null) \
         $(wildcard */Cargo.toml) Cargo.toml Cargo.lock .cargo/config.toml
 EXTENSION := $(VENV)/.extension
 
@@ -63,7 +65,7 @@ test-rust: $(VENV)/.packages $(BUNDLED)/model.onnx | rocksdb-notice
 	cargo test --release --workspace --doc --quiet
 
 .PHONY: test-python
-test-python: $(EXTENSION)
+test-python: $(EXTENSION) browser
 	@echo "== Python tests"
 	@$(BIN)/python -m pytest -c python/pyproject.toml --rootdir . tests/python
 
@@ -71,8 +73,17 @@ test-python: $(EXTENSION)
 soak: $(EXTENSION) ## Load a server that is stopped and killed meanwhile: ten minutes
 	@$(BIN)/python tests/python/soak.py
 
+# A Chromium for the tests of the monitoring page; where there can be none it says so, and they are skipped.
+.PHONY: browser
+browser:
+	@tests/chromium.sh $(CACHE)/chromium
+
+.PHONY: pictures
+pictures: $(EXTENSION) browser ## Take the screenshots of the monitoring page in docs/: seven minutes
+	@$(BIN)/python tests/python/monitor_pictures.py
+
 .PHONY: check
-check: $(EXTENSION) ## Check formatting, lints and types
+check: $(EXTENSION) check-page ## Check formatting, lints and types
 	@echo "== Formatting and lints, Rust"
 	@cargo fmt --all --check
 	@cargo clippy --release --workspace --all-targets -- -D warnings
@@ -84,6 +95,17 @@ check: $(EXTENSION) ## Check formatting, lints and types
 	@cd python && $(BIN)/python -m mypy.stubtest prestige --mypy-config-file pyproject.toml
 	@echo "== Licences"
 	@$(BIN)/python python/licences.py --check
+
+# The types of the page's scripts, which are in their comments. npm is needed for this alone.
+.PHONY: check-page
+check-page:
+	@if command -v npm >/dev/null; then \
+	  echo "== Types, JavaScript"; \
+	  folder=$(CACHE)/typescript-$(TYPESCRIPT); \
+	  test -x $$folder/node_modules/.bin/tsc || \
+	    npm install --silent --no-fund --no-audit --no-save --prefix $$folder typescript@$(TYPESCRIPT); \
+	  $$folder/node_modules/.bin/tsc -p http/src/page/jsconfig.json; \
+	else echo "== Types, JavaScript: not checked, npm is missing"; fi
 
 .PHONY: licences
 licences: $(VENV)/.packages ## List what is linked, in python/THIRD-PARTY-LICENSES

@@ -10,6 +10,11 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from browser import Visit
+    from playwright.sync_api import Browser
 
 # Before anything loads ONNX Runtime, which reports usage to its vendor otherwise.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -53,6 +58,36 @@ def semantic_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prestig
     with prestige.open(path, dedup_mode=prestige.DedupMode.SEMANTIC) as opened:
         yield opened
         assert opened.verify() == []
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium, one a module."""
+    from browser import chromium
+
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    """Makes pages, each with cookies and storage of its own, in which nothing may go wrong."""
+    from browser import Watched
+
+    visits: list[Watched] = []
+
+    def make(**options: Any) -> Watched:
+        watched = Watched(browser.new_context(**options).new_page())
+        visits.append(watched)
+        return watched
+
+    yield make
+    errors = [error for watched in visits for error in watched.errors]
+    asked = [url for watched in visits for url in watched.requests]
+    for watched in visits:
+        watched.page.context.close()
+    assert errors == []
+    assert all(url.startswith("http://127.0.0.1:") for url in asked)
 
 
 @pytest.fixture
