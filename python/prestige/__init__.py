@@ -14,22 +14,21 @@ from __future__ import annotations
 
 import atexit
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # ONNX Runtime reports usage to its vendor unless told not to before it is loaded.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from . import _caches, _native  # noqa: F401 - it gives the caches their forms
 from ._aio import aopen, arestore
+from ._cache_classes import EmbeddingCache, SemanticCache
 from ._native import (
     SEMANTIC_AVAILABLE,
     SERVER_AVAILABLE,
     DedupMode,
-    EmbeddingCache,
     Hit,
     NormalizationMode,
     Options,
-    SemanticCache,
     SemanticModel,
     Server,
     Store,
@@ -48,12 +47,18 @@ from .exceptions import (
     IOError,
     ModelError,
     NotFoundError,
+    PermissionDeniedError,
     PrestigeError,
     ReadOnlyError,
     TimedOutError,
+    UnsupportedError,
 )
 from .health import HealthStats
 from .stats import StoreStats
+
+if TYPE_CHECKING:
+    from ._protocol import StoreProtocol
+    from ._remote import RemoteStore
 
 __all__ = [
     "SEMANTIC_AVAILABLE",
@@ -78,20 +83,25 @@ __all__ = [
     "NormalizationMode",
     "NotFoundError",
     "Options",
+    "PermissionDeniedError",
     "PrestigeError",
     "ReadOnlyError",
     "RecordedOutcome",
+    "RemoteStore",
     "SemanticCache",
     "SemanticModel",
     "SemanticStats",
     "Server",
     "Store",
+    "StoreProtocol",
     "StoreStats",
     "TimedOutError",
+    "UnsupportedError",
     "__version__",
     "aopen",
     "arestore",
     "calibrate",
+    "connect",
     "open",
     "restore",
 ]
@@ -117,6 +127,74 @@ def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs:
         ModelError: The model of a semantic store is missing, damaged or another one.
     """
     return Store.open(path, options, **kwargs)
+
+
+def connect(  # noqa: PLR0913 - keywords
+    url: str,
+    token: str | None = None,
+    *,
+    namespace: str = "",
+    timeout: float | None = 30.0,
+    retries: int = 3,
+    ca_file: str | None = None,
+) -> RemoteStore:
+    """Make a client of a server: a store that other processes can use at the same time.
+
+    It has the interface of ``Store``, the ``asyncio`` forms included. Nothing is sent before the
+    first call. Connections are kept open and shared by threads; each event loop and each forked
+    process has its own.
+
+    What could not be sent, or was refused because the server has too much to do, is sent again, and
+    so is what the server recognises as sent before; see ``docs/client.md``.
+
+    Args:
+        url: ``"http://HOST:PORT"``, ``"https://HOST:PORT"``, perhaps with a path before that of the
+            API, or ``"unix:///PATH/OF/SOCKET"``.
+        token: The bearer token; None: none.
+        namespace: Name of the namespace; ``""``: that of the store itself.
+        timeout: Longest wait in seconds for a connection, and for the server to go on; None: no
+            bound. Default 30.
+        retries: How often a request is sent again, 0 to 100. Default 3.
+        ca_file: PEM file of the authorities that may have signed the certificate of an https
+            server; None: those of the system.
+
+    Returns:
+        The client; a context manager, also an asynchronous one, that closes its connections.
+
+    Raises:
+        InvalidArgumentError: An argument is none of these.
+        IOError: ``ca_file`` cannot be read.
+    """
+    from ._remote import connect_with  # noqa: PLC0415 - takes longer to import than all the rest
+
+    return connect_with(
+        {
+            "url": url,
+            "token": token,
+            "namespace": namespace,
+            "timeout": timeout,
+            "retries": retries,
+            "ca_file": ca_file,
+        }
+    )
+
+
+if not TYPE_CHECKING:
+    # What clients need is imported with the first of them. Type checkers see the names above.
+    _LATER = {"RemoteStore": "_remote", "StoreProtocol": "_protocol"}
+
+    def __getattr__(name: str) -> Any:  # noqa: ANN401
+        if name not in _LATER:
+            message = f"module {__name__!r} has no attribute {name!r}"
+            raise AttributeError(message)
+        import importlib  # noqa: PLC0415 - see above
+
+        value = getattr(importlib.import_module(f".{_LATER[name]}", __name__), name)
+        globals()[name] = value
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
 
 
 def _end() -> None:

@@ -15,8 +15,10 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Buffer, Self
 
 from prestige._aio import StoreOpening
+from prestige._protocol import StoreProtocol
 from prestige.caches import EmbeddingStats, SemanticStats
 from prestige.candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
+from prestige.exceptions import NotFoundError
 from prestige.health import HealthStats
 from prestige.stats import StoreStats
 
@@ -36,16 +38,42 @@ __all__ = [
     "StoreIterator",
     "__version__",
     "calibrate_similarities",
+    "check_verdict",
     "close_all",
+    "digest_text",
     "end_long_calls_at_exit",
+    "entry_metadata",
+    "entry_parts",
+    "filter_texts",
     "find_model",
+    "finite_number",
+    "float_rows",
     "hub_cache",
     "hub_is_offline",
+    "key_bytes",
+    "key_text",
+    "make_hit",
+    "metadata_pairs",
+    "missing_key",
+    "model_fits",
     "model_presets",
     "model_repository",
+    "moment_micros",
+    "natural_number",
+    "numbered_key",
     "parse_command",
+    "prefix_bytes",
+    "rank_number",
+    "response_of_parts",
+    "response_parts",
     "restore",
+    "scope_json",
+    "seconds_from_zero",
     "serve_main",
+    "texts_of",
+    "value_bytes",
+    "vector_argument",
+    "vectors_of",
 ]
 
 _T = TypeVar("_T")
@@ -174,6 +202,96 @@ def restore(backup: _Path, path: _Path) -> None:
 
     """
 
+# What the client of a server takes from the classes: the same checks of the same arguments.
+
+def key_bytes(key: _Key) -> bytes:
+    """The bytes of a key."""
+
+def numbered_key(key: object, number: int) -> bytes:
+    """The bytes of the key with this number in an iterable."""
+
+def key_text(key: bytes) -> str:
+    """A key as Python shows it."""
+
+def missing_key(key: bytes) -> NotFoundError:
+    """What is raised where a key is not there."""
+
+def value_bytes(value: _Value) -> bytes:
+    """The bytes of a value."""
+
+def prefix_bytes(prefix: _Key | None) -> bytes:
+    """The bytes that the argument ``prefix`` gives; those of the empty one for None."""
+
+def entry_parts(
+    entry: object, ttl_seconds: int | None, number: int
+) -> tuple[bytes, bytes, int | None, dict[str, str] | None]:
+    """An entry of ``put_many``, the one with this number: key, value, TTL and metadata."""
+
+def metadata_pairs(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata of a value."""
+
+def filter_texts(filter: Mapping[str, Any]) -> dict[str, list[str]]:
+    """A filter of candidates: for each name the texts of which one must be it."""
+
+def natural_number(name: str, given: object) -> int:
+    """An integer from 0 to 2**63 - 1 that the argument ``name`` gives."""
+
+def finite_number(name: str, given: object) -> float:
+    """A finite number that the argument ``name`` gives."""
+
+def rank_number(given: object) -> int:
+    """The rank of a candidate."""
+
+def digest_text(given: object) -> str:
+    """The digest of a candidate, as hexadecimal digits."""
+
+def check_verdict(verdict: str) -> None:
+    """Refuse what is no verdict about a candidate."""
+
+def moment_micros(name: str, given: float | datetime) -> int:
+    """Microseconds since the Unix epoch that the argument ``name`` gives."""
+
+def float_rows(given: object, name: str, dimensions: int) -> NDArray[np.float32]:
+    """Numbers with 1 or 2 dimensions as rows, float32 of shape (n, d)."""
+
+def texts_of(given: Iterable[str]) -> list[str]:
+    """A list of the texts of an iterable; none has a lone surrogate."""
+
+def scope_json(given: _Scope) -> str:
+    """Canonical JSON of a scope: equal scopes have equal JSON."""
+
+def response_parts(given: _Response) -> tuple[str, bytes]:
+    """Kind, ``"text"``, ``"bytes"`` or ``"json"``, and bytes of a response."""
+
+def response_of_parts(kind: str, bytes: bytes) -> Any:  # noqa: ANN401 - a JSON value
+    """The response that has these parts."""
+
+def entry_metadata(given: Mapping[str, str] | None) -> dict[str, str]:
+    """Metadata of an entry of a semantic cache."""
+
+def seconds_from_zero(name: str, given: float | timedelta) -> float:
+    """Seconds from 0 on that the argument ``name`` gives."""
+
+def vector_argument(given: object, name: str) -> NDArray[np.float32]:
+    """The float32 array of shape (d,) that the argument ``name`` gives."""
+
+def vectors_of(function: Callable[[list[str]], Any], texts: list[str]) -> NDArray[np.float32]:
+    """What an embedding function returns for texts, float32 of shape (n, d)."""
+
+def model_fits(model: SemanticModel, text: str) -> bool:
+    """Whether a model reads all of a text. Loads the model."""
+
+def make_hit(
+    response: object,
+    query: str,
+    similarity: float,
+    exact: bool,
+    age_seconds: float,
+    metadata: dict[str, str],
+    scope: object,
+) -> Hit:
+    """A hit of a cache on a server."""
+
 @final
 class DedupMode:
     """Which values share one object."""
@@ -188,7 +306,6 @@ class DedupMode:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-@final
 class EmbeddingCache:
     """A cache of embeddings: each text is computed once, and its vector kept in a store.
 
@@ -201,7 +318,7 @@ class EmbeddingCache:
 
     def __new__(
         cls,
-        path_or_store: _Path | Store,
+        path_or_store: _Path | StoreProtocol,
         model: SemanticModel | None = None,
         embed: Callable[[list[str]], Any] | None = None,
         *,
@@ -215,8 +332,8 @@ class EmbeddingCache:
         """Open the cache.
 
         Args:
-            path_or_store: An open ``Store``, or the directory of one, which the cache opens and
-                closes.
+            path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
+                directory of a store, which the cache opens and closes.
             model: The model that computes vectors; None, and no ``embed``: the bundled one.
             embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
                 (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
@@ -511,7 +628,6 @@ class NormalizationMode:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
-@final
 class SemanticCache:
     """A cache of responses to queries, which finds a response by the meaning of its query.
 
@@ -529,7 +645,7 @@ class SemanticCache:
 
     def __new__(
         cls,
-        path_or_store: _Path | Store,
+        path_or_store: _Path | StoreProtocol,
         threshold: float = 0.97,
         scope: _Scope = None,
         *,
@@ -544,8 +660,8 @@ class SemanticCache:
         """Open the cache.
 
         Args:
-            path_or_store: An open ``Store``, or the directory of one, which the cache opens and
-                closes.
+            path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
+                directory of a store, which the cache opens and closes.
             threshold: Least cosine similarity of a hit, over 0 and at most 1. Default 0.97.
             scope: The scope of calls that name none: ``str``, int, float, bool, None, or mappings
                 and sequences of them. Equal values are one scope.

@@ -43,7 +43,7 @@ def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | Non
         raise InvalidArgumentError(f"{target} is a directory; name a file")
     if Path(store.path).resolve() in target.resolve().parents:
         raise InvalidArgumentError(f"{target} lies in the store; choose a place outside of it")
-    with _replacing(target) as file, parquet.ParquetWriter(file, schema, compression="zstd") as out:
+    with replacing(target) as file, parquet.ParquetWriter(file, schema, compression="zstd") as out:
 
         def write(
             keys: list[bytes],
@@ -173,7 +173,7 @@ def _is_text_map(kinds: Any, kind: Any) -> bool:  # noqa: ANN401
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[Any]:
+def replacing(target: Path) -> Iterator[Any]:
     """Open a temporary file that takes the place of ``target`` when it is complete and durable."""
     temporary = target.with_name(f"{target.name}.partial-{os.getpid()}-{secrets.token_hex(4)}")
     try:

@@ -50,3 +50,11 @@ class ReadOnlyError(PrestigeError, io.UnsupportedOperation):
 
 class ModelError(PrestigeError):
     """The embedding model is missing or damaged, not the store's own, or failed on a text."""
+
+
+class PermissionDeniedError(PrestigeError, builtins.PermissionError):
+    """A server does not know the token, or does not let it do this."""
+
+
+class UnsupportedError(PrestigeError, NotImplementedError):
+    """What only works in the process that has the store open, asked of a server."""

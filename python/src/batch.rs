@@ -22,11 +22,11 @@ const FIRST_PAGE_KEYS: usize = 64;
 const PAGE_VALUE_BYTES: usize = 16 << 20;
 
 /// One entry of `put_many`, kept alive while it is written.
-struct Gathered<'py> {
-    key: Key<'py>,
-    value: Value<'py>,
-    ttl_seconds: Option<u64>,
-    metadata: Option<Metadata>,
+pub(crate) struct Gathered<'py> {
+    pub key: Key<'py>,
+    pub value: Value<'py>,
+    pub ttl_seconds: Option<u64>,
+    pub metadata: Option<Metadata>,
 }
 
 #[pymethods]
@@ -221,7 +221,8 @@ fn gather<'py>(
     Ok(page)
 }
 
-fn entry_of<'py>(
+/// An entry of `put_many`, the one with this number.
+pub(crate) fn entry_of<'py>(
     entry: &Bound<'py, PyAny>,
     ttl_seconds: Option<u64>,
     number: u64,
@@ -295,7 +296,7 @@ impl<'py> KeyPages<'py> {
 
 /// `error` with the number of what it is about. Errors of other classes than ours for bad arguments have a form of
 /// their own, and stay as they are.
-fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) -> PyErr {
+pub(crate) fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) -> PyErr {
     let message = format!("{what} {number}: {}", error.value(py));
     if error.get_type(py).is(py.get_type::<PyTypeError>()) {
         PyTypeError::new_err(message)

@@ -382,7 +382,7 @@ fn options(
 }
 
 /// A text for each key, or several of which one must be it.
-fn filter_of(object: &Bound<'_, PyAny>) -> PyResult<BTreeMap<String, Vec<String>>> {
+pub(crate) fn filter_of(object: &Bound<'_, PyAny>) -> PyResult<BTreeMap<String, Vec<String>>> {
     let mut filter = BTreeMap::new();
     for (name, wanted) in pairs_of(object, "filter")? {
         let texts = if wanted.cast::<PyList>().is_ok() || wanted.cast::<PyTuple>().is_ok() {
@@ -439,7 +439,7 @@ fn values_of<'py>(queries: &Bound<'py, PyAny>) -> PyResult<Vec<Value<'py>>> {
 }
 
 /// Rows, and numbers row after row, of an array-like of numbers with so many dimensions.
-fn floats(object: &Bound<'_, PyAny>, name: &str, dimensions: usize) -> PyResult<(usize, Vec<f32>)> {
+pub(crate) fn floats(object: &Bound<'_, PyAny>, name: &str, dimensions: usize) -> PyResult<(usize, Vec<f32>)> {
     let py = object.py();
     let numpy = py.import("numpy")?;
     let array = numpy.call_method1("ascontiguousarray", (object,))?;
@@ -523,14 +523,14 @@ fn candidate_of<'a, 'py>(object: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'p
     })
 }
 
-fn rank_of(rank: Bound<'_, PyAny>) -> PyStoreResult<u32> {
+pub(crate) fn rank_of(rank: Bound<'_, PyAny>) -> PyStoreResult<u32> {
     let rank = Integer::Given(rank).natural("rank")?;
     let rank = u32::try_from(rank);
     rank.map_err(|_| Error::InvalidArgument("rank must be below 2**32".to_owned()).into())
 }
 
 /// A digest as 64 hexadecimal digits or 32 bytes.
-fn digest_of(object: &Bound<'_, PyAny>) -> PyResult<Digest> {
+pub(crate) fn digest_of(object: &Bound<'_, PyAny>) -> PyResult<Digest> {
     let wrong = || {
         invalid(format!(
             "the digest of a candidate must be 64 hexadecimal digits or {DIGEST_BYTES} bytes"

@@ -4,6 +4,7 @@
 //! exceptions of `prestige.exceptions`.
 
 mod aio;
+mod arguments;
 mod batch;
 mod caches;
 mod calibrate;
@@ -50,6 +51,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<server::Server>()?;
     module.add_class::<store::Store>()?;
     module.add_class::<iterate::StoreIterator>()?;
+    arguments::add_to(module)?;
+    caches::client::add_to(module)?;
     module.add_function(wrap_pyfunction!(aio::end_long_calls_at_exit, module)?)?;
     module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
     module.add_function(wrap_pyfunction!(cli::parse_command, module)?)?;

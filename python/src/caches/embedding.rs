@@ -25,7 +25,8 @@ use std::ffi::OsStr;
 /// A context manager that closes the store if the cache has opened it.
 ///
 /// Args:
-///     path_or_store: An open ``Store``, or the directory of one, which the cache opens and closes.
+///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
+///         directory of a store, which the cache opens and closes.
 ///     model: The model that computes vectors; None, and no ``embed``: the bundled one.
 ///     embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
 ///         (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
@@ -48,7 +49,7 @@ use std::ffi::OsStr;
 ///         the store has vectors of several lengths for the model and ``dimension`` names none.
 ///     ModelError: The model or ONNX Runtime is missing or damaged.
 ///     Exception: As ``prestige.open`` raises for a path.
-#[pyclass(module = "prestige", frozen)]
+#[pyclass(module = "prestige", frozen, subclass)]
 pub(crate) struct EmbeddingCache {
     home: Home,
     cache: prestige_core::EmbeddingCache,

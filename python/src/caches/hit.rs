@@ -11,25 +11,25 @@ use pyo3::types::PyDict;
 pub(crate) struct Hit {
     /// The response, as it was given to ``put``.
     #[pyo3(get)]
-    response: Py<PyAny>,
+    pub(super) response: Py<PyAny>,
     /// The query that the response was put with.
     #[pyo3(get)]
-    query: String,
+    pub(super) query: String,
     /// Cosine similarity of the two queries, -1 to 1; 1.0 if they are the same text.
     #[pyo3(get)]
-    similarity: f64,
+    pub(super) similarity: f64,
     /// Whether the two queries are the same text.
     #[pyo3(get)]
-    exact: bool,
+    pub(super) exact: bool,
     /// Seconds since the response was put.
     #[pyo3(get)]
-    age_seconds: f64,
+    pub(super) age_seconds: f64,
     /// What was put with it: a dictionary of ``str`` to ``str``.
     #[pyo3(get)]
-    metadata: Py<PyDict>,
+    pub(super) metadata: Py<PyDict>,
     /// The scope of both queries, as it was given.
     #[pyo3(get)]
-    scope: Py<PyAny>,
+    pub(super) scope: Py<PyAny>,
 }
 
 impl Hit {

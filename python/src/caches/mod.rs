@@ -1,6 +1,7 @@
 //! The two caches: where they are opened, and what computes what they do not have.
 
 mod arguments;
+pub(crate) mod client;
 mod embedding;
 mod hit;
 mod json;

@@ -34,7 +34,8 @@ use std::ffi::OsStr;
 /// it.
 ///
 /// Args:
-///     path_or_store: An open ``Store``, or the directory of one, which the cache opens and closes.
+///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
+///         directory of a store, which the cache opens and closes.
 ///     threshold: Least cosine similarity of a hit, over 0 and at most 1. Default 0.97.
 ///     scope: The scope of calls that name none: ``str``, int, float, bool, None, or mappings and
 ///         sequences of them. Equal values are one scope.
@@ -58,7 +59,7 @@ use std::ffi::OsStr;
 ///     ModelError: The model or ONNX Runtime is missing or damaged, or the store has entries of
 ///         another model.
 ///     Exception: As ``prestige.open`` raises for a path.
-#[pyclass(module = "prestige", frozen)]
+#[pyclass(module = "prestige", frozen, subclass)]
 pub(crate) struct SemanticCache {
     home: Home,
     cache: prestige_core::SemanticCache,

@@ -85,7 +85,7 @@ impl VectorSource for Source {
 }
 
 /// The rows that a function returns for `texts`.
-fn call(function: &Bound<'_, PyAny>, texts: &[&str]) -> PyResult<Embeddings> {
+pub(super) fn call(function: &Bound<'_, PyAny>, texts: &[&str]) -> PyResult<Embeddings> {
     let py = function.py();
     let list = PyList::new(py, texts.iter().map(|text| PyString::new(py, text)))?;
     let answer = function.call1((list,))?;

@@ -1,0 +1,49 @@
+"""Namespaces of a store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from ...exceptions import NotFoundError
+from ..wire import API, Operation, Reply, Request
+from .upkeep import ended
+
+if TYPE_CHECKING:
+    from ..place import Place
+
+FORBIDDEN, NOT_FOUND = 403, 404
+
+
+def make_namespace(self: Place, name: str) -> Operation[None]:
+    """Make a namespace if it does not exist, and if this client may."""
+    path = _path(name)
+    if not name:
+        return
+    expects = frozenset({FORBIDDEN})
+    reply: Reply = yield Request("PUT", path, expects=expects)
+    if reply.status == FORBIDDEN:
+        # A client that only reads has views of those that are there.
+        reply = yield Request("GET", f"{API}/namespaces", reads=True)
+        if name not in reply.json()["namespaces"]:
+            message = f"there is no namespace {name!r}, and this client cannot make one"
+            raise NotFoundError(message)
+
+
+def namespaces(self: Place) -> Operation[list[str]]:
+    """Return the names of all namespaces but the store's own, sorted."""
+    reply: Reply = yield Request("GET", f"{API}/namespaces", reads=True)
+    return [name for name in reply.json()["namespaces"] if name]
+
+
+def drop_namespace(self: Place, name: str) -> Operation[None]:
+    """Remove a namespace and all it holds."""
+    reply: Reply = yield Request("DELETE", _path(name), headers={"prefer": "wait=30"}, patience=30)
+    yield from ended(self, reply)
+
+
+def _path(name: str) -> str:
+    if not isinstance(name, str):
+        message = f"name must be str, not {type(name).__name__}"
+        raise TypeError(message)
+    return f"{API}/namespaces/{quote(name, safe='').replace('.', '%2E')}"
