@@ -19,6 +19,7 @@ from .exceptions import InvalidArgumentError, PrestigeError
 
 if TYPE_CHECKING:
     from ._native import Store
+    from ._remote import RemoteStore
 
 # Rows read at once; their bytes are bounded by what a file puts into one row.
 READ_ROWS = 1024
@@ -26,7 +27,9 @@ READ_ROWS = 1024
 LATEST_US = 2**63 - 1
 
 
-def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | None) -> int:
+def export(
+    store: Store | RemoteStore, path: str | os.PathLike[str], prefix: str | bytes | None
+) -> int:
     """Write the keys that begin with ``prefix``. See ``Store.export_parquet``."""
     arrow, parquet = _pyarrow()
     schema = arrow.schema(
@@ -64,7 +67,7 @@ def export(store: Store, path: str | os.PathLike[str], prefix: str | bytes | Non
         return store._export_batches(prefix, write)
 
 
-def load(store: Store, path: str | os.PathLike[str]) -> int:
+def load(store: Store | RemoteStore, path: str | os.PathLike[str]) -> int:
     """Put the keys of a file. See ``Store.import_parquet``."""
     arrow, parquet = _pyarrow()
     imported = row = 0
@@ -84,7 +87,7 @@ def load(store: Store, path: str | os.PathLike[str]) -> int:
     return imported
 
 
-def _put(arrow: Any, store: Store, batch: Any, place: str) -> int:  # noqa: ANN401 - pyarrow has no types
+def _put(arrow: Any, store: Store | RemoteStore, batch: Any, place: str) -> int:  # noqa: ANN401 - pyarrow has no types
     """Put the rows of a record batch; the error names their place."""
 
     def column(name: str) -> list[Any]:

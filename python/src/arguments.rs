@@ -60,7 +60,7 @@ pub(crate) fn value_bytes<'py>(
     Ok(PyBytes::new(py, value.as_bytes()?))
 }
 
-/// The bytes that the argument `prefix` gives; those of the empty one for None.
+/// The bytes that the argument ``prefix`` gives; those of the empty one for None.
 #[pyfunction]
 #[pyo3(signature = (prefix))]
 pub(crate) fn prefix_bytes<'py>(
@@ -72,7 +72,7 @@ pub(crate) fn prefix_bytes<'py>(
     Ok(PyBytes::new(py, prefix))
 }
 
-/// An entry of `put_many`, the one with this number.
+/// An entry of ``put_many``, the one with this number: key, value, TTL and metadata.
 #[pyfunction]
 #[pyo3(signature = (entry, ttl_seconds, number))]
 pub(crate) fn entry_parts<'py>(
@@ -102,13 +102,13 @@ pub(crate) fn filter_texts(filter: &Bound<'_, PyAny>) -> PyResult<BTreeMap<Strin
     filter_of(filter)
 }
 
-/// An integer from 0 to 2^63 - 1 that the argument `name` gives.
+/// An integer from 0 to 2**63 - 1 that the argument ``name`` gives.
 #[pyfunction]
 pub(crate) fn natural_number(name: &str, given: Bound<'_, PyAny>) -> PyResult<u64> {
     Integer::Given(given).natural(name)
 }
 
-/// A finite number that the argument `name` gives.
+/// A finite number that the argument ``name`` gives.
 #[pyfunction]
 pub(crate) fn finite_number(name: &str, given: &Bound<'_, PyAny>) -> PyResult<f64> {
     finite(name, given)
@@ -126,20 +126,20 @@ pub(crate) fn digest_text(given: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(digest_of(given)?.to_hex())
 }
 
-/// Refuses what is no verdict about a candidate.
+/// Refuse what is no verdict about a candidate.
 #[pyfunction]
 pub(crate) fn check_verdict(verdict: &str) -> PyStoreResult<()> {
     verdict.parse::<Verdict>()?;
     Ok(())
 }
 
-/// Microseconds since the Unix epoch that the argument `name` gives.
+/// Microseconds since the Unix epoch that the argument ``name`` gives.
 #[pyfunction]
 pub(crate) fn moment_micros(name: &str, given: &Bound<'_, PyAny>) -> PyResult<u64> {
     Ok(Moment::of(name, given)?.0)
 }
 
-/// Numbers with so many dimensions, 1 or 2, as a float32 array of rows.
+/// Numbers with 1 or 2 dimensions as rows, float32 of shape (n, d).
 #[pyfunction]
 pub(crate) fn float_rows<'py>(
     py: Python<'py>,

@@ -439,7 +439,11 @@ fn values_of<'py>(queries: &Bound<'py, PyAny>) -> PyResult<Vec<Value<'py>>> {
 }
 
 /// Rows, and numbers row after row, of an array-like of numbers with so many dimensions.
-pub(crate) fn floats(object: &Bound<'_, PyAny>, name: &str, dimensions: usize) -> PyResult<(usize, Vec<f32>)> {
+pub(crate) fn floats(
+    object: &Bound<'_, PyAny>,
+    name: &str,
+    dimensions: usize,
+) -> PyResult<(usize, Vec<f32>)> {
     let py = object.py();
     let numpy = py.import("numpy")?;
     let array = numpy.call_method1("ascontiguousarray", (object,))?;

@@ -28,6 +28,18 @@ POLL_LIMIT_SECONDS = 20
 RunScript = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what a client cannot be asked: see `either.py`."""
+    out = {item for item in items if item.get_closest_marker("embedded") and over_a_client(item)}
+    config.hook.pytest_deselected(items=list(out))
+    items[:] = [item for item in items if item not in out]
+
+
+def over_a_client(item: pytest.Item) -> bool:
+    call = getattr(item, "callspec", None)
+    return call is not None and call.params.get("store") == "server"
+
+
 @pytest.fixture
 def store_path(tmp_path: Path) -> Path:
     """Directory for a store; not made yet."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from either import store  # noqa: F401 - each test over both
 from numpy.typing import NDArray
 
 import prestige

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from either import OverBoth, embedded
 from together import run_all
 
 import prestige
@@ -24,7 +25,7 @@ def key_of(number: int) -> str:
     return f"key{number:05}"
 
 
-class TestIteration:
+class TestIteration(OverBoth):
     def test_more_keys_than_one_page(self, store: prestige.Store) -> None:
         expected = [f"key{i:05}" for i in range(3 * 1024 + 1)]
         for key in expected:
@@ -48,6 +49,7 @@ class TestIteration:
         assert seen == 3000
         assert list(store) == []
 
+    @embedded
     def test_changes_on_the_way_are_not_seen(self, store: prestige.Store) -> None:
         expected = {key_of(i): str(i).encode() for i in range(3000)}
         store.put_many(expected)
@@ -156,7 +158,7 @@ class TestSnapshots:
         assert store.get_health()["bytes_on_disk"] < 500_000
 
 
-class TestRanges:
+class TestRanges(OverBoth):
     def test_against_a_naive_model(self, store: prestige.Store) -> None:
         make = random.Random(3)
         alphabet = [b"a", b"b", b"\xff", b"\xfe", b"\0", "é".encode(), b"/"]
@@ -212,7 +214,7 @@ class TestRanges:
         assert list(store.values(start="7")) == values[7:]
 
 
-class TestLifeOfAnIterator:
+class TestLifeOfAnIterator(OverBoth):
     def test_an_exhausted_iterator_stays_exhausted(self, store: prestige.Store) -> None:
         iterator = store.keys()
         assert list(iterator) == []
@@ -307,7 +309,7 @@ class TestLifeOfAnIterator:
         assert child.returncode == 0
 
 
-class TestExceptionClasses:
+class TestExceptionClasses(OverBoth):
     @pytest.mark.parametrize(
         ("exception", "builtin"),
         [

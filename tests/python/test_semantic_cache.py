@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 import numpy as np
 import pytest
+from either import store  # noqa: F401 - each test over both
 
 import prestige
 

@@ -6,6 +6,7 @@ import functools
 import threading
 
 import pytest
+from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige

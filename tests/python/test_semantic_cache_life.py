@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige

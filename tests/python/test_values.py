@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from either import store  # noqa: F401 - each test over both
 
 import prestige
 

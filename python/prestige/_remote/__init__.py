@@ -41,7 +41,7 @@ def connect_with(arguments: Arguments) -> RemoteStore:
         message = f"retries must be at most {MOST_RETRIES}, not {retries}"
         raise InvalidArgumentError(message)
     connections = Connections(place, token, timeout, arguments["ca_file"])
-    return RemoteStore(Driver(connections, retries), namespace, None, arguments)
+    return RemoteStore._made(Driver(connections, retries), arguments)
 
 
 def _token(given: Any) -> str | None:  # noqa: ANN401

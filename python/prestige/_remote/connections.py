@@ -7,6 +7,7 @@ of every request, in which keys are, and follow redirects, to which the token wo
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import ssl
 import threading
@@ -76,6 +77,7 @@ class Connections:
             httpx2.TransportError: There is no answer, or not all of it.
 
         """
+        self._check_socket()
         response = self._transport().handle_request(self._message(request, more))
         try:
             if request.sink is None or response.status_code >= 400:
@@ -89,6 +91,7 @@ class Connections:
 
     async def aexchange(self, request: Request, more: dict[str, str]) -> Reply:
         """As ``exchange``, in the running event loop."""
+        self._check_socket()
         transport = await self._loop_transport()
         response = await transport.handle_async_request(self._message(request, more))
         try:
@@ -100,6 +103,13 @@ class Connections:
             return Reply(response.status_code, response.headers, b"", sink.finish())
         finally:
             await response.aclose()
+
+    def _check_socket(self) -> None:
+        """Say that a Unix socket is not there: the library would leave its own end open."""
+        path = self.address.socket
+        if path is not None and not os.path.exists(path):
+            message = f"[Errno {errno.ENOENT}] {os.strerror(errno.ENOENT)}"
+            raise httpx2.ConnectError(message)
 
     def _message(self, request: Request, more: dict[str, str]) -> httpx2.Request:
         url = self.address.base + request.path

@@ -131,8 +131,8 @@ class RemoteEmbeddingCache(CachePlace):
     def _store_vectors(self, texts: list[str], vectors: Sequence[Any]) -> Operation[None]:
         rows = iter(vectors)
         for page in _pages(texts):
-            body = self._named(texts=page, vectors=[_encoded(next(rows)) for _ in page])
-            body["dtype"] = self._dtype
+            body: dict[str, Any] = {"model_id": self._model_id, "dtype": self._dtype, "texts": page}
+            body["vectors"] = [_encoded(next(rows)) for _ in page]
             if self._ttl is not None:
                 body["ttl_seconds"] = self._ttl
             yield self._ask("/embeddings:put", body)
@@ -296,7 +296,7 @@ class RemoteEmbeddingCache(CachePlace):
         return self._dimension
 
     def __len__(self) -> int:
-        return int(self._run(self._stats_of_server())["entries"])
+        return int(self._run(self._stats_of_server())["vectors"])
 
     def __contains__(self, text: object, /) -> bool:
         if not isinstance(text, str):

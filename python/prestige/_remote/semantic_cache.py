@@ -92,8 +92,7 @@ class RemoteSemanticCache(CachePlace):
             return {"model_id": model_id}
         if self._source is None or self._source.model is None:
             raise exceptions.InvalidArgumentError(NEEDS_MODEL_ID)
-        digest = self._source.fingerprint
-        return {"model_id": digest, "fingerprint": digest}
+        return {"model_id": self._source.fingerprint}
 
     def _within(self, given: Any) -> _Scope:  # noqa: ANN401
         return self._own if given is None else _Scope(given, _native.scope_json(given))
@@ -111,7 +110,6 @@ class RemoteSemanticCache(CachePlace):
     def _body(self, **members: Any) -> dict[str, bytes]:  # noqa: ANN401
         """The members of a body, without those that are None."""
         given = {name: member for name, member in members.items() if member is not None}
-        given["model"] = self._model
         return {
             name: member if isinstance(member, bytes) else dumps(member)
             for name, member in given.items()
@@ -135,7 +133,7 @@ class RemoteSemanticCache(CachePlace):
         """The hit, and the embedding of the query if there is one by now."""
         vector = lookup.embedding
         answer = yield from self._look_up(lookup, vector)
-        if answer["hit"] is None and answer.get("wants_embedding") and vector is None:
+        if answer["hit"] is None and vector is None and answer.get("wants_embedding", True):
             vector = yield from self._vector_of(lookup.query)
             if vector is not None:
                 answer = yield from self._look_up(lookup, vector)
@@ -150,6 +148,7 @@ class RemoteSemanticCache(CachePlace):
 
     def _look_up(self, lookup: _Lookup, vector: Any) -> Operation[dict[str, Any]]:  # noqa: ANN401
         body = self._body(
+            **self._model,
             query=lookup.query,
             scope=lookup.scope.json.encode(),
             threshold=lookup.threshold,
@@ -230,6 +229,7 @@ class RemoteSemanticCache(CachePlace):
             vector = yield from self._vector_of(entry.query)
         kind, data = parts
         body = self._body(
+            **self._model,
             query=entry.query,
             kind=kind,
             response=_wire(kind, data),

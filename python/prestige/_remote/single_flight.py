@@ -39,7 +39,8 @@ class Flight(Generic[_T]):
         self._lock = threading.Lock()
         self._ended = False
         self._listeners: list[Callable[[], None]] = []
-        self.value: _T | None = None
+        # Set when it has ended with what was wanted.
+        self.value: Any = None
         self.error: BaseException | None = None
         self.abandoned = False
 

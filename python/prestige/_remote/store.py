@@ -44,6 +44,10 @@ class RemoteStore(Place, StoreProtocol):
         super().__init__(driver, namespace, root)
         self._arguments = arguments
 
+    @classmethod
+    def _made(cls, driver: Driver, arguments: Arguments) -> RemoteStore:
+        return cls(driver, arguments["namespace"], None, arguments)
+
     def _run(self, operation: Operation[_T]) -> _T:
         self._check_open()
         return self._driver.run(operation)
@@ -91,7 +95,7 @@ class RemoteStore(Place, StoreProtocol):
     def _view(self, name: str) -> RemoteStore:
         root = self if self._root is None else self._root
         assert isinstance(root, RemoteStore)
-        return RemoteStore(self._driver, name, root, {**self._arguments, "namespace": name})
+        return type(self)(self._driver, name, root, {**self._arguments, "namespace": name})
 
     def close(self) -> None:
         """Close the connections; of a view of a namespace it ends the view alone."""

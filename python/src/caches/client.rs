@@ -17,9 +17,7 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 #[pyfunction]
 pub(crate) fn texts_of<'py>(given: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
     let texts = text_list(given)?;
-    texts
-        .iter()
-        .try_for_each(|text| text_of(text).map(drop))?;
+    texts.iter().try_for_each(|text| text_of(text).map(drop))?;
     Ok(texts)
 }
 
@@ -30,7 +28,7 @@ pub(crate) fn scope_json(given: &Bound<'_, PyAny>) -> PyResult<String> {
     Ok(scope(given)?.as_json().to_owned())
 }
 
-/// Kind (`"text"`, `"bytes"`, `"json"`) and bytes of a response.
+/// Kind, ``"text"``, ``"bytes"`` or ``"json"``, and bytes of a response.
 #[pyfunction]
 #[pyo3(signature = (given))]
 pub(crate) fn response_parts<'py>(
@@ -62,20 +60,20 @@ pub(crate) fn response_of_parts<'py>(
     response_to_python(py, &Response { kind, bytes })
 }
 
-/// Metadata of an entry.
+/// Metadata of an entry of a semantic cache.
 #[pyfunction]
 #[pyo3(signature = (given))]
 pub(crate) fn entry_metadata(given: Option<&Bound<'_, PyAny>>) -> PyResult<EntryMetadata> {
     metadata(given)
 }
 
-/// Seconds from 0 on that the argument `name` gives: a number or a `timedelta`.
+/// Seconds from 0 on that the argument ``name`` gives.
 #[pyfunction]
 pub(crate) fn seconds_from_zero(name: &str, given: &Bound<'_, PyAny>) -> PyResult<f64> {
     seconds(name, given)
 }
 
-/// The float32 array of shape (d,) that the argument `name` gives.
+/// The float32 array of shape (d,) that the argument ``name`` gives.
 #[pyfunction]
 pub(crate) fn vector_argument<'py>(
     py: Python<'py>,
@@ -85,7 +83,7 @@ pub(crate) fn vector_argument<'py>(
     Ok(vector(given, name)?.into_pyarray(py))
 }
 
-/// What an embedding function returns for texts, as a float32 array of shape (n, d).
+/// What an embedding function returns for texts, float32 of shape (n, d).
 #[pyfunction]
 pub(crate) fn vectors_of<'py>(
     py: Python<'py>,

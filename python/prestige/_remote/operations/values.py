@@ -61,7 +61,10 @@ def get(
             "GET", f"{API}/kv/{path}", self._within(), _RAW, reads=True, expects=expects
         )
         reply: Reply = yield request
-        value = reply.body if reply.status != NOT_FOUND else _absent(self, reply)
+        value = reply.body
+        if reply.status == NOT_FOUND:
+            _check_absent(self, reply)
+            value = None
     if value is not None:
         return value.decode() if decode else value
     if default is MISSING:
@@ -72,8 +75,8 @@ def get(
 _RAW = {"accept": BINARY}
 
 
-def _absent(self: Place, reply: Reply) -> None:
-    """Nothing, if the answer is that of a server that does not have the key."""
+def _check_absent(self: Place, reply: Reply) -> None:
+    """Refuse an answer that is not that of a server that does not have the key."""
     if reply.code != "not_found":
         raise self._error(reply)
 
@@ -159,5 +162,5 @@ def _patch(self: Place, name: bytes, change: dict[str, Any]) -> Operation[None]:
 def _found(self: Place, reply: Reply, name: bytes) -> None:
     """Refuse the answer that there is no such key."""
     if reply.status == NOT_FOUND:
-        _absent(self, reply)
+        _check_absent(self, reply)
         raise _native.missing_key(name)
