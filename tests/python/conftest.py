@@ -37,7 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def over_a_client(item: pytest.Item) -> bool:
     call = getattr(item, "callspec", None)
-    return call is not None and call.params.get("store") == "server"
+    return call is not None and "server" in (call.params.get("store"), call.params.get("semantic"))
 
 
 @pytest.fixture

@@ -12,12 +12,14 @@ import types
 from collections.abc import Iterator
 from pathlib import Path
 
+import either
 import numpy as np
 import pytest
-from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige
+
+store = either.store  # Each test over both.
 
 PAGE = 1000  # Most entries of one write.
 

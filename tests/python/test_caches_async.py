@@ -7,12 +7,14 @@ import inspect
 import threading
 from collections.abc import Callable
 
+import either
 import numpy as np
 import pytest
-from either import store  # noqa: F401 - each test over both
 from numpy.typing import NDArray
 
 import prestige
+
+store = either.store  # Each test over both.
 
 TASKS = 32
 

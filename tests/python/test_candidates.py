@@ -8,18 +8,24 @@ import multiprocessing
 import os
 from pathlib import Path
 
+import either
 import numpy as np
 import pytest
 
 import prestige
 
+OverBoth, embedded = either.OverBoth, either.embedded
+
 MODEL = prestige.SemanticModel()
 
 
-@pytest.fixture
-def semantic(tmp_path: Path):
-    """A semantic store of a few questions with metadata, on the bundled model."""
-    with prestige.open(tmp_path / "semantic", dedup_mode=prestige.DedupMode.SEMANTIC) as opened:
+@pytest.fixture(params=either.KINDS)
+def semantic(request: pytest.FixtureRequest, tmp_path: Path):
+    """A semantic store of a few questions with metadata, on the bundled model; a client of it."""
+    with (
+        prestige.open(tmp_path / "semantic", dedup_mode=prestige.DedupMode.SEMANTIC) as store,
+        either.as_kind(request.param, store) as opened,
+    ):
         opened.put(
             "reset", "How do I reset my password?", metadata={"tenant": "a", "kind": "login"}
         )
@@ -28,11 +34,11 @@ def semantic(tmp_path: Path):
         opened.put("weather", "What is the weather in Paris?")
         opened.put("binary", b"\xff\xfe", metadata={"tenant": "a"})
         yield opened
-        if not opened.closed:
-            assert opened.verify() == []
+        if not store.closed:
+            assert store.verify() == []
 
 
-class TestMetadata:
+class TestMetadata(OverBoth):
     def test_belongs_to_the_value_and_merges(self, store: prestige.Store):
         store.put("one", b"answer", metadata={"family": "faq@v3", "tool": "1.4"})
         store.put("two", "answer", None, {"tool": "1.5", "schema": "c@2"})
@@ -115,7 +121,7 @@ class TestMetadata:
             assert store.verify() == []
 
 
-class TestExactCandidates:
+class TestExactCandidates(OverBoth):
     def test_the_identical_value_or_nothing(self, store: prestige.Store):
         store.put("key", b"the answer", metadata={"family": "a"})
         (found,) = store.candidates(b"the answer")
@@ -241,6 +247,7 @@ class TestSemanticCandidates:
         with pytest.raises(TypeError):
             semantic.candidates(1)
 
+    @embedded
     def test_a_closed_store_and_a_reader(self, semantic: prestige.Store):
         path = semantic.path
         semantic.close()
@@ -264,7 +271,7 @@ class TestSemanticCandidates:
                 reader.record_outcome("f", "accepted")
 
 
-class TestOutcomes:
+class TestOutcomes(OverBoth):
     def test_a_candidate_gives_what_is_known_of_it(self, store: prestige.Store):
         store.put("key", "answer")
         (candidate,) = store.candidates("answer")

@@ -306,16 +306,18 @@ class TestSharing:
         assert len(client) == 200
 
     def test_it_travels(self, store: prestige.Store) -> None:
-        with store.serve() as server:
-            with prestige.connect(server.url, TOKEN, namespace="n", timeout=5.0) as client:
-                client["k"] = "v"
-                for other in (pickle.loads(pickle.dumps(client)), copy.copy(client)):
-                    with other:
-                        assert other["k"] == b"v"
-                        assert (other.path, other.namespace_name) == (server.url, "n")
-                view = client.namespace("m")
-                with pickle.loads(pickle.dumps(view)) as other:
-                    assert other.namespace_name == "m"
+        with (
+            store.serve() as server,
+            prestige.connect(server.url, TOKEN, namespace="n", timeout=5.0) as client,
+        ):
+            client["k"] = "v"
+            for other in (pickle.loads(pickle.dumps(client)), copy.copy(client)):
+                with other:
+                    assert other["k"] == b"v"
+                    assert (other.path, other.namespace_name) == (server.url, "n")
+            view = client.namespace("m")
+            with pickle.loads(pickle.dumps(view)) as other:
+                assert other.namespace_name == "m"
 
     @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
     def test_a_forked_child_has_connections_of_its_own(self, store: prestige.Store, start) -> None:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from either import store  # noqa: F401 - each test over both
 from numpy.typing import NDArray
 from together import run_all
 
@@ -481,6 +480,8 @@ def audit(event, _):
 
 sys.addaudithook(audit)
 import prestige
+
+store = either.store  # Each test over both.
 
 with prestige.EmbeddingCache(sys.argv[1]) as cache:
     print(cache.embed(["no network is needed"]).shape)

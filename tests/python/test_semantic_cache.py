@@ -6,11 +6,13 @@ import functools
 from collections import OrderedDict
 from types import MappingProxyType
 
+import either
 import numpy as np
 import pytest
-from either import store  # noqa: F401 - each test over both
 
 import prestige
+
+store = either.store  # Each test over both.
 
 RESET = "How do I reset my password?"
 RESET_AGAIN = "How can I reset my password?"

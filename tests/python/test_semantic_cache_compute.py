@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import threading
 
+import either
 import pytest
-from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige
+
+store = either.store  # Each test over both.
 
 THREADS = 32
 RESET = "How do I reset my password?"

@@ -11,7 +11,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from either import store  # noqa: F401 - each test over both
 from together import run_all
 
 import prestige
@@ -194,6 +193,8 @@ def audit(event, _):
 
 sys.addaudithook(audit)
 import prestige
+
+store = either.store  # Each test over both.
 
 with prestige.SemanticCache(sys.argv[1]) as cache:
     cache.put("How do I reset my password?", "like this")

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import either
 import pytest
 
 import prestige
@@ -20,11 +21,16 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
-@pytest.fixture
-def timed(store_path: Path, clock: ManualClock) -> Iterator[prestige.Store]:
-    """A store whose time stands still, and where nothing expired goes by itself."""
-    with prestige.open(store_path, clock=clock, reaper_interval_seconds=0) as store:
-        yield store
+@pytest.fixture(params=either.KINDS)
+def timed(
+    request: pytest.FixtureRequest, store_path: Path, clock: ManualClock
+) -> Iterator[prestige.StoreProtocol]:
+    """A store whose time stands still, where nothing expired goes by itself, and a client of it."""
+    with (
+        prestige.open(store_path, clock=clock, reaper_interval_seconds=0) as store,
+        either.as_kind(request.param, store) as over,
+    ):
+        yield over
         if not store.closed:
             assert store.verify() == []
 

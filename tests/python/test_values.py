@@ -5,11 +5,13 @@ from __future__ import annotations
 import array
 import random
 
+import either
 import numpy as np
 import pytest
-from either import store  # noqa: F401 - each test over both
 
 import prestige
+
+store = either.store  # Each test over both.
 
 DATA = bytes(range(256)) * 4
 
