@@ -13,6 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 import prestige
+from prestige import _native
 
 store = either.store  # Each test over both.
 
@@ -25,7 +26,7 @@ def cache(store: prestige.Store) -> prestige.SemanticCache:
 
 
 def test_every_method_that_blocks_has_a_form() -> None:
-    for kind in (prestige.EmbeddingCache, prestige.SemanticCache):
+    for kind in (_native.EmbeddingCache, _native.SemanticCache):
         names = {name for name in vars(kind) if not name.startswith("_")}
         forms = {name for name in names if inspect.iscoroutinefunction(getattr(kind, name))}
         methods = {name for name in names - forms if callable(getattr(kind, name))}

@@ -89,6 +89,29 @@ def test_semantic_dedup_compares_thresholds(tmp_path: Path) -> None:
     assert values < keys
 
 
+def test_either_store_does_the_same(tmp_path: Path) -> None:
+    assert run("either_store.py", tmp_path) == [
+        "embedded: 3 sessions, 2 distinct",
+        "served: 3 sessions, 2 distinct",
+    ]
+
+
+def test_processes_share_a_cache(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("shared_cache.py", tmp_path) == [
+            "100 answers by 4 processes; the last: It is 361.",
+            "20 in the cache, violations: []",
+        ]
+
+
+def test_gunicorn_workers_share_a_cache(tmp_path: Path) -> None:
+    for _ in range(2):
+        assert run("gunicorn_app.py", tmp_path) == [
+            "40 answers by gunicorn; the last: An answer to: Question 9?",
+            "10 in the cache, violations: []",
+        ]
+
+
 @pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
 def test_every_example_is_tested(path: Path) -> None:
     assert f'run("{path.name}"' in Path(__file__).read_text(encoding="utf-8")

@@ -175,7 +175,7 @@ def test_every_public_name_is_documented() -> None:
     assert missing == []
     text = (ROOT / "docs" / "caches.md").read_text(encoding="utf-8")
     names = {"cached"}
-    for kind in (prestige.EmbeddingCache, prestige.SemanticCache, prestige.Hit):
+    for kind in (_native.EmbeddingCache, _native.SemanticCache, prestige.Hit):
         names.update(name for name in vars(kind) if not name.startswith("_"))
     forms = {name for name in names if name.startswith("a") and name[1:] in names}
     missing = [name for name in sorted(names - forms) if not re.search(rf"\b{name}\b", text)]

@@ -191,6 +191,7 @@ class TestExpireAt:
             timed.expire_at("key", when)  # type: ignore[arg-type]
         assert "key" in timed
 
+    @either.embedded
     def test_it_lasts_beyond_the_process(self, timed: prestige.Store, clock: ManualClock) -> None:
         timed.put("key", "value")
         timed.expire_at("key", START + 50)
