@@ -412,6 +412,7 @@ class TestThreads:
         assert failures == []
         assert store.verify() == []
 
+    @either.embedded  # A client's iterator is no snapshot.
     def test_a_write_is_seen_whole(self, store: prestige.Store) -> None:
         """All values of one batch are equal, and so are those that one iteration finds."""
         keys = [f"{n:03}" for n in range(900)]

@@ -119,13 +119,17 @@ class Connections:
         headers = [*self._headers, *request.headers.items(), *more.items()]
         wait = None if self.timeout is None else self.timeout + request.patience
         timeout = {"connect": self.timeout, "pool": self.timeout, "read": wait, "write": wait}
-        return httpx2.Request(
-            request.method,
-            url,
-            headers=headers,
-            content=request.content,
-            extensions={"timeout": timeout},
-        )
+        try:
+            return httpx2.Request(
+                request.method,
+                url,
+                headers=headers,
+                content=request.content,
+                extensions={"timeout": timeout},
+            )
+        except httpx2.InvalidURL as error:
+            message = f"the key or prefix cannot be part of a URL: {error}"
+            raise exceptions.UnsupportedError(message) from None
 
     def _settings(self) -> dict[str, Any]:
         return {

@@ -17,6 +17,13 @@ from .wire import Compute, Operation, Pause, Reply, Request, Step, Work
 _T = TypeVar("_T")
 
 
+class _Stopped(Exception):
+    """Carries a ``StopIteration`` of a caller's function through an operation."""
+
+    def __init__(self, error: StopIteration) -> None:
+        self.error = error
+
+
 class Driver:
     """Makes operations go over connections."""
 
@@ -31,6 +38,9 @@ class Driver:
             while True:
                 try:
                     outcome = self._do(step)
+                except StopIteration as error:
+                    # A generator cannot be told of it as it is.
+                    step = operation.throw(_Stopped(error))
                 except BaseException as error:
                     step = operation.throw(error)
                 else:
@@ -38,6 +48,8 @@ class Driver:
         except StopIteration as end:
             result: _T = end.value
             return result
+        except _Stopped as stopped:
+            raise stopped.error from None
 
     async def arun(self, operation: Operation[_T]) -> _T:
         """As ``run``, in the running event loop."""

@@ -121,6 +121,14 @@ Step: TypeAlias = "Request | Work | Pause | Compute | Wait"
 Operation: TypeAlias = Generator[Step, Any, _T]
 
 
+def switch(name: str, given: object) -> bool:
+    """A truth value that the argument ``name`` gives, also of NumPy."""
+    if type(given).__name__ not in ("bool", "bool_"):
+        message = f"{name} must be True or False, not {given!r}"
+        raise TypeError(message)
+    return bool(given)
+
+
 def call(
     method: str,
     path: str,

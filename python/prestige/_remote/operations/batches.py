@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import _native, exceptions
-from ..wire import API, NDJSON, Operation, Reply, Request, Work, dumps, from_json, to_json
+from ..wire import API, NDJSON, Operation, Reply, Request, Work, dumps, from_json, switch, to_json
 
 if TYPE_CHECKING:
     from ..place import Place
@@ -161,6 +161,7 @@ def get_many(
 ) -> Operation[list[Any]]:
     """Return the values of many keys."""
     pages = _Keys(keys)
+    decode = switch("decode", decode)
     values: list[Any] = []
     while page := (yield Work(pages.next_page)):
         reply: Reply = yield get_page(self, page)

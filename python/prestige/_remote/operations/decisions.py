@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ... import _native
 from ...exceptions import InvalidArgumentError
-from ..wire import Operation, Reply, Request, Work, from_json, to_json
+from ..wire import Operation, Reply, Request, Work, from_json, switch, to_json
 
 if TYPE_CHECKING:
     from ...candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
@@ -86,7 +86,7 @@ def _options(
 ) -> dict[str, Any]:
     body: dict[str, Any] = {
         "k": _native.natural_number("k", k),
-        "include_values": bool(include_values),
+        "include_values": switch("include_values", include_values),
     }
     if filter is not None:
         body["filter"] = _native.filter_texts(filter)

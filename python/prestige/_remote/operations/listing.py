@@ -18,6 +18,8 @@ PAGE_KEYS = 4_096
 FIRST_PAGE_ITEMS = 64
 # Bytes that the values of a page are to have, by the average of the page before.
 PAGE_BYTES = 4 << 20
+# Bytes of a prefix or start in a URL; encoded they may be three times as long.
+LONGEST_PARAMETER = 2_000
 # The server's bound.
 MOST_ITEMS = 10_000
 
@@ -33,9 +35,12 @@ class Listing:
     ) -> None:
         self._place = place
         self._gives = gives
-        self._query = {"prefix": in_query(prefix)} if prefix else {}
+        # What is too long for a URL is cut there, and looked at again here.
+        self._prefix, self._start = prefix, start or b""
+        self._query = {"prefix": in_query(prefix[:LONGEST_PARAMETER])} if prefix else {}
         if start is not None:
-            self._query["start"] = in_query(start)
+            self._query["start"] = in_query(start[:LONGEST_PARAMETER])
+        self._looks = max(len(prefix), len(self._start)) > LONGEST_PARAMETER
         if gives != "keys":
             self._query["values"] = "true"
         if gives == "details":
@@ -69,16 +74,22 @@ class Listing:
             self._ended = True
         else:
             self._query["cursor"] = in_query(cursor.encode())
-        if self._left is not None:
-            self._left -= len(found)
-        if self._gives == "keys":
-            return [_native.key_text(from_json(key)) for key in found]
-        if found:
+        if found and self._gives != "keys":
             average = len(reply.body) // len(found) + 1
             self._size = min(max(PAGE_BYTES // average, 1), MOST_ITEMS)
+        if self._looks:
+            found = [item for item in found if self._fits(item)]
+        if self._left is not None:
+            self._left -= len(found)
         return [self._object(item) for item in found]
 
-    def _object(self, item: dict[str, Any]) -> Any:  # noqa: ANN401
+    def _fits(self, item: Any) -> bool:  # noqa: ANN401 - a key, or an object with it
+        key = from_json(item if self._gives == "keys" else item["key"])
+        return key.startswith(self._prefix) and key >= self._start
+
+    def _object(self, item: Any) -> Any:  # noqa: ANN401
+        if self._gives == "keys":
+            return _native.key_text(from_json(item))
         value = from_json(item["value"])
         if self._gives == "values":
             return value

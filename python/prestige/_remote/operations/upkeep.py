@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ... import _native
 from ..errors import of_problem
-from ..wire import API, Operation, Pause, Reply, Request
+from ..wire import API, Operation, Pause, Reply, Request, switch
 
 if TYPE_CHECKING:
     from ...health import HealthStats
@@ -107,7 +107,7 @@ def backup(self: Place, path: str) -> Operation[None]:
 
 def count_keys(self: Place, approximate: bool = True) -> Operation[int]:
     """Count the keys."""
-    path = "/kv/_count/approx" if approximate else "/kv/_count"
+    path = "/kv/_count/approx" if switch("approximate", approximate) else "/kv/_count"
     reply: Reply = yield self._call("GET", path, reads=True)
     return int(reply.json()["count"])
 

@@ -8,7 +8,19 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ... import _native
-from ..wire import API, BINARY, JSON, Operation, Reply, Request, dumps, from_json, in_path, to_json
+from ..wire import (
+    API,
+    BINARY,
+    JSON,
+    Operation,
+    Reply,
+    Request,
+    dumps,
+    from_json,
+    in_path,
+    switch,
+    to_json,
+)
 from .batches import get_page, put_page
 
 if TYPE_CHECKING:
@@ -50,6 +62,7 @@ def get(
 ) -> Operation[Any]:
     """Return the value of a key."""
     name = _native.key_bytes(key)
+    decode = switch("decode", decode)
     path = in_path(name)
     value: bytes | None
     if path is None:
