@@ -32,9 +32,14 @@ def as_kind(kind: str, store: prestige.Store) -> Iterator[prestige.StoreProtocol
 def store(
     request: pytest.FixtureRequest, store: prestige.Store
 ) -> Iterator[prestige.StoreProtocol]:
-    with as_kind(request.param, store) as either:
-        yield either
+    with as_kind(request.param, store) as over:
+        yield over
 
 
 class OverBoth:
-    store = store
+    @pytest.fixture(params=KINDS)
+    def store(
+        self, request: pytest.FixtureRequest, store: prestige.Store
+    ) -> Iterator[prestige.StoreProtocol]:
+        with as_kind(request.param, store) as over:
+            yield over

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..exceptions import ClosedError, InvalidArgumentError, PrestigeError
+from ..exceptions import ClosedError, PrestigeError, UnsupportedError
 from . import errors
 from .drive import Driver
-from .wire import API, Reply, Request, call, in_path
+from .wire import API, LONGEST_LAST_RESORT, Reply, Request, call, in_path
 
 
 class Place:
@@ -59,11 +59,11 @@ class Place:
 
     def _key_path(self, key: bytes) -> str:
         """The path of a key; refused if the key is too long for one."""
-        path = in_path(key)
-        if path is None:
+        path = in_path(key, LONGEST_LAST_RESORT)
+        if path is None and key:
             message = (
                 f"a key of {len(key)} bytes cannot be part of a URL: of such keys get, put, delete "
                 "and `in` and the batches work on a server, and the rest does not"
             )
-            raise InvalidArgumentError(message)
-        return f"{API}/kv/{path}"
+            raise UnsupportedError(message)
+        return f"{API}/kv/{path or ''}"

@@ -39,6 +39,7 @@ class Attempts:
     ) -> None:
         self._address = address
         self._reads = request.reads
+        self._fragile = request.fragile
         self._left = retries
         self._timeout = (timeout or 0.0) + request.patience
         self._delay = FIRST_DELAY
@@ -64,7 +65,7 @@ class Attempts:
                 raise own.IOError(message)
             if self._left == 0 or any(isinstance(c, PermissionError) for c in _causes(error)):
                 raise errors.unreachable(self._address, reason)
-        elif self._left == 0:
+        elif self._left == 0 or self._fragile:
             raise errors.broken(self._address, reason, not self._reads)
         return self._next()
 
@@ -74,6 +75,8 @@ class Attempts:
             return None
         named = _retry_after(reply.headers.get("retry-after"))
         if reply.status == CONFLICT and named is None:
+            return None
+        if reply.status == BAD_GATEWAY and self._fragile:
             return None
         if self._left == 0 or (named or 0.0) > LONGEST_RETRY_AFTER:
             return None

@@ -15,9 +15,11 @@ API = "/api/v1"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 BINARY = "application/octet-stream"
-# Longest path of a request. Servers and proxies refuse long ones; keys that make them longer, which
-# may have 65,536 bytes, travel in bodies.
-LONGEST_PATH = 8000
+# Longest key in a path where another way leads to it, percent-encoded: proxies refuse long paths, so
+# longer ones, and they may have 65,536 bytes, travel in bodies. Where there is no other way, the
+# longest that servers of ours take.
+LONGEST_PATH = 4_000
+LONGEST_LAST_RESORT = 64_000
 
 
 class Sink(Protocol):
@@ -42,6 +44,8 @@ class Request:
     reads: bool = False
     """It changes nothing, so it may be sent again whatever happened. What writes has a key by which
     the server knows a repetition, and is sent again if the connection breaks."""
+    fragile: bool = False
+    """The server would do it twice, so it is not sent again where it may have arrived."""
     expects: frozenset[int] = frozenset()
     """Statuses from 400 on that are an answer, not an error."""
     sink: Callable[[], Sink] | None = None
@@ -168,18 +172,18 @@ def from_json(given: Any) -> bytes:  # noqa: ANN401
         raise PrestigeError(message) from None
 
 
-def in_path(data: bytes) -> str | None:
-    """Bytes as the end of a path; None if they cannot be one.
+def in_path(data: bytes, longest: int = LONGEST_PATH) -> str | None:
+    """Bytes as the end of a path; None if they are none or too many.
 
     A dot is encoded too, since libraries and proxies take ``..`` for the folder above, and a ``_``
     at the beginning, which names counts.
     """
-    if not data or len(data) > LONGEST_PATH:
+    if not data or len(data) > longest:
         return None
     path = quote(data, safe="").replace(".", "%2E")
     if path[0] == "_":
         path = "%5F" + path[1:]
-    return path if len(path) <= LONGEST_PATH else None
+    return path if len(path) <= longest else None
 
 
 def in_query(data: bytes) -> str:

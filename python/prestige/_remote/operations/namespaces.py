@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from ...exceptions import NotFoundError
 from ..wire import API, Operation, Reply, Request
-from .upkeep import ended
+from .upkeep import WAIT_SECONDS, ended
 
 if TYPE_CHECKING:
     from ..place import Place
@@ -38,7 +38,10 @@ def namespaces(self: Place) -> Operation[list[str]]:
 
 def drop_namespace(self: Place, name: str) -> Operation[None]:
     """Remove a namespace and all it holds."""
-    reply: Reply = yield Request("DELETE", _path(name), headers={"prefer": "wait=30"}, patience=30)
+    prefer = {"prefer": f"wait={WAIT_SECONDS:.0f}"}
+    reply: Reply = yield Request(
+        "DELETE", _path(name), headers=prefer, patience=WAIT_SECONDS, fragile=True
+    )
     yield from ended(self, reply)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ACCEPTED = 202
 # Seconds for which the server holds back the answer to a long operation, in case it ends.
-WAIT_SECONDS = 10
+WAIT_SECONDS = 10.0
 # Seconds between two looks at one that goes on.
 FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
 
@@ -27,8 +27,10 @@ def _admin(self: Place, name: str, body: dict[str, Any]) -> Operation[dict[str, 
         "POST",
         f"/admin/{name}",
         body,
-        headers={"prefer": f"wait={WAIT_SECONDS}"},
-        patience=float(WAIT_SECONDS),
+        headers={"prefer": f"wait={WAIT_SECONDS:.0f}"},
+        patience=WAIT_SECONDS,
+        # Everything else may be done again.
+        fragile=name == "backup",
     )
     reply: Reply = yield request
     result = yield from ended(self, reply)

@@ -141,8 +141,15 @@ def get_object_id(self: Place, key: str | bytes) -> Operation[int]:
 
 def get_metadata(self: Place, key: str | bytes) -> Operation[dict[str, str]]:
     """Return the metadata of the value of a key."""
-    reply = yield from _head(self, _native.key_bytes(key))
-    metadata: dict[str, str] = json.loads(reply.headers.get("prestige-metadata", "{}"))
+    name = _native.key_bytes(key)
+    reply = yield from _head(self, name)
+    metadata: dict[str, str]
+    if "prestige-metadata-bytes" not in reply.headers:
+        metadata = json.loads(reply.headers.get("prestige-metadata", "{}"))
+        return metadata
+    # Too long for a header.
+    reply = yield Request("GET", self._key_path(name), self._within(), {"accept": JSON}, reads=True)
+    metadata = reply.json()["metadata"]
     return metadata
 
 
