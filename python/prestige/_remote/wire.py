@@ -15,9 +15,9 @@ API = "/api/v1"
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 BINARY = "application/octet-stream"
-# Longest key in a path where another way leads to it, percent-encoded: proxies refuse long paths, so
-# longer ones, and they may have 65,536 bytes, travel in bodies. Where there is no other way, the
-# longest that servers of ours take.
+# Longest key in a path, percent-encoded, where another way leads to it: proxies refuse long paths,
+# so longer keys, up to 65,536 bytes, travel in bodies. Where there is no other way, the
+# longest that our servers take.
 LONGEST_PATH = 4_000
 LONGEST_LAST_RESORT = 64_000
 
