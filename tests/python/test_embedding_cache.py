@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable
 from pathlib import Path
 
+import either
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ from together import run_all
 
 import prestige
 from prestige.testing import ManualClock
+
+store = either.store  # Each test over both.
 
 Vectors = NDArray[np.float32]
 THREADS = 32
@@ -187,6 +190,7 @@ def test_32_threads_that_miss_the_same_call_once(store: prestige.Store) -> None:
     assert sorted(texts) == sorted(["shared", *(f"own {number}" for number in range(THREADS))])
 
 
+@either.embedded  # In time, only if a lookup takes none.
 def test_when_the_call_fails_all_see_the_error_and_the_next_call_tries_again(
     store: prestige.Store,
 ) -> None:
@@ -413,6 +417,7 @@ def test_in_a_read_only_store_vectors_are_computed_and_not_stored(
     assert function.texts == ["a", "b"]
 
 
+@either.embedded  # In time, only if a lookup takes none.
 def test_ctrl_c_ends_a_call_that_waits_for_another_thread(store: prestige.Store) -> None:
     leading, go_on = threading.Event(), threading.Event()
 
@@ -480,8 +485,6 @@ def audit(event, _):
 
 sys.addaudithook(audit)
 import prestige
-
-store = either.store  # Each test over both.
 
 with prestige.EmbeddingCache(sys.argv[1]) as cache:
     print(cache.embed(["no network is needed"]).shape)

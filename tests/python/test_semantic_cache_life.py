@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
+import either
 import pytest
 from together import run_all
 
 import prestige
 from prestige.testing import ManualClock
+
+store = either.store  # Each test over both.
 
 RESET = "How do I reset my password?"
 RESET_AGAIN = "How can I reset my password?"
@@ -193,8 +196,6 @@ def audit(event, _):
 
 sys.addaudithook(audit)
 import prestige
-
-store = either.store  # Each test over both.
 
 with prestige.SemanticCache(sys.argv[1]) as cache:
     cache.put("How do I reset my password?", "like this")
