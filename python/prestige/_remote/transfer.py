@@ -31,13 +31,20 @@ class Batch:
         self.metadata: list[dict[str, str] | None] = []
         self.bytes = 0
 
-    def add(self, key: bytes, value: bytes, details: dict[str, Any]) -> None:
-        """Add a record; ``details`` are times in microseconds, and metadata."""
+    def add(
+        self,
+        key: bytes,
+        value: bytes,
+        created: int | None,
+        expires: int | None,
+        metadata: dict[str, str] | None,
+    ) -> None:
+        """Add a record; times are microseconds since the Unix epoch."""
         self.keys.append(key)
         self.values.append(value)
-        self.created.append(details.get("created_us"))
-        self.expires.append(details.get("expires_us"))
-        self.metadata.append(details.get("metadata"))
+        self.created.append(created)
+        self.expires.append(expires)
+        self.metadata.append(metadata)
         self.bytes += len(key) + len(value)
 
     def lists(self) -> tuple[Any, ...]:
@@ -54,7 +61,8 @@ def export_batches(
     while page := store._run(way.next_page()):
         batch = Batch()
         for key, value, details in page:
-            batch.add(key, value, details)
+            times = details["created_us"], details["expires_us"]
+            batch.add(key, value, *times, details["metadata"] or None)
         visit(*batch.lists())
         written += len(page)
     return written
@@ -144,7 +152,9 @@ def _batches(path: str, lines: Iterator[bytes]) -> Iterator[Batch]:
             record = json.loads(line)
             if record.get("metadata") is not None:
                 record["metadata"] = _native.metadata_pairs(record["metadata"])
-            batch.add(_bytes(record, "key"), _bytes(record, "value"), record)
+            times = record.get("created_us"), record.get("expires_us")
+            key, value = _bytes(record, "key"), _bytes(record, "value")
+            batch.add(key, value, *times, record.get("metadata"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             message = f"{path}, line {number}: no record of an export: {error}"
             raise exceptions.InvalidArgumentError(message) from None
