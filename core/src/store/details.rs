@@ -45,6 +45,8 @@ impl About {
 pub struct Details {
     object_id: u64,
     ttl: Option<Duration>,
+    created_us: u64,
+    expires_us: Option<u64>,
     about: Arc<About>,
 }
 
@@ -59,6 +61,18 @@ impl Details {
     #[must_use]
     pub fn ttl(&self) -> Option<Duration> {
         self.ttl
+    }
+
+    /// When the key was put last, in microseconds since the Unix epoch.
+    #[must_use]
+    pub fn created_us(&self) -> u64 {
+        self.created_us
+    }
+
+    /// When the key expires, in microseconds since the Unix epoch; `None`: it does not expire.
+    #[must_use]
+    pub fn expires_us(&self) -> Option<u64> {
+        self.expires_us
     }
 
     /// SHA-256 of the value as it is stored.
@@ -216,6 +230,8 @@ impl Engine {
         Details {
             object_id: record.object_id,
             ttl: (record.expires_us != 0).then(|| Duration::from_micros(left_us)),
+            created_us: record.created_us,
+            expires_us: (record.expires_us != 0).then_some(record.expires_us),
             about,
         }
     }

@@ -9,6 +9,7 @@ mod jobs;
 mod kv;
 mod metrics;
 mod namespaces;
+mod once;
 mod outcomes;
 mod parameters;
 mod unknown;
@@ -64,6 +65,8 @@ pub(crate) fn router(context: Context) -> Router {
     router
         .fallback(unknown::route)
         .method_not_allowed_fallback(unknown::method)
+        // The last one is the first that a request meets.
+        .layer(from_fn_with_state(context.clone(), once::answer_once))
         .layer(CatchPanicLayer::custom(|_| {
             Problem::internal(&"a panic").into_response()
         }))

@@ -10,9 +10,9 @@ use crate::state::Context;
 use crate::tokens::Role;
 use axum::Json;
 use axum::extract::State;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::Response;
-use prestige_core::{Figure, Stats, Store};
+use prestige_core::{DedupMode, Figure, Stats, Store};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -26,7 +26,8 @@ const NAMESPACES: &str = "/api/v1/namespaces/";
 pub(super) fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::new()
         .routes(routes!(list_namespaces))
-        .routes(routes!(drop_namespace))
+        .routes(routes!(make_namespace, drop_namespace))
+        .routes(routes!(info))
         .routes(routes!(health))
         .routes(routes!(stats))
 }
@@ -58,6 +59,67 @@ async fn list_namespaces(
     Ok(Json(NamespaceList { namespaces }))
 }
 
+/// Makes a namespace if it does not exist. A write in it does so too.
+#[utoipa::path(
+    put,
+    path = "/api/v1/namespaces/{*name}",
+    tag = "namespaces",
+    operation_id = "makeNamespace",
+    params(("name" = String, Path, description = "Its name, percent-encoded.")),
+    responses((status = 204, description = "It exists.")),
+)]
+async fn make_namespace(
+    State(context): State<Context>,
+    access: Access,
+    uri: Uri,
+) -> Answer<StatusCode> {
+    let name = name_in(&uri)?;
+    access.require(Role::Write, &name)?;
+    context.namespace(&name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a client may want to know before it begins.
+#[derive(Debug, Serialize, ToSchema)]
+struct Info {
+    /// Version of the server.
+    version: &'static str,
+    /// Whether the store is open read-only.
+    read_only: bool,
+    /// `exact` or `semantic`.
+    dedup_mode: &'static str,
+    /// Role of the token; `admin` where there are none.
+    role: &'static str,
+}
+
+/// Says what does not change while the server runs.
+#[utoipa::path(
+    get,
+    path = "/api/v1/info",
+    tag = "namespaces",
+    operation_id = "info",
+    responses((status = 200, description = "What it is.", body = Info)),
+)]
+async fn info(State(context): State<Context>, access: Access) -> Answer<Json<Info>> {
+    access.require_role(Role::Read)?;
+    Ok(Json(Info {
+        version: env!("CARGO_PKG_VERSION"),
+        read_only: context.store.is_read_only(),
+        dedup_mode: match context.store.dedup_mode() {
+            DedupMode::Exact => "exact",
+            DedupMode::Semantic => "semantic",
+        },
+        role: access.role().name(),
+    }))
+}
+
+/// The name of a namespace in a path.
+fn name_in(uri: &Uri) -> Answer<String> {
+    let encoded = uri.path().strip_prefix(NAMESPACES).unwrap_or_default();
+    String::from_utf8(percent_decode(encoded)?)
+        .map_err(|_| Problem::invalid("the name of a namespace must be UTF-8"))
+}
+
 /// Removes a namespace and all it holds.
 ///
 /// One write, whose cost does not depend on how much that is. A job all the same, which is waited for.
@@ -78,9 +140,7 @@ async fn drop_namespace(
     uri: Uri,
     headers: HeaderMap,
 ) -> Answer<Response> {
-    let encoded = uri.path().strip_prefix(NAMESPACES).unwrap_or_default();
-    let name = String::from_utf8(percent_decode(encoded)?)
-        .map_err(|_| Problem::invalid("the name of a namespace must be UTF-8"))?;
+    let name = name_in(&uri)?;
     access.require(Role::Admin, &name)?;
     if !context.store.namespace_name().is_empty() {
         return Err(Problem::invalid(

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
-use prestige_core::{Range, Result, Scan, Store};
+use prestige_core::{Details, Metadata, Range, Result, Scan, Store};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -44,6 +44,9 @@ pub(in crate::routes) struct ListQuery {
     /// Whether the values are answered, too.
     #[param(default = false)]
     values: Option<bool>,
+    /// Whether the items have, beside their values, what is known of their keys. Of a page in JSON.
+    #[param(default = false)]
+    details: Option<bool>,
     /// How values are written.
     #[param(inline)]
     encoding: Option<Encoding>,
@@ -75,6 +78,12 @@ enum Page {
 struct Item {
     key: Bytes,
     value: Bytes,
+    /// With `details`: when the key was put, in microseconds since the Unix epoch.
+    created_us: Option<u64>,
+    /// With `details`: when the key expires, in microseconds since the Unix epoch; null: it does not.
+    expires_us: Option<u64>,
+    /// With `details`: metadata of the value.
+    metadata: Option<Metadata>,
 }
 
 /// Lists keys in byte order.
@@ -141,21 +150,15 @@ struct Listing {
     start: Option<Vec<u8>>,
     limit: Option<u64>,
     values: bool,
+    details: bool,
     encoding: Encoding,
 }
 
 impl Listing {
     fn of(parameters: &Parameters) -> Answer<Self> {
         let limit = parameters.text("limit")?.map(limit_of).transpose()?;
-        let values = match parameters.text("values")? {
-            None | Some("false") => false,
-            Some("true") => true,
-            Some(other) => {
-                return Err(Problem::invalid(format!(
-                    "values is true or false, not {other:?}"
-                )));
-            }
-        };
+        let details = switch(parameters, "details")?;
+        let values = switch(parameters, "values")? || details;
         let encoding = match parameters.text("encoding")? {
             None | Some("auto") => Encoding::Auto,
             Some("base64") => Encoding::Base64,
@@ -172,6 +175,7 @@ impl Listing {
             start: start.into_iter().chain(after).max(),
             limit,
             values,
+            details,
             encoding,
         })
     }
@@ -191,20 +195,34 @@ impl Listing {
         let mut scan = self.scan(store, Some(limit + 1))?;
         let mut page = Vec::new();
         let (mut listed, mut last, mut more) = (0, Vec::new(), false);
+        let mut failed = None;
         while !more {
             let read = self.read(&mut scan, |key, value| {
                 if listed == limit || page.len() >= PAGE_BYTES {
                     more = true;
                     return;
                 }
+                let known = match self.details.then(|| store.details(key)) {
+                    None => None,
+                    Some(Ok(Some(known))) => Some(known),
+                    // It has gone since the listing began.
+                    Some(Ok(None)) => return,
+                    Some(Err(error)) => {
+                        failed = Some(error);
+                        return;
+                    }
+                };
                 if listed > 0 {
                     page.push(b',');
                 }
-                self.write(&mut page, key, value);
+                self.write(&mut page, key, value, known.as_ref());
                 last.clear();
                 last.extend_from_slice(key);
                 listed += 1;
             })?;
+            if let Some(error) = failed {
+                return Err(error);
+            }
             if read == 0 {
                 break;
             }
@@ -222,7 +240,7 @@ impl Listing {
         Ok(keys.len())
     }
 
-    fn write(&self, text: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>) {
+    fn write(&self, text: &mut Vec<u8>, key: &[u8], value: Option<&[u8]>, known: Option<&Details>) {
         let encoded = |bytes, encoding| EncodedBytes { bytes, encoding };
         let key = encoded(key, Encoding::Auto);
         // Writing to memory cannot fail, and neither can these.
@@ -230,7 +248,12 @@ impl Listing {
             None => serde_json::to_writer(text, &key),
             Some(value) => {
                 let value = encoded(value, self.encoding);
-                serde_json::to_writer(text, &EncodedItem { key, value })
+                let known = known.map(|known| Known {
+                    created_us: known.created_us(),
+                    expires_us: known.expires_us(),
+                    metadata: known.metadata(),
+                });
+                serde_json::to_writer(text, &EncodedItem { key, value, known })
             }
         };
     }
@@ -250,6 +273,25 @@ impl Listing {
 struct EncodedItem<'a> {
     key: EncodedBytes<'a>,
     value: EncodedBytes<'a>,
+    #[serde(flatten)]
+    known: Option<Known<'a>>,
+}
+
+#[derive(Serialize)]
+struct Known<'a> {
+    created_us: u64,
+    expires_us: Option<u64>,
+    metadata: &'a Metadata,
+}
+
+fn switch(parameters: &Parameters, name: &str) -> Answer<bool> {
+    match parameters.text(name)? {
+        None | Some("false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(other) => Err(Problem::invalid(format!(
+            "{name} is true or false, not {other:?}"
+        ))),
+    }
 }
 
 fn limit_of(text: &str) -> Answer<u64> {
@@ -281,7 +323,7 @@ impl Pieces for Lines {
         while piece.len() < stream::PIECE_BYTES {
             let listing = &self.listing;
             let read = listing.read(&mut self.scan, |key, value| {
-                listing.write(piece, key, value);
+                listing.write(piece, key, value, None);
                 piece.push(b'\n');
             })?;
             if read == 0 {
