@@ -17,7 +17,7 @@ from .. import _native, exceptions
 from .cache_place import CachePlace, add_forms
 from .single_flight import Flight, leading
 from .vector_source import NEEDS_MODEL_ID, VectorSource
-from .wire import JSON, Compute, Operation, Reply, Request, Work, dumps, from_json
+from .wire import JSON, Compute, Operation, Reply, Request, Work, dumps, from_json, single
 
 if TYPE_CHECKING:
     from .._native import Hit, SemanticModel
@@ -162,7 +162,7 @@ class RemoteSemanticCache(CachePlace):
         return _native.make_hit(
             _native.response_of_parts(found["kind"], _data(found)),
             found["query"],
-            found["similarity"],
+            single(found["similarity"]),
             found["exact"],
             found["age_seconds"],
             found.get("metadata") or {},

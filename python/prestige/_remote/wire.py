@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import struct
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
@@ -170,6 +171,12 @@ def from_json(given: Any) -> bytes:  # noqa: ANN401
     except (TypeError, KeyError, ValueError):
         message = f"the server should have sent bytes as text or Base64, not {str(given)[:80]!r}"
         raise PrestigeError(message) from None
+
+
+def single(number: float) -> float:
+    """A number of single precision, which JSON has in fewer digits, as Python has it."""
+    rounded: float = struct.unpack("f", struct.pack("f", number))[0]
+    return rounded
 
 
 def in_path(data: bytes, longest: int = LONGEST_PATH) -> str | None:

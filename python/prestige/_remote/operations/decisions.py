@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ... import _native
 from ...exceptions import InvalidArgumentError
-from ..wire import Operation, Reply, Request, Work, from_json, switch, to_json
+from ..wire import Operation, Reply, Request, Work, from_json, single, switch, to_json
 
 if TYPE_CHECKING:
     from ...candidates import Candidate, Explanation, FamilyReport, RecordedOutcome
@@ -117,6 +117,7 @@ _LARGEST = 3.4028235e38
 
 def _candidates(found: list[Any]) -> list[Candidate]:
     for candidate in found:
+        candidate["similarity"] = single(candidate["similarity"])
         if "value" in candidate:
             candidate["value"] = from_json(candidate["value"])
     return found
