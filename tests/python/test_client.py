@@ -264,7 +264,8 @@ class TestEnds:
 
     def test_nothing_is_left_open(self, store: prestige.Store, run_script) -> None:
         script = """
-            import asyncio, sys, prestige
+            import asyncio, sys, warnings, prestige
+            warnings.simplefilter("error")
             url = sys.argv[1]
             client = prestige.connect(url)
             len(client)
@@ -280,9 +281,7 @@ class TestEnds:
             client.close()
         """
         with store.serve() as server:
-            done = run_script(
-                "import warnings; warnings.simplefilter('error')\n" + script, server.url
-            )
+            done = run_script(script, server.url)
             assert (done.returncode, done.stderr) == (0, "")
 
 

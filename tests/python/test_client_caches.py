@@ -60,9 +60,9 @@ def test_both_sides_see_the_same(client: prestige.RemoteStore, store: prestige.S
     def embed(texts: list[str]) -> NDArray[np.float32]:
         return np.array([[len(text), 1.0] for text in texts], np.float32)
 
-    here = prestige.EmbeddingCache(store, embed=embed, model_id="m")
     there = prestige.EmbeddingCache(client, embed=embed, model_id="m")
     assert there.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
+    here = prestige.EmbeddingCache(store, embed=embed, model_id="m")
     assert here.get("bb").tolist() == [2.0, 1.0]
     here.put("ccc", [7.0, 8.0])
     assert there.get_many(["ccc", "d"])[0].tolist() == [7.0, 8.0]

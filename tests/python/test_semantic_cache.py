@@ -268,7 +268,8 @@ def test_long_and_blank_queries_are_found_by_their_text_alone(
 def test_another_model_is_refused_by_name(store: prestige.Store) -> None:
     prestige.SemanticCache(store, model_id="one").put("q", "r", embedding=[1.0])
     with pytest.raises(prestige.ModelError, match=r"one .*two"):
-        prestige.SemanticCache(store, model_id="two")
+        # Of a server the first call, of a store the cache.
+        prestige.SemanticCache(store, model_id="two").get("p", embedding=[1.0])
     for name in store.namespaces():
         store.drop_namespace(name)
     prestige.SemanticCache(store, model_id="two").put("q", "r", embedding=[1.0])

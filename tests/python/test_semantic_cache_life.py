@@ -139,6 +139,7 @@ def test_entries_outlive_the_process(store_path: Path, model: prestige.SemanticM
         assert cache.stats()["not_stored"] == 1
 
 
+@either.embedded  # Backups of a server are in its own folder.
 def test_backups_hold_the_cache(
     store: prestige.Store, cache: prestige.SemanticCache, tmp_path: Path
 ) -> None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 FUNCTION_BATCH, MODEL_BATCH = 256, 64
 # A request has so many texts, and ends with the one that makes them so many bytes.
 PAGE_TEXTS, PAGE_BYTES = 1_024, 4 << 20
+# Bytes of the name of a model, as of the cache of a store.
+LONGEST_MODEL_ID = 238
 # Errors of a store that do not take from the caller what was computed.
 NOT_STORED = (
     exceptions.IOError,
@@ -81,6 +83,9 @@ class RemoteEmbeddingCache(CachePlace):
             batch = batch or MODEL_BATCH
         self._batch_size = batch or FUNCTION_BATCH
         self._model_id = model_id if model_id is not None else self._source.fingerprint
+        if not 1 <= (length := len(self._model_id.encode())) <= LONGEST_MODEL_ID:
+            message = f"model_id must have 1 to {LONGEST_MODEL_ID} bytes of UTF-8, not {length}"
+            raise exceptions.InvalidArgumentError(message)
         self._dimension = number
         self._dtype = dtype
         self._ttl = _natural("ttl_seconds", ttl_seconds, 0)

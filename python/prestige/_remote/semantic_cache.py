@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from .store import RemoteStore
 
 DEFAULT_THRESHOLD = 0.97
+# Bounds of metadata, as of the cache of a store.
+MOST_PAIRS, NAME_BYTES, TEXT_BYTES = 64, 256, 4096
 
 
 class _Scope(NamedTuple):
@@ -215,6 +217,7 @@ class RemoteSemanticCache(CachePlace):
     ) -> _Entry:
         ttl = self._ttl if ttl_seconds is None else _natural("ttl_seconds", ttl_seconds)
         pairs = _native.entry_metadata(metadata)
+        _check_metadata(pairs)
         return _Entry(_text(query), self._within(scope), ttl, pairs)
 
     def _store_entry(
@@ -453,6 +456,21 @@ def _price(name: str, given: float) -> float:
         message = f"{name} must be from 0 on, not {price:g}"
         raise exceptions.InvalidArgumentError(message)
     return price
+
+
+def _check_metadata(pairs: Mapping[str, str]) -> None:
+    """Refuse what the server would, before anything is computed."""
+    longest = {
+        "names": max((len(name.encode()) for name in pairs), default=0),
+        "texts": max((len(text.encode()) for text in pairs.values()), default=0),
+    }
+    if len(pairs) > MOST_PAIRS or longest["names"] > NAME_BYTES or longest["texts"] > TEXT_BYTES:
+        message = (
+            f"metadata must have at most {MOST_PAIRS} pairs, with names of at most {NAME_BYTES} and "
+            f"texts of at most {TEXT_BYTES} bytes; it has {len(pairs)}, of up to {longest['names']} "
+            f"and {longest['texts']}"
+        )
+        raise exceptions.InvalidArgumentError(message)
 
 
 def _natural(name: str, given: int) -> int:

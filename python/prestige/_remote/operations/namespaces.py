@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from ...exceptions import NotFoundError
+from ...exceptions import InvalidArgumentError, NotFoundError
 from ..wire import API, Operation, Reply, Request
 from .upkeep import WAIT_SECONDS, ended
 
@@ -38,9 +38,13 @@ def namespaces(self: Place) -> Operation[list[str]]:
 
 def drop_namespace(self: Place, name: str) -> Operation[None]:
     """Remove a namespace and all it holds."""
+    path = _path(name)
+    if not name:
+        message = "the namespace of the store itself, which has no name, cannot be dropped"
+        raise InvalidArgumentError(message)
     prefer = {"prefer": f"wait={WAIT_SECONDS:.0f}"}
     reply: Reply = yield Request(
-        "DELETE", _path(name), headers=prefer, patience=WAIT_SECONDS, fragile=True
+        "DELETE", path, headers=prefer, patience=WAIT_SECONDS, fragile=True
     )
     yield from ended(self, reply)
 

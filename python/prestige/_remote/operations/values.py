@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ..place import Place
 
 NOT_FOUND = 404
+# Bytes; no store has a longer one.
+LONGEST_KEY = 65_536
 MISSING: Any = ...
 
 
@@ -65,7 +67,9 @@ def get(
     decode = switch("decode", decode)
     path = in_path(name)
     value: bytes | None
-    if path is None:
+    if len(name) > LONGEST_KEY:
+        value = None
+    elif path is None:
         (found,) = (yield get_page(self, [name])).made
         value = None if found is None else from_json(found)
     else:
@@ -96,7 +100,10 @@ def _check_absent(self: Place, reply: Reply) -> None:
 
 def contains(self: Place, key: str | bytes) -> Operation[bool]:
     """Tell whether a key exists."""
-    body = {"keys": [to_json(_native.key_bytes(key))]}
+    name = _native.key_bytes(key)
+    if len(name) > LONGEST_KEY:
+        return False
+    body = {"keys": [to_json(name)]}
     reply: Reply = yield self._call("POST", "/kv:batchContains", body, reads=True)
     (found,) = reply.json()["found"]
     return bool(found)
