@@ -466,9 +466,9 @@ def _check_metadata(pairs: Mapping[str, str]) -> None:
     }
     if len(pairs) > MOST_PAIRS or longest["names"] > NAME_BYTES or longest["texts"] > TEXT_BYTES:
         message = (
-            f"metadata must have at most {MOST_PAIRS} pairs, with names of at most {NAME_BYTES} and "
-            f"texts of at most {TEXT_BYTES} bytes; it has {len(pairs)}, of up to {longest['names']} "
-            f"and {longest['texts']}"
+            f"metadata must have at most {MOST_PAIRS} pairs, with names of at most {NAME_BYTES} "
+            f"and texts of at most {TEXT_BYTES} bytes; it has {len(pairs)}, of up to "
+            f"{longest['names']} and {longest['texts']}"
         )
         raise exceptions.InvalidArgumentError(message)
 
