@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABCMeta
-from typing import Any, final
+from typing import TYPE_CHECKING, Any, final
 
 from . import _native
 
@@ -30,12 +30,16 @@ class _Kind(ABCMeta):
 class EmbeddingCache(_native.EmbeddingCache, metaclass=_Kind):
     __doc__ = _native.EmbeddingCache.__doc__
     __slots__ = ()
+    if TYPE_CHECKING:
+        __signature__: Any
 
 
 @final
 class SemanticCache(_native.SemanticCache, metaclass=_Kind):
     __doc__ = _native.SemanticCache.__doc__
     __slots__ = ()
+    if TYPE_CHECKING:
+        __signature__: Any
 
 
 for _class, _own in (
@@ -43,4 +47,4 @@ for _class, _own in (
     (SemanticCache, _native.SemanticCache),
 ):
     _class.__module__ = "prestige"
-    setattr(_class, "__signature__", inspect.signature(_own))  # noqa: B010 - not of its type
+    _class.__signature__ = inspect.signature(_own)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Final, Generic, Literal, TypeAlias, TypeVar, f
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer, Self, disjoint_base
 
 from prestige._aio import StoreOpening
 from prestige._protocol import StoreProtocol
@@ -306,6 +306,7 @@ class DedupMode:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+@disjoint_base
 class EmbeddingCache:
     """A cache of embeddings: each text is computed once, and its vector kept in a store.
 
@@ -628,6 +629,7 @@ class NormalizationMode:
     def __ne__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
 
+@disjoint_base
 class SemanticCache:
     """A cache of responses to queries, which finds a response by the meaning of its query.
 

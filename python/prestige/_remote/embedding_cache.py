@@ -45,6 +45,23 @@ _Found = dict[str, Any]
 class RemoteEmbeddingCache(CachePlace):
     """What ``prestige.EmbeddingCache`` makes of a client."""
 
+    if TYPE_CHECKING:
+        # What `add_forms` makes of the operations below.
+        embed: Any
+        aembed: Any
+        embed_query: Any
+        aembed_query: Any
+        get: Any
+        aget: Any
+        get_many: Any
+        aget_many: Any
+        put: Any
+        aput: Any
+        delete_many: Any
+        adelete_many: Any
+        clear: Any
+        aclear: Any
+
     def __init__(  # noqa: PLR0913 - as of the cache of a store
         self,
         store: RemoteStore,

@@ -57,6 +57,22 @@ class _Entry(NamedTuple):
 class RemoteSemanticCache(CachePlace):
     """What ``prestige.SemanticCache`` makes of a client."""
 
+    if TYPE_CHECKING:
+        # What `add_forms` makes of the operations below.
+        get: Any
+        aget: Any
+        put: Any
+        aput: Any
+        get_or_compute: Any
+        aget_or_compute: Any
+        invalidate: Any
+        ainvalidate: Any
+        clear: Any
+        aclear: Any
+        scopes: Any
+        ascopes: Any
+        cached: Any
+
     def __init__(  # noqa: PLR0913 - as of the cache of a store
         self,
         store: RemoteStore,
@@ -525,4 +541,4 @@ add_forms(
 )
 _classes.SemanticCache.register(_Cache)
 # The same decorator: it asks of a cache what both have.
-setattr(_Cache, "cached", _native.SemanticCache.cached)  # noqa: B010 - not an attribute of its type
+_Cache.cached = _native.SemanticCache.cached

@@ -260,7 +260,7 @@ def _add_operation(operation: Callable[..., Operation[Any]]) -> None:
     _add(name, {name: form, f"a{name}": aform}, operation)
 
 
-def _add_iterator(name: str, gives: listing.Gives) -> None:
+def _add_iterator(name: str, gives: str) -> None:
     def form(self: RemoteStore, /, *args: Any, **kwargs: Any) -> RemoteIterator[Any]:  # noqa: ANN401
         self._check_open()
         return RemoteIterator(self, listing.listing(self, gives, *args, **kwargs))

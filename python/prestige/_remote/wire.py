@@ -120,7 +120,7 @@ class Wait(Protocol):
 
 
 _T = TypeVar("_T")
-Step: TypeAlias = "Request | Work | Pause | Compute | Wait"
+Step: TypeAlias = Request | Work | Pause | Compute | Wait
 # An operation, written once: it yields what is to be done and is sent what came of it. What it
 # returns is the result; how it waits is for `drive` to say.
 Operation: TypeAlias = Generator[Step, Any, _T]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ... import _native
 from ..wire import Operation, Reply, Work, from_json, in_query
@@ -23,7 +23,6 @@ LONGEST_PARAMETER = 2_000
 # The server's bound.
 MOST_ITEMS = 10_000
 
-Gives = Literal["keys", "values", "items", "details"]
 _T = TypeVar("_T")
 
 
@@ -31,7 +30,7 @@ class Listing:
     """A way through the keys of a namespace. Each page is as the store is when it is asked for."""
 
     def __init__(
-        self, place: Place, gives: Gives, prefix: bytes, start: bytes | None, limit: int | None
+        self, place: Place, gives: str, prefix: bytes, start: bytes | None, limit: int | None
     ) -> None:
         self._place = place
         self._gives = gives
@@ -100,7 +99,7 @@ class Listing:
 
 def listing(
     place: Place,
-    gives: Gives,
+    gives: str,
     prefix: str | bytes | None = "",
     start: str | bytes | None = None,
     limit: int | None = None,
