@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import copy
 import inspect
+import json
 import multiprocessing
 import os
 import pickle
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
 
+import httpx2
 import pytest
 from together import run_all
 
@@ -403,3 +405,141 @@ def test_closing_ends_the_connections_of_loops_that_run(store: prestige.Store) -
             call = asyncio.run_coroutine_threadsafe(client.aget("k"), loop)
             with pytest.raises(prestige.ClosedError):
                 call.result(30)
+
+
+class TestRepetitions:
+    """With its key a request that comes twice is answered as the first time."""
+
+    def test_of_every_kind_of_write(self, client: prestige.RemoteStore) -> None:
+        vectors = {"model_id": "m", "texts": ["t"], "vectors": ["AACAPwAAAMA="]}
+        entry = {"query": "q", "response": "r", "kind": "text", "scope": None, "model_id": "m"}
+        client.put_many({"a": "1", "b": "2"})
+        for number, (method, path, body) in enumerate(
+            [
+                ("POST", "/kv:batchDelete", {"keys": ["a"]}),
+                ("PATCH", "/kv/b", {"expires_at": 1.0}),
+                ("POST", "/kv:batchPut", {"items": [{"key": "c", "value": "3"}]}),
+                ("POST", "/embeddings:put", vectors),
+                ("POST", "/embeddings:clear", {"model_id": "m"}),
+                ("POST", "/cache/put", entry),
+                ("POST", "/cache/invalidate", {}),
+            ]
+        ):
+            request = client._call(method, path, body)
+            key = {"idempotency-key": f"key-{number}"}
+            exchange = client._driver.connections.exchange
+            first, again = exchange(request, key), exchange(request, key)
+            assert 200 <= first.status < 300, first.body
+            assert (again.status, again.body) == (first.status, first.body), path
+            assert again.headers["idempotency-replayed"] == "true"
+            other = client._call(method, path, {**body, "more": 1})
+            assert exchange(other, key).status == 422
+
+    def test_a_lost_answer(self, client: prestige.RemoteStore, store: prestige.Store) -> None:
+        """A proxy that passes requests on and loses every second answer."""
+        lost: list[bool] = []
+        exchange = client._driver.connections.exchange
+
+        def losing(request, more):
+            reply = exchange(request, more)
+            lost.append(len(lost) % 2 == 0)
+            if lost[-1]:
+                raise httpx2.ReadError("connection reset")
+            return reply
+
+        client._driver.connections.exchange = losing
+        client.put_many((f"{number:04}", "v") for number in range(2500))
+        assert client.delete_many(f"{number:04}" for number in range(0, 2500, 2)) == 1250
+        client.delete("0001")
+        with pytest.raises(prestige.NotFoundError):
+            client.delete("0001")
+        assert client.record_outcome("f", "no_candidate") == 1
+        assert len(client) == len(store) == 1249
+        assert len(store.list_outcomes("f")) == 1
+
+
+class TestTransfer:
+    def test_files_say_the_same(
+        self, client: prestige.RemoteStore, store: prestige.Store, tmp_path: Path
+    ) -> None:
+        store.put("plain", "text")
+        store.put("ends", "soon", ttl_seconds=1000, metadata={"a": "ü", "b": ""})
+        store.put(b"\xff", b"\0\xff")
+        store.put_many((f"many:{number:05}", os.urandom(10)) for number in range(3000))
+        here, there = tmp_path / "here.jsonl", tmp_path / "there.jsonl"
+        assert client.export_jsonl(there) == store.export_jsonl(here) == 3003
+        records = [
+            [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+            for path in (here, there)
+        ]
+        assert records[0] == records[1]
+        assert client.export_jsonl(there, prefix="many:") == 3000
+        view = client.namespace("copy")
+        assert view.import_jsonl(here) == asyncio.run(view.aimport_jsonl(here)) == 3003
+        copy_of = store.namespace("copy")
+        assert list(copy_of.items()) == list(store.items())
+        assert 998 < copy_of.ttl("ends") <= 1000
+        assert copy_of.get_metadata("ends") == {"a": "ü", "b": ""}
+        assert copy_of.ttl("plain") is None
+        parquet = tmp_path / "there.parquet"
+        assert client.export_parquet(parquet) == 3003
+        view = client.namespace("again")
+        assert view.import_parquet(parquet) == 3003
+        assert list(view.items()) == list(store.items())
+
+    def test_a_failure_leaves_nothing(self, client: prestige.RemoteStore, tmp_path: Path) -> None:
+        client["k"] = "v"
+        with pytest.raises(prestige.IOError):
+            client.export_jsonl(tmp_path / "no" / "file")
+        with pytest.raises(prestige.IOError):
+            client.import_jsonl(tmp_path / "no")
+        bad = tmp_path / "bad.jsonl"
+        for line in ("{", "[]", '{"key": "a"}', '{"key": 1, "value": "v"}'):
+            bad.write_text('{"key": "before", "value": "v"}\n' + line, encoding="utf-8")
+            with pytest.raises(prestige.InvalidArgumentError, match=r"bad\.jsonl, line 2"):
+                client.import_jsonl(bad)
+        assert sorted(tmp_path.glob("*.jsonl*")) == [bad]
+
+    def test_backups_are_made_by_the_server(self, store: prestige.Store, tmp_path: Path) -> None:
+        backups = tmp_path / "backups"
+        backups.mkdir()
+        with (
+            store.serve(backup_directory=backups) as server,
+            prestige.connect(server.url) as client,
+        ):
+            client["k"] = "v"
+            client.backup("monday")
+            with pytest.raises(prestige.InvalidArgumentError):
+                client.backup("../elsewhere")
+        with prestige.open(backups / "monday") as copy_of:
+            assert copy_of["k"] == b"v"
+
+
+def test_tokens(store: prestige.Store, tmp_path: Path) -> None:
+    store["k"] = "v"
+    tokens = tmp_path / "tokens"
+    tokens.write_text("read reader-1\nwrite writer-1 mine,yours*\nadmin admin-1\n")
+    tokens.chmod(0o600)
+    with store.serve(token_file=tokens) as server:
+        for wrong in (None, "nobody"):
+            with (
+                prestige.connect(server.url, wrong) as client,
+                pytest.raises(PermissionError, match="token"),
+            ):
+                client["k"]
+        with prestige.connect(server.url, "reader-1") as client:
+            assert client["k"] == b"v"
+            for call in (lambda: client.put("k", "w"), client.sweep, lambda: client.delete("k")):
+                with pytest.raises(prestige.PermissionDeniedError):
+                    call()
+            with pytest.raises(prestige.NotFoundError):
+                client.namespace("new")
+        with prestige.connect(server.url, "writer-1", namespace="yours/1") as client:
+            client["k"] = "own"
+            assert client["k"] == b"own"
+            assert client.namespaces() == ["yours/1"]
+            with pytest.raises(prestige.NotFoundError):
+                client.namespace("theirs")
+        with prestige.connect(server.url, "admin-1") as client:
+            assert client.verify() == []
+    assert store["k"] == b"v"

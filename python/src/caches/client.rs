@@ -109,7 +109,6 @@ pub(crate) fn model_fits(
 
 /// A hit of a cache on a server.
 #[pyfunction]
-#[expect(clippy::too_many_arguments, reason = "the fields of a hit")]
 pub(crate) fn make_hit(
     response: Py<PyAny>,
     query: String,
