@@ -240,3 +240,113 @@ struct ProgressDocument {
     done: u64,
     total: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Config;
+    use prestige_core::{Options, Store};
+    use serde_json::json;
+    use std::sync::mpsc;
+    use tempfile::TempDir;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn context() -> (Context, TempDir) {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), Options::default()).unwrap();
+        (Context::new(Arc::new(store), Config::default()), directory)
+    }
+
+    fn shown(job: &Job) -> Value {
+        serde_json::to_value(job.document()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_job_runs_and_ends() {
+        let (context, _directory) = context();
+        let (go, gone) = mpsc::channel::<()>();
+        let (at_work, started) = tokio::sync::oneshot::channel();
+        let job = context
+            .jobs
+            .start(&context, "count", Some("red".to_owned()), move |progress| {
+                progress.set(3, 7);
+                at_work.send(()).unwrap();
+                gone.recv().unwrap();
+                Ok(json!({"counted": 7}))
+            })
+            .unwrap();
+        started.await.unwrap();
+        assert!(job.wait(Duration::ZERO).await.is_none());
+        let running = shown(&job);
+        assert_eq!(running["state"], "running");
+        assert_eq!(running["operation"], "count");
+        assert_eq!(running["namespace"], "red");
+        assert_eq!(running["progress"], json!({"done": 3, "total": 7}));
+        assert_eq!(running["finished_at"], Value::Null);
+        assert!(running.get("result").is_none());
+        go.send(()).unwrap();
+        let result = job.wait(PATIENCE).await.unwrap().unwrap();
+        assert_eq!(result, json!({"counted": 7}));
+        let found = context.jobs.find(job.id()).unwrap();
+        assert_eq!(shown(&found)["state"], "succeeded");
+        assert_eq!(shown(&found)["result"], result);
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_kept_and_a_panic_is_one() {
+        let (context, _directory) = context();
+        let job = context
+            .jobs
+            .start(&context, "fail", None, |_| Err(Problem::invalid("no")))
+            .unwrap();
+        let problem = job.wait(PATIENCE).await.unwrap().unwrap_err();
+        assert_eq!(problem.code(), Code::InvalidArgument);
+        assert_eq!(shown(&job)["state"], "failed");
+        assert_eq!(shown(&job)["error"]["detail"], "no");
+        let job = context
+            .jobs
+            .start(&context, "panic", None, |_| panic!("a secret"))
+            .unwrap();
+        let problem = job.wait(PATIENCE).await.unwrap().unwrap_err();
+        assert_eq!(problem.code(), Code::Internal);
+        assert!(!shown(&job).to_string().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn running_jobs_are_bounded_and_ended_ones_forgotten() {
+        let (context, _directory) = context();
+        let start = |work: Box<dyn FnOnce() + Send>| {
+            context.jobs.start(&context, "work", None, move |_| {
+                work();
+                Ok(Value::Null)
+            })
+        };
+        let mut waiting = Vec::new();
+        for _ in 0..MOST_RUNNING {
+            let (go, gone) = mpsc::channel::<()>();
+            let job = start(Box::new(move || {
+                let _ = gone.recv();
+            }));
+            waiting.push((job.unwrap(), go));
+        }
+        let refused = start(Box::new(|| ())).err().unwrap();
+        assert_eq!(refused.code(), Code::Busy);
+        let (first, go) = waiting.remove(0);
+        drop(go);
+        first.wait(PATIENCE).await.unwrap().unwrap();
+        for _ in 0..2 * REMEMBERED {
+            let job = start(Box::new(|| ())).unwrap();
+            job.wait(PATIENCE).await.unwrap().unwrap();
+        }
+        assert_eq!(context.jobs.all().len(), REMEMBERED);
+        assert!(context.jobs.find(first.id()).is_none());
+        // However old, what runs is remembered.
+        for (job, go) in waiting {
+            assert!(context.jobs.find(job.id()).is_some());
+            drop(go);
+            job.wait(PATIENCE).await.unwrap().unwrap();
+        }
+    }
+}

@@ -81,6 +81,25 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use prestige_core::Options;
+    use prestige_core::embed::{Embedder, HashEmbedder};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_semantic_store_has_a_model_that_is_warm() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options {
+            dedup_mode: Some(DedupMode::Semantic),
+            embedder: Some(Arc::new(|| {
+                Ok(Arc::new(HashEmbedder::new(8)) as Arc<dyn Embedder>)
+            })),
+            ..Options::default()
+        };
+        let store = Store::open(directory.path(), options).unwrap();
+        let checks = Lifecycle::new(&store).checks(&store);
+        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+        assert_eq!(names, ["store", "model", "server"]);
+        assert!(checks.iter().all(|check| check.state == Ok("ok")));
+    }
 
     #[test]
     fn it_is_ready_between_warming_up_and_draining() {

@@ -185,3 +185,10 @@ class TestMaintenance:
             assert self.post(server, url, {"target_bytes": 0}) == {"deleted": 0}
         assert store.count_keys() == 1
         assert store.namespaces() == ["view"]
+
+
+def test_a_semantic_store_is_ready_with_its_model(semantic_store: prestige.Store) -> None:
+    with semantic_store.serve() as server:
+        answer = ask(f"{server.url}/readyz?verbose")
+        assert answer.status == 200
+        assert answer.body == "[+]store ok\n[+]model ok\n[+]server ok\nready\n"
