@@ -11,7 +11,8 @@ use axum::http::{HeaderMap, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prestige_core::MAX_NAMESPACE_BYTES;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
 use std::error::Error as _;
 use std::ops::Deref;
 
@@ -37,7 +38,7 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Context> for JsonBody<T> 
     }
 }
 
-/// As [`JsonBody`]; a request without a body counts as an empty object.
+/// As [`JsonBody`]; a request without a body, or with `null`, counts as an empty object.
 #[derive(Debug)]
 pub(crate) struct OptionalJsonBody<T>(pub T);
 
@@ -47,13 +48,12 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Context> for OptionalJson
     async fn from_request(request: Request, context: &Context) -> Answer<Self> {
         let named = is_json(request.headers());
         let body = read_body(request.into_body(), context.config.limits.body_bytes).await?;
-        if body.is_empty() {
-            return parse_json(b"{}").map(Self);
-        }
-        if !named {
-            return Err(not_json());
-        }
-        read_json(context, body).await.map(Self)
+        let given = match (body.is_empty(), named) {
+            (true, _) => None,
+            (false, true) => read_json::<Option<T>>(context, body).await?,
+            (false, false) => return Err(not_json()),
+        };
+        given.map_or_else(|| parse_json(b"{}"), Ok).map(Self)
     }
 }
 
@@ -172,6 +172,20 @@ pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
             .with("line", error.line())
             .with("column", error.column())
         })
+}
+
+/// Reads a count, size or time: 0 to 2^63 - 1, as the format `int64` of the document says. For `deserialize_with`.
+///
+/// # Errors
+/// Those of the deserializer.
+pub(crate) fn natural<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let number = u64::deserialize(deserializer)?;
+    if i64::try_from(number).is_err() {
+        return Err(D::Error::custom(format_args!(
+            "expected a number from 0 to 2^63 - 1, not {number}"
+        )));
+    }
+    Ok(number)
 }
 
 /// The query as a struct; each field that is text is UTF-8. Parameters that nobody knows are skipped.
@@ -345,7 +359,6 @@ mod tests {
     use axum::http::HeaderValue;
     use percent_encoding::{NON_ALPHANUMERIC, percent_encode};
     use proptest::prelude::*;
-    use serde::Deserialize;
 
     #[derive(Debug, Deserialize)]
     #[serde(deny_unknown_fields)]

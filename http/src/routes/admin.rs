@@ -2,7 +2,7 @@
 
 use crate::auth::Access;
 use crate::error::{Answer, Code, Problem};
-use crate::extract::{JsonBody, Namespace, OptionalJsonBody};
+use crate::extract::{JsonBody, Namespace, OptionalJsonBody, natural};
 use crate::jobs::{Job, JobDocument, Progress};
 use crate::state::Context;
 use crate::tokens::Role;
@@ -51,10 +51,10 @@ struct Deleted {
 #[serde(deny_unknown_fields)]
 struct PruneRequest {
     /// Remove keys put longer ago than this, in seconds; 0: no such bound.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     max_age_s: u64,
     /// Remove keys neither put nor read for so long, in seconds; 0: no such bound.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "natural")]
     max_idle_s: u64,
 }
 
@@ -62,6 +62,7 @@ struct PruneRequest {
 #[serde(deny_unknown_fields)]
 struct EvictRequest {
     /// Evict until keys and values take at most so many bytes.
+    #[serde(deserialize_with = "natural")]
     target_bytes: u64,
 }
 
@@ -69,6 +70,11 @@ struct EvictRequest {
 #[serde(deny_unknown_fields)]
 struct BackupRequest {
     /// Name of the directory to make: 1 to 200 ASCII letters, digits, `.`, `_` and `-`, a letter or digit first.
+    #[schema(
+        min_length = 1,
+        max_length = 200,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9._-]*$"
+    )]
     name: String,
 }
 
@@ -163,6 +169,7 @@ async fn prune(
         ("namespace" = Option<String>, Query, description = "The namespace; left out: the default one."),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds, at most 60, for the result."),
     ),
+    request_body = EvictRequest,
     responses((status = 200, description = "The keys that were evicted.", body = Deleted), Pending)
 )]
 async fn evict(
@@ -242,6 +249,7 @@ struct Backup {
     path = "/api/v1/admin/backup",
     tag = "admin",
     params(("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds, at most 60, for the result.")),
+    request_body = BackupRequest,
     responses((status = 200, description = "It is complete and durable.", body = Backup), Pending)
 )]
 async fn backup(

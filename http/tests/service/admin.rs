@@ -25,6 +25,11 @@ fn short_work_is_answered_with_its_result() {
     let body = "{\"max_age_s\": 100, \"max_idle_s\": 100}";
     let answer = post(&running, "prune", &[JSON], body);
     assert_eq!(answer.text(), "{\"deleted\":0}");
+    let answer = post(&running, "prune", &[JSON], "null");
+    assert_eq!(answer.text(), "{\"deleted\":0}");
+    let body = "{\"max_age_s\": 9223372036854775808}";
+    let answer = post(&running, "prune", &[JSON], body);
+    assert_eq!(answer.code(), "malformed_body");
     let answer = post(&running, "evict", &[JSON], "{\"target_bytes\": 505}");
     assert_eq!(answer.text(), "{\"deleted\":5}");
     assert_eq!(store.count_keys(false).unwrap(), 5);
@@ -37,9 +42,9 @@ fn short_work_is_answered_with_its_result() {
     assert_eq!(store.count_keys(false).unwrap(), 5);
     let jobs = get(&running.server, "/api/v1/jobs").json();
     let jobs = jobs["jobs"].as_array().unwrap();
-    assert_eq!(jobs.len(), 6);
+    assert_eq!(jobs.len(), 7);
     assert_eq!(jobs[0]["namespace"], "other name");
-    assert_eq!(jobs[5]["namespace"], serde_json::Value::Null);
+    assert_eq!(jobs[6]["namespace"], serde_json::Value::Null);
 }
 
 /// Asks for a job until it has ended.
