@@ -13,6 +13,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use prestige_core::MAX_NAMESPACE_BYTES;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
+use serde_json::Number;
 use std::error::Error as _;
 use std::ops::Deref;
 
@@ -174,18 +175,36 @@ pub(crate) fn parse_json<T: DeserializeOwned>(text: &[u8]) -> Answer<T> {
         })
 }
 
-/// Reads a count, size or time: 0 to 2^63 - 1, as the format `int64` of the document says. For `deserialize_with`.
+/// Reads a count, size or time: 0 to 2^63 - 1, as the format `int64` of the document says; `5.0` is an integer of JSON
+/// Schema, too. For `deserialize_with`.
 ///
 /// # Errors
 /// Those of the deserializer.
 pub(crate) fn natural<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let number = u64::deserialize(deserializer)?;
-    if i64::try_from(number).is_err() {
-        return Err(D::Error::custom(format_args!(
-            "expected a number from 0 to 2^63 - 1, not {number}"
-        )));
-    }
-    Ok(number)
+    let number = Number::deserialize(deserializer)?;
+    natural_of(&number).ok_or_else(|| {
+        D::Error::custom(format_args!(
+            "expected an integer from 0 to 2^63 - 1, not {number}"
+        ))
+    })
+}
+
+fn natural_of(number: &Number) -> Option<u64> {
+    /// From here on not every integer has a float of its own.
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    let integer = match (number.as_u64(), number.as_f64()) {
+        (Some(integer), _) => integer,
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a whole number from 0 to 2^53"
+        )]
+        (None, Some(float)) if float.fract() == 0.0 && (0.0..EXACT).contains(&float) => {
+            float as u64
+        }
+        _ => return None,
+    };
+    i64::try_from(integer).is_ok().then_some(integer)
 }
 
 /// The query as a struct; each field that is text is UTF-8. Parameters that nobody knows are skipped.
@@ -395,6 +414,24 @@ mod tests {
         assert!(parse_json::<String>(b"\"\xff\"").is_err());
         let deep = "[".repeat(100_000);
         assert!(parse_json::<serde_json::Value>(deep.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn integers_may_be_written_as_floats() {
+        let read = |text: &str| natural_of(&serde_json::from_str(text).unwrap());
+        for (text, number) in [
+            ("0", Some(0)),
+            ("5.0", Some(5)),
+            ("1e3", Some(1000)),
+            ("9223372036854775807", Some(u64::MAX >> 1)),
+            ("9223372036854775808", None),
+            ("-1", None),
+            ("-1.0", None),
+            ("0.5", None),
+            ("1e300", None),
+        ] {
+            assert_eq!(read(text), number, "{text}");
+        }
     }
 
     #[test]

@@ -289,7 +289,12 @@ fn backup_path(context: &Context, name: &str) -> Answer<PathBuf> {
              letter or digit"
         )));
     }
-    Ok(directory.join(name))
+    let path = directory.join(name);
+    if path.symlink_metadata().is_ok() {
+        let taken = Problem::invalid("there is a backup of this name; choose another one");
+        return Err(taken.with_status(StatusCode::CONFLICT));
+    }
+    Ok(path)
 }
 
 /// Runs what removes keys of one namespace.

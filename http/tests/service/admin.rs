@@ -119,6 +119,7 @@ fn backups_go_into_their_directory_alone() {
     let answer = backup("2026-01-01.first");
     assert_eq!(answer.text(), "{\"name\":\"2026-01-01.first\"}");
     let answer = backup("2026-01-01.first");
+    assert_eq!(answer.status, 409);
     assert_eq!(answer.code(), "invalid_argument");
     let shown = backups.path().parent().unwrap().to_str().unwrap();
     assert!(!answer.text().contains(shown), "{}", answer.text());
