@@ -49,12 +49,13 @@ impl<T: DeserializeOwned + Send + 'static> FromRequest<Context> for OptionalJson
     async fn from_request(request: Request, context: &Context) -> Answer<Self> {
         let named = is_json(request.headers());
         let body = read_body(request.into_body(), context.config.limits.body_bytes).await?;
-        let given = match (body.is_empty(), named) {
-            (true, _) => None,
-            (false, true) => read_json::<Option<T>>(context, body).await?,
-            (false, false) => return Err(not_json()),
-        };
-        given.map_or_else(|| parse_json(b"{}"), Ok).map(Self)
+        if body.is_empty() || (named && body.trim_ascii() == b"null") {
+            return parse_json(b"{}").map(Self);
+        }
+        if !named {
+            return Err(not_json());
+        }
+        read_json(context, body).await.map(Self)
     }
 }
 

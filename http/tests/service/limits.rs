@@ -37,7 +37,7 @@ fn malformed_bodies_name_the_place() {
     let running = Running::start(Config::default());
     for (body, line, column) in [
         (&b"{\n  \"target_bytes\": oops}"[..], 2, 19),
-        (b"{\"target_bytes\": -1}", 1, 19),
+        (b"{\"target_bytes\": -1}", 1, 20),
         (b"{\"target_bytes\": 1, \"x\": 1}", 1, 23),
         (b"{}", 1, 2),
         (b"", 1, 0),
