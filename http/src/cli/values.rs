@@ -128,7 +128,7 @@ pub(crate) fn alert(text: &str) -> Result<Alert, String> {
     let (low, high) = match range.split_once(':') {
         Some(("~", high)) => (None, bound(high)),
         Some((low, high)) => (bound(low), bound(high)),
-        None => (Some(Ok(0.0)), bound(range)),
+        None => (Some(Ok(0.0)), bound(range).or(Some(Err(())))),
     };
     let low = low.transpose().map_err(|()| EXPECTED.to_owned())?;
     let high = high.transpose().map_err(|()| EXPECTED.to_owned())?;
