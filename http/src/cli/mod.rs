@@ -1,6 +1,6 @@
 //! The command line: what `prestige` understands, and `prestige serve`.
 //!
-//! [`parse`] turns arguments into a [`Command`] that another layer runs, or into something to print. [`serve`] is the one
+//! [`parse`] turns arguments into a command that another layer runs, or into something to print. [`serve`] is the one
 //! command that runs here.
 //!
 //! # Layout
