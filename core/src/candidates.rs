@@ -15,6 +15,7 @@ use crate::semantic::{Semantic, Vectors};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// Most candidates of a query.
 pub const MAX_CANDIDATES: usize = 10_000;
@@ -117,14 +118,31 @@ impl Engine {
         options: &CandidateOptions,
     ) -> Result<Vec<Vec<Candidate>>> {
         options.check()?;
-        let prepared = self.prepare_queries(namespace, queries)?;
+        loop {
+            let stage = self.stage(namespace)?;
+            let found = self.candidates_of(namespace, stage.as_deref(), queries, options);
+            // Otherwise another model has taken its place, and its vectors are being removed.
+            if namespace.has_stage(stage.as_ref()) {
+                return found;
+            }
+        }
+    }
+
+    fn candidates_of(
+        &self,
+        namespace: &Namespace,
+        stage: Option<&Semantic>,
+        queries: &[Query<'_>],
+        options: &CandidateOptions,
+    ) -> Result<Vec<Vec<Candidate>>> {
+        let prepared = self.prepare_queries(namespace, stage, queries)?;
         let mut found = Vec::with_capacity(queries.len());
         for query in &prepared {
             let mut scored = Vec::new();
             if let Some(id) = query.identical {
                 self.score(namespace, None, &[id], options, &mut scored)?;
             }
-            if let (Some(stage), Some(vector)) = (namespace.loaded_semantic(), &query.vector) {
+            if let (Some(stage), Some(vector)) = (stage, &query.vector) {
                 let search = Search {
                     engine: self,
                     namespace,
@@ -144,9 +162,9 @@ impl Engine {
     fn prepare_queries(
         &self,
         namespace: &Namespace,
+        stage: Option<&Semantic>,
         queries: &[Query<'_>],
     ) -> Result<Vec<Prepared>> {
-        let stage = self.stage(namespace)?;
         let options = &self.options;
         let mut prepared = Vec::with_capacity(queries.len());
         let mut texts: Vec<(usize, Digest, Cow<'_, [u8]>)> = Vec::new();
@@ -202,7 +220,7 @@ impl Engine {
     }
 
     /// The semantic stage; `None` in exact mode.
-    pub(crate) fn stage<'a>(&self, namespace: &'a Namespace) -> Result<Option<&'a Semantic>> {
+    pub(crate) fn stage(&self, namespace: &Namespace) -> Result<Option<Arc<Semantic>>> {
         match (namespace.semantic(self)?, self.mode) {
             (Some(stage), _) => Ok(Some(stage)),
             (None, DedupMode::Exact) => Ok(None),

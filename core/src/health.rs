@@ -137,8 +137,9 @@ impl Engine {
         let now_us = self.now_us();
         let age = |time_us: u64| now_us.saturating_sub(time_us) / MICROS_PER_SECOND;
         let semantic = namespace.semantic(self)?;
-        let (index_log_entries, index_vectors) =
-            semantic.map_or((0, 0), |semantic| semantic.log_and_index_len());
+        let (index_log_entries, index_vectors) = semantic
+            .as_ref()
+            .map_or((0, 0), |semantic| semantic.log_and_index_len());
         let last_sweep_us = namespace.last_sweep_us.load(Ordering::Relaxed);
         let oldest = self.oldest_put(namespace)?;
         let newest = match totals.keys {

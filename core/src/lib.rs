@@ -102,7 +102,7 @@ pub use outcomes::{
 };
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
-pub use semantic::Gate;
+pub use semantic::{Gate, Progress};
 pub use stats::{Latency, Stats};
 pub use store::{
     Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader,

@@ -5,11 +5,13 @@
 //! The first is always there, the others on request. No other candidate is tried in its place.
 
 use super::Semantic;
+use super::ahead::NewText;
 use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Mutation;
+use prestige_index::Neighbour;
 use std::collections::HashMap;
 
 /// Objects that the change in progress creates, with their vectors: the index does not know them yet.
@@ -59,18 +61,18 @@ pub struct Gate {
 }
 
 impl Semantic {
-    /// What becomes of the text of `digest`. The caller holds the semantic lock, so the answer stays true until it writes.
+    /// What becomes of a new text. The caller holds the semantic lock, so the answer stays true until it writes.
     pub(crate) fn decide(
         &self,
         engine: &Engine,
         namespace: &Namespace,
-        digest: &Digest,
-        vector: &[f32],
+        new: &NewText<'_>,
         mutation: &Mutation<'_>,
         verdicts: &Verdicts,
     ) -> Result<Decision> {
         let created: Vec<_> = mutation.created_vectors().collect();
-        let candidates = self.compare(engine, namespace, vector, &created)?;
+        let neighbours = self.proposed(new, engine.options.semantic.search_k)?;
+        let candidates = self.compare(engine, namespace, new.vector, &neighbours, &created)?;
         let Some(best) = best(&candidates) else {
             return Ok(Decision::New);
         };
@@ -91,24 +93,24 @@ impl Semantic {
         if engine.options.verifier.is_none() {
             return Ok(Decision::Merge(merge));
         }
-        Ok(match verdicts.get(&(*digest, merge.digest)) {
+        Ok(match verdicts.get(&(*new.digest, merge.digest)) {
             Some(true) => Decision::Merge(merge),
             Some(false) => Decision::New,
             None => Decision::Ask(merge),
         })
     }
 
-    /// The nearest stored texts, in no order. The index proposes `search_k` by its approximate similarity; they are
-    /// scored exactly with the stored vectors, and so is all that is in `created`.
+    /// The nearest stored texts, in no order. What the index proposes by its approximate similarity is scored exactly with
+    /// the stored vectors, and so is all that is in `created`.
     pub(crate) fn compare(
         &self,
         engine: &Engine,
         namespace: &Namespace,
         vector: &[f32],
+        neighbours: &[Neighbour],
         created: &Created<'_>,
     ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
-        let neighbours = self.index.search(vector, options.search_k)?;
         let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
         let near = |object_id, similarity, created_here| Near {
             object_id,

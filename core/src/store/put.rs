@@ -13,12 +13,15 @@ use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
-use crate::semantic::{Decision, Merge, SemanticGuard, Vectors, Verdicts};
+use crate::semantic::{
+    Ahead, Decision, Merge, NewText, Semantic, SemanticGuard, Successor, Vectors, Verdicts,
+};
 use crate::stats::Count;
 use crate::store::export::Record;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 /// Longest key in bytes. Keys are repeated in the time-ordered families, so they are not a place for documents.
 pub const MAX_KEY_BYTES: usize = 65_536;
@@ -91,6 +94,32 @@ enum Attempt {
     NeedStripe(usize),
     /// The values of these digests merge if the verifier agrees: ask and come back.
     NeedVerdicts(Vec<(Digest, Merge)>),
+    /// Another stage has taken the place of the one that the vectors are of: begin anew.
+    OtherStage,
+}
+
+/// What the rounds of a put have gathered without a lock.
+struct Gathered {
+    /// The semantic stage that `vectors` are of; `None` in exact mode.
+    stage: Option<Arc<Semantic>>,
+    vectors: Vectors,
+    /// Their neighbours, as they were before a lock was taken.
+    ahead: Ahead,
+    /// What is to take the place of the stage, and vectors of its model.
+    successor: Option<Arc<Successor>>,
+    next_vectors: Vectors,
+    verdicts: Verdicts,
+    /// Stripes to lock besides those of the values.
+    stripes: StripeNumbers,
+}
+
+impl Gathered {
+    /// The successor, if it is the one still, and the vectors of its model. The caller holds a stripe.
+    fn next_of(&self, namespace: &Namespace) -> Option<(&Successor, &Vectors)> {
+        let own = self.successor.as_ref()?;
+        let current = namespace.successor()?;
+        Arc::ptr_eq(own, &current).then_some((own, &self.next_vectors))
+    }
 }
 
 /// Entries of a put, of which there is mostly one.
@@ -143,44 +172,69 @@ impl Engine {
             let digest = current.map(|current| current.digest());
             condition::check(conditions, digest.as_ref())?;
         }
-        let mut vectors = Vectors::default();
-        let mut stripes = StripeNumbers::new();
-        let mut verdicts = Verdicts::default();
-        if let Some(stage) = namespace.semantic(self)? {
-            let semantic = &self.options.semantic;
-            let mut wanted = HashSet::new();
-            for entry in prepared.iter().filter(|_| stage.has_room(semantic)) {
-                // The digest first: a value that is held already costs no look at its tokens either.
-                if self.object_of_digest(namespace, &entry.digest)?.is_none()
-                    && stage.embeds(&entry.value, semantic)
-                {
-                    wanted.insert(entry.digest);
-                }
-            }
-            self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
-        }
+        let mut gathered = self.gather(namespace, prepared)?;
         loop {
-            match self.try_put(
-                namespace, prepared, conditions, &vectors, &verdicts, &stripes,
-            )? {
+            match self.try_put(namespace, prepared, conditions, &gathered)? {
                 Attempt::Done(outcomes) => {
                     count_puts(namespace, entries, &outcomes);
                     self.enforce_size_limit()?;
                     return Ok(outcomes);
                 }
                 Attempt::NeedVectors(wanted) => {
-                    self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
+                    self.embed_missing(prepared, &wanted, &mut gathered)?;
                 }
                 Attempt::NeedVerdicts(pairs) => {
                     for (digest, merge) in pairs {
-                        self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?;
+                        let verdicts = &mut gathered.verdicts;
+                        self.ask_verifier(namespace, prepared, digest, &merge, verdicts)?;
                     }
                 }
-                Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
+                Attempt::NeedStripe(stripe) if gathered.stripes.len() < 4 => {
+                    gathered.stripes.push(stripe);
+                }
                 // Candidates keep changing: hold every stripe, and the next round must come through.
-                Attempt::NeedStripe(_) => stripes = (0..STRIPES).collect(),
+                Attempt::NeedStripe(_) => gathered.stripes = (0..STRIPES).collect(),
+                Attempt::OtherStage => gathered = self.gather(namespace, prepared)?,
             }
         }
+    }
+
+    /// What a put needs to begin: the vectors of the values that are not stored yet.
+    fn gather(&self, namespace: &Namespace, prepared: &[Prepared<'_>]) -> Result<Gathered> {
+        let mut gathered = Gathered {
+            stage: namespace.semantic(self)?,
+            vectors: Vectors::default(),
+            ahead: Ahead::default(),
+            successor: namespace.successor(),
+            next_vectors: Vectors::default(),
+            verdicts: Verdicts::default(),
+            stripes: StripeNumbers::new(),
+        };
+        let Some(stage) = &gathered.stage else {
+            return Ok(gathered);
+        };
+        let semantic = &self.options.semantic;
+        let (mut wanted, mut new) = (HashSet::new(), Vec::new());
+        for entry in prepared {
+            // The digest first: a value that is held already costs no look at its tokens either.
+            if (gathered.successor.is_none() && !stage.has_room(semantic))
+                || self.object_of_digest(namespace, &entry.digest)?.is_some()
+            {
+                continue;
+            }
+            if stage.has_room(semantic) && stage.embeds(&entry.value, semantic) {
+                wanted.insert(entry.digest);
+            }
+            new.push((entry.digest, &*entry.value));
+        }
+        self.embed_missing(prepared, &wanted, &mut gathered)?;
+        if let Some(stage) = &gathered.stage {
+            gathered.ahead = stage.search_ahead(&gathered.vectors, semantic.search_k)?;
+        }
+        if let Some(successor) = &gathered.successor {
+            successor.embed_put(self, &new, &mut gathered.next_vectors)?;
+        }
+        Ok(gathered)
     }
 
     fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<PreparedEntries<'a>> {
@@ -242,15 +296,14 @@ impl Engine {
         )))
     }
 
-    /// Embeds the texts of `wanted` that `vectors` lacks, each once, outside all locks.
+    /// Embeds the texts of `wanted`, each once, outside all locks.
     fn embed_missing(
         &self,
-        namespace: &Namespace,
         prepared: &[Prepared<'_>],
         wanted: &HashSet<Digest>,
-        vectors: &mut Vectors,
+        gathered: &mut Gathered,
     ) -> Result<()> {
-        let Some(stage) = namespace.loaded_semantic() else {
+        let Some(stage) = &gathered.stage else {
             return Ok(());
         };
         // In the order in which they come, so that an embedder of the caller's sees what it expects.
@@ -262,7 +315,7 @@ impl Engine {
                 texts.push((entry.digest, text));
             }
         }
-        stage.embed(self, texts, vectors)
+        stage.embed(self, texts, &mut gathered.vectors)
     }
 
     /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
@@ -310,17 +363,27 @@ impl Engine {
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         conditions: &[Condition<'_>],
-        vectors: &Vectors,
-        verdicts: &Verdicts,
-        stripes: &[usize],
+        gathered: &Gathered,
     ) -> Result<Attempt> {
+        let Gathered {
+            stage,
+            vectors,
+            ahead,
+            verdicts,
+            ..
+        } = gathered;
+        let stage = stage.as_ref();
         let key_stripes = prepared
             .iter()
             .map(|entry| key_stripe(namespace.id, entry.key))
             .collect();
         let mut keys = self.key_locks.lock(key_stripes)?;
+        if !namespace.has_stage(stage) {
+            return Ok(Attempt::OtherStage);
+        }
+        let next = gathered.next_of(namespace);
         let mut olds: SmallVec<[_; 1]> = SmallVec::with_capacity(prepared.len());
-        let mut digest_stripes = StripeNumbers::from_slice(stripes);
+        let mut digest_stripes = StripeNumbers::from_slice(&gathered.stripes);
         for entry in prepared {
             let old = self.key_record(namespace, entry.key)?;
             digest_stripes.push(digest_stripe(&entry.digest));
@@ -345,7 +408,7 @@ impl Engine {
         for (entry, (old, created)) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
-                None => match namespace.loaded_semantic().filter(|stage| {
+                None => match stage.filter(|stage| {
                     let semantic = &self.options.semantic;
                     let embedded = vectors.contains_key(&entry.digest);
                     stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))
@@ -367,10 +430,12 @@ impl Engine {
                         let digest = &entry.digest;
                         // The last place may have been taken since it was asked for.
                         let decision = if stage.has_room_beside(options, created) {
-                            Some(
-                                stage
-                                    .decide(self, namespace, digest, vector, &mutation, verdicts)?,
-                            )
+                            let new = NewText {
+                                digest,
+                                vector,
+                                ahead,
+                            };
+                            Some(stage.decide(self, namespace, &new, &mutation, verdicts)?)
                         } else {
                             None
                         };
@@ -417,6 +482,12 @@ impl Engine {
             mutation.put_key(entry.key, old.as_ref(), &record)?;
             if let Some(metadata) = entry.metadata {
                 mutation.add_metadata(object_id, metadata)?;
+            }
+            if let Some((successor, next_vectors)) = next
+                && dedup == Dedup::New
+                && let Some(vector) = next_vectors.get(&entry.digest)
+            {
+                mutation.set_next_vector(object_id, successor, vector.clone())?;
             }
             let digest = match dedup {
                 Dedup::Similar(_) => mutation.digest_of(object_id)?,

@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::{KeyRecord, decode_vector};
-use crate::schema::{VECTORS, numbered_key};
+use crate::schema::numbered_key;
 use crate::semantic::{Semantic, dot};
 use crate::stats::Count;
 
@@ -212,7 +212,7 @@ fn nearest(
     loop {
         let neighbours = stage.index.search(vector, wanted)?;
         let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
-        for (similarity, id) in scored(engine, namespace, stage, vector, &ids)? {
+        for (similarity, id) in scored(engine, namespace, &stage, vector, &ids)? {
             if f64::from(similarity) < threshold {
                 break;
             }
@@ -244,7 +244,10 @@ fn scored(
         .map(|id| numbered_key(namespace.id, *id))
         .collect();
     let mut scored = Vec::with_capacity(ids.len());
-    for (id, stored) in ids.iter().zip(engine.db.multi_get(VECTORS, &names)?) {
+    for (id, stored) in ids
+        .iter()
+        .zip(engine.db.multi_get(stage.slot().family(), &names)?)
+    {
         // Otherwise removed since the index was asked.
         if let Some(stored) = stored {
             let stored = decode_vector(&stored, stage.dimension()).map(Some);
