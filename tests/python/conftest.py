@@ -55,6 +55,26 @@ def semantic_store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[prestig
         assert opened.verify() == []
 
 
+@pytest.fixture(scope="module")
+def model() -> prestige.SemanticModel:
+    """The bundled model, loaded once for all tests of the module."""
+    model = prestige.SemanticModel()
+    assert model.dimension == 384
+    return model
+
+
+@pytest.fixture
+def cache(store: prestige.Store, model: prestige.SemanticModel) -> prestige.SemanticCache:
+    """A semantic cache with the bundled model."""
+    return prestige.SemanticCache(store, model=model)
+
+
+@pytest.fixture
+def given(store: prestige.Store) -> prestige.SemanticCache:
+    """A semantic cache whose embeddings are given, two numbers each."""
+    return prestige.SemanticCache(store, 0.9, model_id="two numbers")
+
+
 @pytest.fixture
 def wait_until() -> Callable[[Callable[[], object]], None]:
     """Calls a condition again and again until it holds; for what happens after a real time."""
