@@ -256,7 +256,8 @@ mod tests {
     fn context() -> (Context, TempDir) {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), Options::default()).unwrap();
-        (Context::new(Arc::new(store), Config::default()), directory)
+        let context = Context::new(Arc::new(store), Config::default()).unwrap();
+        (context, directory)
     }
 
     fn shown(job: &Job) -> Value {

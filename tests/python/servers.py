@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
 from commands import COMMAND, TIMEOUT_SECONDS
 
 # No proxy stands between a test and a server of its own.
@@ -44,12 +43,6 @@ class Serving:
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, error.read()
-
-    def needs_keys(self) -> None:
-        """Skip the test if the server has no routes for keys."""
-        _, body = self.ask("/openapi.json")
-        if "/api/v1/kv/{key}" not in json.loads(body).get("paths", {}):
-            pytest.skip("the server has no routes for keys")
 
     def end(self, number: int = signal.SIGTERM) -> tuple[int, bytes]:
         """Sends a signal; the exit code and what it said on the standard error output."""

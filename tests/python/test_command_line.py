@@ -49,8 +49,6 @@ def place(request: pytest.FixtureRequest, store_path: Path) -> Iterator[Place]:
         with prestige.open(store_path) as store:
             assert store.verify() == []
         return
-    if not hasattr(prestige, "connect"):
-        pytest.skip("needs the client")
     with prestige.open(store_path) as store, store.serve() as server:
         yield Place(("--url", server.url), store_path, True)
         assert store.verify() == []
@@ -214,7 +212,6 @@ class TestHealth:
         document = json.loads(result.out)
         assert (document["status"], document["figures"]) == ("critical", None)
 
-    @pytest.mark.skipif(not hasattr(prestige, "connect"), reason="needs the client")
     def test_a_server_that_is_not_there(self) -> None:
         result = run("health", "--url", "http://127.0.0.1:9", "--nagios", "--timeout", "1")
         assert result.code == 2

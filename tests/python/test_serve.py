@@ -36,7 +36,6 @@ class TestLife:
             assert server.said["path"] == str(path)
             assert server.said["pid"] == server.process.pid
             assert server.url.startswith("http://127.0.0.1:")
-            server.needs_keys()
             assert server.ask(KV + "k", "PUT", b"value")[0] == 201
             assert server.ask(KV + "k") == (200, b"value")
             code, errors = server.end(number)
@@ -66,7 +65,6 @@ class TestLife:
         with serving(
             path, "--grace-seconds", "3600", "--request-timeout-seconds", "3600"
         ) as server:
-            server.needs_keys()
             host, port = server.url.removeprefix("http://").split(":")
             stuck = socket.create_connection((host, int(port)))
             head = f"PUT {KV}stuck HTTP/1.1\r\nHost: {host}:{port}\r\nContent-Length: 9\r\n\r\n"
@@ -143,7 +141,6 @@ class TestLife:
     def test_options_reach_the_store(self, tmp_path: Path) -> None:
         path = tmp_path / "store"
         with serving(path, "--dedup-mode", "semantic", PRESTIGE_DEFAULT_TTL_SECONDS="1h") as server:
-            server.needs_keys()
             assert server.ask(KV + "k", "PUT", b"How do I reset my password?")[0] == 201
             assert server.end()[0] == 0
         with prestige.open(path) as store:
@@ -157,7 +154,6 @@ class TestLife:
         with serving(tmp_path / "store", *arguments, PRESTIGE_TOKEN="everything") as server:
             server.url = server.url.replace("0.0.0.0", "127.0.0.1")
             assert server.ask("/livez")[0] == 200
-            server.needs_keys()
             assert server.ask(KV + "k")[0] == 401
             assert server.ask(KV + "k", "PUT", b"v", token="reader")[0] == 403
             assert server.ask(KV + "k", "PUT", b"v", token="writer")[0] == 201

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from servers import serving
 from soak import soak
 
 
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
-    with serving(tmp_path / "probe") as server:
-        server.needs_keys()
     report, wrong = soak(tmp_path / "store", seconds=12, connections=64, every=2)
     assert wrong == []
     assert sum(report.restarts.values()) >= 2

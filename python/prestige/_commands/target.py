@@ -65,8 +65,7 @@ def _server(arguments: Arguments) -> Iterator[prestige.Store]:
         settings["timeout"] = arguments["timeout"]
     if arguments["ca_file"] is not None:
         settings["ca_file"] = os.fsdecode(arguments["ca_file"])
-    connect = vars(prestige)["connect"]
-    with connect(arguments["url"], token=_token(arguments), **settings) as opened:
+    with prestige.connect(arguments["url"], token=_token(arguments), **settings) as opened:
         # It has the interface of a store.
         yield cast("prestige.Store", opened)
 

@@ -5,6 +5,7 @@
 
 use crate::cli::values::{seconds, share, size, timeout};
 use crate::config::{Limits, Timeouts};
+use crate::embeddings::{EmbeddingsConfig, Upstream};
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
 use prestige_core::Options;
@@ -53,6 +54,9 @@ pub(crate) struct ServeArguments {
     #[command(flatten)]
     #[serde(flatten)]
     pub store: StoreSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub embeddings: EmbeddingSettings,
     #[command(flatten)]
     #[serde(flatten)]
     pub log: LogSettings,
@@ -266,6 +270,43 @@ pub(crate) struct StoreSettings {
     pub semantic_max_index_entries: u64,
 }
 
+#[derive(Args, Debug, Serialize)]
+#[command(next_help_heading = "Embeddings")]
+pub(crate) struct EmbeddingSettings {
+    /// Model of this machine that answers /v1/embeddings, a folder or a name of `prestige models list`; may be repeated
+    /// (default: that of the store)
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub embedding_model: Vec<String>,
+    /// Most texts of a request
+    #[arg(long, value_name = "N", default_value_t = EmbeddingsConfig::default().max_inputs)]
+    pub max_inputs: usize,
+    /// How long vectors live; 0: for ever (default: as default_ttl_seconds says)
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub embedding_ttl_seconds: Option<u64>,
+    /// OpenAI-compatible server for other models than those of this machine, as https://api.openai.com/v1
+    #[arg(long, value_name = "URL")]
+    pub upstream: Option<String>,
+    /// The key that it is asked with; best given in the environment, since arguments are seen by others
+    #[arg(long, value_name = "KEY")]
+    pub upstream_key: Option<String>,
+    /// Whether clients bring their own key, in Prestige-Upstream-Authorization or, without tokens, Authorization
+    #[arg(long, value_name = "BOOL", default_value = "false", default_missing_value = "true", num_args = 0..=1,
+          require_equals = true, action = clap::ArgAction::Set, value_parser = BoolishValueParser::new())]
+    pub upstream_pass_authorization: bool,
+    /// Model that it is asked for; may be repeated (default: any)
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub upstream_model: Vec<String>,
+    /// Longest wait for its answer to a batch, with all repetitions
+    #[arg(long, value_name = "SECONDS", default_value_t = Upstream::new("").timeout.as_secs_f64(), value_parser = timeout)]
+    pub upstream_timeout_seconds: f64,
+    /// How often a batch is tried again after a failure that may pass
+    #[arg(long, value_name = "N", default_value_t = Upstream::new("").retries)]
+    pub upstream_retries: u32,
+    /// Most texts of a batch
+    #[arg(long, value_name = "N", default_value_t = Upstream::new("").batch_size)]
+    pub upstream_batch_size: usize,
+}
+
 /// Form of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
@@ -283,6 +324,12 @@ pub(crate) struct LogSettings {
     /// What is logged: error, warn, info, debug or trace, or by part, as info,prestige_http=debug
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub log_level: String,
+    /// OTLP collector that traces are sent to, as http://127.0.0.1:4318
+    #[arg(long, value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
+    /// Share of the traces that are sent, where a caller has not decided, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 1.0)]
+    pub otlp_sample_ratio: f64,
 }
 
 fn bytes(number: usize) -> u64 {

@@ -60,7 +60,7 @@ pub fn serve(
                 return EXIT_FAILED;
             }
         }
-        return settings::config(&arguments).map_or_else(|error| refuse(&error), |_| 0);
+        return settings::config(&arguments, models).map_or_else(|error| refuse(&error), |_| 0);
     }
     match run(&arguments, models, heed_interrupt) {
         Ok(()) => 0,
@@ -83,10 +83,10 @@ fn say(text: &str) {
 
 fn run(arguments: &ServeArguments, models: Models<'_>, heed_interrupt: bool) -> Result<(), Error> {
     let path = settings::directory(arguments)?;
-    let config = settings::config(arguments)?;
+    let config = settings::config(arguments, models)?;
     let embedder = models(&settings::model(&arguments.store))?;
     let options = settings::options(&arguments.store, embedder)?;
-    log::start(&arguments.log)?;
+    let _telemetry = log::start(&arguments.log)?;
     // Before the store is opened, which may take long: a signal meanwhile ends the server as soon as it is.
     let mut signals = Signals::install(heed_interrupt)
         .map_err(|error| Error::Io(format!("cannot handle signals: {error}")))?;

@@ -1,11 +1,12 @@
 //! From settings to what the store and the server are opened with.
 
+use super::Models;
 use super::arguments::{
     AccessSettings, LimitSettings, Mode, Normalization, Precision, ServeArguments, ServerSettings,
     StoreSettings,
 };
 use crate::config::{Config, Limits, Listen, Timeouts, Tls};
-use crate::embeddings::EmbeddingsConfig;
+use crate::embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 use crate::tokens::Tokens;
 use prestige_core::{
     DedupMode, EmbedderProvider, Error, NormalizationMode, Options, SemanticOptions,
@@ -97,7 +98,7 @@ pub(super) fn options(store: &StoreSettings, embedder: EmbedderProvider) -> Resu
 }
 
 /// How the server is started.
-pub(super) fn config(arguments: &ServeArguments) -> Result<Config, Error> {
+pub(super) fn config(arguments: &ServeArguments, models: Models<'_>) -> Result<Config, Error> {
     let server = &arguments.server;
     let config = Config {
         listen: listen(server)?,
@@ -106,11 +107,61 @@ pub(super) fn config(arguments: &ServeArguments) -> Result<Config, Error> {
         timeouts: timeouts(server, &arguments.limits),
         allowed_hosts: arguments.access.allowed_host.clone(),
         backup_directory: server.backup_directory.clone(),
-        embeddings: EmbeddingsConfig::default(),
+        embeddings: embeddings(arguments, models)?,
         worker_threads: server.worker_threads,
     };
     config.validate()?;
     Ok(config)
+}
+
+/// Names of the bundled model in requests.
+const BUNDLED_NAMES: [&str; 3] = [
+    "all-MiniLM-L6-v2",
+    "sentence-transformers/all-MiniLM-L6-v2",
+    "minilm",
+];
+
+fn embeddings(arguments: &ServeArguments, models: Models<'_>) -> Result<EmbeddingsConfig, Error> {
+    let settings = &arguments.embeddings;
+    let named = &settings.embedding_model;
+    let mut choices: Vec<Option<&String>> = named.iter().map(Some).collect();
+    if choices.is_empty() {
+        choices.push(arguments.store.model.as_ref());
+    }
+    let local = choices.into_iter().map(|model| {
+        let names = match model {
+            None => BUNDLED_NAMES.map(str::to_owned).to_vec(),
+            Some(model) => {
+                // A folder is called by its own name as well.
+                let short = model.trim_end_matches('/').rsplit('/').next();
+                let short = short.filter(|short| short != model).map(str::to_owned);
+                std::iter::once(model.clone()).chain(short).collect()
+            }
+        };
+        let choice = ModelChoice {
+            model: model.cloned(),
+            threads: arguments.store.model_threads,
+        };
+        Ok(LocalModel {
+            names,
+            provider: models(&choice)?,
+        })
+    });
+    Ok(EmbeddingsConfig {
+        models: local.collect::<Result<_, Error>>()?,
+        upstream: settings.upstream.as_ref().map(|url| Upstream {
+            key: settings.upstream_key.clone().map(Secret::new),
+            pass_authorization: settings.upstream_pass_authorization,
+            models: settings.upstream_model.clone(),
+            timeout: Duration::from_secs_f64(settings.upstream_timeout_seconds),
+            retries: settings.upstream_retries,
+            batch_size: settings.upstream_batch_size,
+            ..Upstream::new(url)
+        }),
+        max_inputs: settings.max_inputs,
+        ttl_seconds: settings.embedding_ttl_seconds,
+        ..EmbeddingsConfig::default()
+    })
 }
 
 fn listen(server: &ServerSettings) -> Result<Listen, Error> {
