@@ -102,6 +102,9 @@ def visit(browser: Browser) -> Iterator[Visit]:
         watched.page.context.close()
     assert errors == []
     assert all(url.startswith("http://127.0.0.1:") for url in asked)
+
+
+@pytest.fixture(scope="module")
 def model() -> prestige.SemanticModel:
     """The bundled model, loaded once for all tests of the module."""
     model = prestige.SemanticModel()

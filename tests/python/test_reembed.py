@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import either
 import numpy as np
 import pytest
 from test_embedder import vector_of
@@ -197,13 +198,17 @@ def test_a_signal_ends_it_and_the_next_call_goes_on(
         assert store.verify() == []
 
 
-def test_an_index_is_rebuilt_with_progress(made: Path) -> None:
+@pytest.mark.parametrize("kind", either.KINDS)
+def test_an_index_is_rebuilt_with_progress(made: Path, kind: str) -> None:
     told: list[tuple[int, int]] = []
-    with opened(made, OLD) as store:
+    with opened(made, OLD) as opened_store, either.as_kind(kind, opened_store) as store:
         linked = store.rebuild_index(lambda done, total: told.append((done, total)))
         assert linked == len(TEXTS)
         assert told[-1] == (linked, linked)
         assert store.namespace("view").rebuild_index() == 10
         with pytest.raises(ZeroDivisionError):
             store.rebuild_index(lambda _done, _total: 1 // 0)
+        with pytest.raises(TypeError, match="progress must be a function"):
+            store.rebuild_index(7)
+        assert asyncio.run(store.namespace("view").arebuild_index()) == 10
         assert store.verify() == []

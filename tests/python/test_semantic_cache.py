@@ -15,6 +15,7 @@ import prestige
 
 store = either.store  # Each test over both.
 
+
 def test_a_query_is_found_by_its_text_and_by_its_meaning(cache: prestige.SemanticCache) -> None:
     assert cache.get(RESET) is None
     cache.put(RESET, "Click on “forgot password”.", metadata={"source": "faq"})

@@ -20,6 +20,7 @@ from prestige.testing import ManualClock
 
 store = either.store  # Each test over both.
 
+
 def test_entries_expire(store_path: Path) -> None:
     clock = ManualClock()
     with prestige.open(store_path, clock=clock) as store:

@@ -172,8 +172,8 @@ class RemoteStore(Place, StoreProtocol):
     ) -> NoReturn:
         """Refuse with ``UnsupportedError``: the process that has the store open does this."""
         message = (
-            "reembed does not work over the wire, since the model is to run in the process that has "
-            "the store open: call it there, or prestige.reembed for a store that is closed"
+            "reembed does not work over the wire, since the model is to run in the process that "
+            "has the store open: call it there, or prestige.reembed for a store that is closed"
         )
         raise UnsupportedError(message)
 

@@ -42,9 +42,7 @@ def _admin(
     return result
 
 
-def ended(
-    self: Place, reply: Reply, progress: Progress | None = None
-) -> Operation[dict[str, Any]]:
+def ended(self: Place, reply: Reply, progress: Progress | None = None) -> Operation[dict[str, Any]]:
     """Wait for the end of a job, if the answer is one that goes on, and tell how far it is."""
     if not reply.body:
         return {}
