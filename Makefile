@@ -82,15 +82,6 @@ pictures: $(EXTENSION) browser ## Take the screenshots of the monitoring page in
 soak: $(EXTENSION) ## Load a server that is stopped and killed meanwhile: ten minutes
 	@$(BIN)/python tests/python/soak.py
 
-# A Chromium for the tests of the monitoring page; where there can be none it says so, and they are skipped.
-.PHONY: browser
-browser:
-	@tests/chromium.sh $(CACHE)/chromium
-
-.PHONY: pictures
-pictures: $(EXTENSION) browser ## Take the screenshots of the monitoring page in docs/: seven minutes
-	@$(BIN)/python tests/python/monitor_pictures.py
-
 .PHONY: check
 check: $(EXTENSION) check-page ## Check formatting, lints and types
 	@echo "== Formatting and lints, Rust"

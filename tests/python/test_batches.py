@@ -34,15 +34,20 @@ class TestPutMany:
             [("a", "1"), ("b", b"2")],
             (["a", "1"], ["b", bytearray(b"2"), None]),
             [("a", "1", 0), (b"b", memoryview(b"2"), 3600)],
-            iter([("b", b"first"), ("a", "1"), (b"b", np.frombuffer(b"2", np.uint8))]),
             {"a": "1", "b": b"2"}.items(),
-            zip("ab", "12", strict=True),
         ],
         ids=lambda entries: type(entries).__name__,
     )
     def test_forms_of_input(self, store: prestige.Store, entries: object) -> None:
         assert store.put_many(entries) >= 2
         assert dict(store.items()) == {"a": b"1", "b": b"2"}
+
+    def test_iterators(self, store: prestige.Store) -> None:
+        twice = [("b", b"first"), ("a", "1"), (b"b", np.frombuffer(b"2", np.uint8))]
+        assert store.put_many(iter(twice)) >= 2
+        assert dict(store.items()) == {"a": b"1", "b": b"2"}
+        assert store.put_many(zip("ab", "34", strict=True)) == 2
+        assert dict(store.items()) == {"a": b"3", "b": b"4"}
 
     def test_a_generator_sees_what_was_written_before(self, store: prestige.Store) -> None:
         seen = []

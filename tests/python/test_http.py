@@ -119,7 +119,7 @@ class TestMetrics:
 
 
 class TestErrors:
-    @pytest.mark.parametrize("path", ["/", "/healthz", "/health/", "/api/v1/nothing", "/%ff"])
+    @pytest.mark.parametrize("path", ["/healthz", "/health/", "/api/v1/nothing", "/%ff"])
     def test_unknown_path(self, server: prestige.Server, path: str) -> None:
         answer = ask(server.url + path)
         assert answer.status == 404
