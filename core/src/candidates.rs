@@ -16,6 +16,7 @@ use crate::stats::Timed;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Most candidates of a query.
@@ -119,14 +120,31 @@ impl Engine {
         options: &CandidateOptions,
     ) -> Result<Vec<Vec<Candidate>>> {
         options.check()?;
-        let prepared = self.prepare_queries(namespace, queries)?;
+        loop {
+            let stage = self.stage(namespace)?;
+            let found = self.candidates_of(namespace, stage.as_deref(), queries, options);
+            // Otherwise another model has taken its place, and its vectors are being removed.
+            if namespace.has_stage(stage.as_ref()) {
+                return found;
+            }
+        }
+    }
+
+    fn candidates_of(
+        &self,
+        namespace: &Namespace,
+        stage: Option<&Semantic>,
+        queries: &[Query<'_>],
+        options: &CandidateOptions,
+    ) -> Result<Vec<Vec<Candidate>>> {
+        let prepared = self.prepare_queries(namespace, stage, queries)?;
         let mut found = Vec::with_capacity(queries.len());
         for query in &prepared {
             let mut scored = Vec::new();
             if let Some(id) = query.identical {
                 self.score(namespace, None, &[id], options, &mut scored)?;
             }
-            if let (Some(stage), Some(vector)) = (namespace.loaded_semantic(), &query.vector) {
+            if let (Some(stage), Some(vector)) = (stage, &query.vector) {
                 let search = Search {
                     engine: self,
                     namespace,
@@ -149,9 +167,9 @@ impl Engine {
     fn prepare_queries(
         &self,
         namespace: &Namespace,
+        stage: Option<&Semantic>,
         queries: &[Query<'_>],
     ) -> Result<Vec<Prepared>> {
-        let stage = self.stage(namespace)?;
         let options = &self.options;
         let mut prepared = Vec::with_capacity(queries.len());
         let mut texts: Vec<(usize, Digest, Cow<'_, [u8]>)> = Vec::new();
@@ -207,7 +225,7 @@ impl Engine {
     }
 
     /// The semantic stage; `None` in exact mode.
-    pub(crate) fn stage<'a>(&self, namespace: &'a Namespace) -> Result<Option<&'a Semantic>> {
+    pub(crate) fn stage(&self, namespace: &Namespace) -> Result<Option<Arc<Semantic>>> {
         match (namespace.semantic(self)?, self.mode) {
             (Some(stage), _) => Ok(Some(stage)),
             (None, DedupMode::Exact) => Ok(None),

@@ -415,6 +415,7 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
             | schema::OBJECT_META
             | schema::DIGESTS
             | schema::VECTORS
+            | schema::VECTORS_B
             | schema::METADATA
     );
     if looked_up_by_key && options.bloom_bits_per_key > 0 {
@@ -442,7 +443,7 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         family.set_blob_gc_force_threshold(0.5);
     }
     // Digests and vectors are noise to a compressor.
-    if matches!(name, schema::DIGESTS | schema::VECTORS) {
+    if matches!(name, schema::DIGESTS | schema::VECTORS | schema::VECTORS_B) {
         family.set_compression_type(DBCompressionType::None);
     } else {
         family.set_compression_type(DBCompressionType::Lz4);

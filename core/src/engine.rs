@@ -24,6 +24,7 @@ use prestige_embed::Embedder;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// The key stripes; each holds its share of the counters of every namespace.
 pub(crate) type KeyLocks = Stripes<HashMap<NamespaceId, Counters>>;
@@ -49,8 +50,13 @@ pub(crate) struct Engine {
     pub namespaces: Namespaces,
     /// Look-ups of its caches.
     pub cache_stats: CacheRecorder,
-    /// Present in semantic mode, unless the store was opened read-only.
-    pub embedder: Option<Arc<dyn Embedder>>,
+    /// Present in semantic mode, unless the store was opened read-only. Another one takes its place with every key stripe
+    /// held. Held for a few instructions.
+    pub embedder: RwLock<Option<Arc<dyn Embedder>>>,
+    /// Whether texts are being embedded anew: by one call at a time.
+    pub reembedding: Arc<AtomicBool>,
+    /// Whether vectors may be left behind of a model that is none of the store's: `reembed` was cut short after the switch.
+    pub leftovers: AtomicBool,
     /// Snapshots of running scans.
     pub snapshots: Snapshots,
     /// Index files are replaced under the shared side; a backup takes the other and so finds those that the copied
@@ -81,6 +87,14 @@ impl Engine {
         let sequence = self.db.sequence();
         self.db.sync_log()?;
         owner.mark(&self.path, sequence)
+    }
+
+    pub(crate) fn embedder(&self) -> Option<Arc<dyn Embedder>> {
+        self.embedder.read().clone()
+    }
+
+    pub(crate) fn has_embedder(&self) -> bool {
+        self.embedder.read().is_some()
     }
 
     pub(crate) fn now_us(&self) -> u64 {

@@ -7,7 +7,9 @@ use crate::entered::Entered;
 use crate::error::Result;
 use crate::record::ObjectMeta;
 use crate::schema::{OBJECT_META, numbered_key};
-use crate::semantic::{Gate, Near, Vectors, best};
+use crate::semantic::{Gate, Near, Semantic, Vectors, best};
+use crate::stats::Timed;
+use std::time::Instant;
 
 /// What would become of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,7 +64,22 @@ pub struct Explanation {
 impl Engine {
     /// Goes through what a put decides, without locks and without changing anything.
     pub(crate) fn explain(&self, namespace: &Namespace, value: &[u8]) -> Result<Explanation> {
-        let stage = self.stage(namespace)?;
+        loop {
+            let stage = self.stage(namespace)?;
+            let explanation = self.explain_by(namespace, stage.as_deref(), value);
+            // Otherwise another model has taken its place, and its vectors are being removed.
+            if namespace.has_stage(stage.as_ref()) {
+                return explanation;
+            }
+        }
+    }
+
+    fn explain_by(
+        &self,
+        namespace: &Namespace,
+        stage: Option<&Semantic>,
+        value: &[u8],
+    ) -> Result<Explanation> {
         let options = &self.options;
         let mode = options.normalization_mode;
         let value = mode.apply(value, options.normalization_max_bytes);
@@ -105,7 +122,11 @@ impl Engine {
             &mut vectors,
         )?;
         let vector = vectors.remove(&digest).unwrap_or_default();
-        let near = stage.compare(self, namespace, &vector, &[])?;
+        let start = Instant::now();
+        let neighbours = stage.index.search(&vector, options.semantic.search_k)?;
+        let near = stage.compare(self, namespace, &vector, &neighbours, &[])?;
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Search, start.elapsed(), 1);
         if let Some(best) = best(&near) {
             let mut gates = vec![stage.threshold(self, &best)];
             gates.extend(stage.more_gates(self, namespace, &best, &near, &[])?);

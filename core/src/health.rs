@@ -188,7 +188,7 @@ impl Engine {
 
     pub(crate) fn health(&self, namespace: &Namespace) -> Result<Health> {
         let semantic = namespace.semantic(self)?;
-        self.health_with(namespace, semantic, self.db.bytes_on_disk()?)
+        self.health_with(namespace, semantic.as_deref(), self.db.bytes_on_disk()?)
     }
 
     /// As [`Self::health`], given the semantic stage, if it is to be part of it, and the bytes on disk.
@@ -232,7 +232,7 @@ impl Engine {
     }
 
     fn embed_queue_texts(&self) -> u64 {
-        let embedder = self.embedder.as_ref();
+        let embedder = self.embedder();
         embedder.map_or(0, |embedder| embedder.load().waiting)
     }
 

@@ -59,6 +59,7 @@ impl Known {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::semantic::Slots;
 
     const NS: NamespaceId = NamespaceId::DEFAULT;
 
@@ -68,7 +69,7 @@ mod tests {
             size: 1,
             refcount,
             created_us: 1,
-            has_vector: false,
+            vectors: Slots::default(),
             has_metadata: false,
         }
     }

@@ -104,7 +104,7 @@ pub use outcomes::{
 pub use overview::{NamespaceFigures, Overview};
 /// The embedding stage, for callers that make or bring an embedder.
 pub use prestige_embed as embed;
-pub use semantic::Gate;
+pub use semantic::{Gate, Progress};
 pub use stats::{LATENCY_BUCKETS, Latency, LatencySnapshot, SIMILARITY_BINS, Similarities, Stats};
 pub use store::{
     Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader,

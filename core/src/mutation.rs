@@ -18,7 +18,7 @@ use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
     SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
-use crate::semantic::SemanticGuard;
+use crate::semantic::{Followed, SemanticGuard, Slot, Slots, Successor};
 use rocksdb::WriteBatch;
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -59,6 +59,10 @@ struct TouchedObject {
     refcount_before: Option<u64>,
     /// The embedding of an object created by this change.
     vector: Option<Vec<f32>>,
+    /// Its embedding by the model of the successor, if this change brings it.
+    next_vector: Option<Vec<f32>>,
+    /// Whether this change takes a vector from it that is not of the model in use.
+    loses_vector: bool,
     /// Its metadata, if this change makes it another.
     metadata: Option<Metadata>,
 }
@@ -70,6 +74,8 @@ impl TouchedObject {
             meta,
             refcount_before: Some(meta.refcount),
             vector: None,
+            next_vector: None,
+            loses_vector: false,
             metadata: None,
         }
     }
@@ -162,12 +168,16 @@ impl<'a> Mutation<'a> {
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
         let key = numbered_key(self.namespace.id, id);
+        let mut vectors = Slots::default();
+        if vector.is_some() {
+            vectors.set(self.slot(), true);
+        }
         let meta = ObjectMeta {
             digest,
             size: value.len() as u64,
             refcount: 0,
             created_us: self.engine.now_us(),
-            has_vector: vector.is_some(),
+            vectors,
             has_metadata: false,
         };
         self.batch
@@ -182,10 +192,51 @@ impl<'a> Mutation<'a> {
                 meta,
                 refcount_before: None,
                 vector,
+                next_vector: None,
+                loses_vector: false,
                 metadata: None,
             },
         );
         Ok(id)
+    }
+
+    /// Where the vectors in use are. A stripe is held, so it stays so.
+    fn slot(&self) -> Slot {
+        let stage = self.namespace.loaded_semantic();
+        stage.map_or_else(Slot::default, |stage| stage.slot())
+    }
+
+    /// Gives an object a vector of the model of `successor`, which the namespace has had since the stripes were taken. The
+    /// object is touched by this change.
+    pub(crate) fn set_next_vector(
+        &mut self,
+        id: u64,
+        successor: &Successor,
+        vector: Vec<f32>,
+    ) -> Result<()> {
+        let Some(object) = self.objects.get_mut(&id) else {
+            return Ok(());
+        };
+        object.meta.vectors.set(successor.slot(), true);
+        let encoded = successor.encoded(self.engine, &vector);
+        object.next_vector = Some(vector);
+        let family = self.engine.db.family(successor.slot().family())?;
+        let name = numbered_key(self.namespace.id, id);
+        self.batch.put_cf(family, name, encoded);
+        Ok(())
+    }
+
+    /// Takes from an object its vector in `slot`, which is not the one in use. The object is touched by this change.
+    pub(crate) fn remove_other_vector(&mut self, id: u64, slot: Slot) -> Result<()> {
+        let Some(object) = self.objects.get_mut(&id) else {
+            return Ok(());
+        };
+        object.meta.vectors.set(slot, false);
+        object.loses_vector = true;
+        let family = self.engine.db.family(slot.family())?;
+        let name = numbered_key(self.namespace.id, id);
+        self.batch.delete_cf(family, name);
+        Ok(())
     }
 
     /// Writes the record of a key that points at `record.object_id`; `old` is what it replaces.
@@ -312,7 +363,7 @@ impl<'a> Mutation<'a> {
         keys: &mut KeyGuards<'_>,
         digests: &mut DigestGuards<'_>,
         delete_orphans: bool,
-        semantic: Option<SemanticGuard<'a>>,
+        semantic: Option<SemanticGuard<'_>>,
     ) -> Result<Removed> {
         let mut removed = Removed {
             keys: u64::try_from(-self.change.keys).unwrap_or(0),
@@ -321,6 +372,11 @@ impl<'a> Mutation<'a> {
         self.write_keys()?;
         self.write_digests()?;
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
+        let stage = self.namespace.loaded_semantic();
+        let slot = stage.as_ref().map(|stage| stage.slot());
+        let successor = self.namespace.successor();
+        let mut next_vectors = Vec::new();
+        let mut followed = Followed::default();
         let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
         let mut described: SmallVec<[u64; 1]> = SmallVec::new();
         let mut objects: SmallVec<[_; 2]> = std::mem::take(&mut self.objects).into_iter().collect();
@@ -333,9 +389,13 @@ impl<'a> Mutation<'a> {
             if object.meta.refcount == 0 && delete_orphans {
                 removed.objects += 1;
                 deleted.push(id);
-                self.delete_object(id, &object)?;
-                if object.meta.has_vector {
+                self.delete_object(id, &object, slot)?;
+                if slot.is_some_and(|slot| object.meta.vectors.has(slot)) {
                     index_changes.push((LogEntry::Remove(id), Vec::new()));
+                }
+                let next = successor.as_ref().map(|successor| successor.slot());
+                if next.is_some_and(|next| object.meta.vectors.has(next)) {
+                    followed.removed.push(id);
                 }
             } else {
                 kept.push((id, object.meta));
@@ -343,6 +403,11 @@ impl<'a> Mutation<'a> {
                     described.push(id);
                 }
                 self.write_object_meta(id, &object)?;
+                if let Some(vector) = object.next_vector {
+                    next_vectors.push((id, vector));
+                } else if object.refcount_before.is_none() {
+                    followed.unseen.push(id);
+                }
                 if let Some(vector) = object.vector {
                     index_changes.push((LogEntry::Add(id), vector));
                 }
@@ -362,19 +427,33 @@ impl<'a> Mutation<'a> {
         let writes_expiry = !self.expiries.is_empty();
         let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
         let expiry_write;
-        match self.namespace.loaded_semantic() {
+        match &stage {
             Some(stage) if !index_changes.is_empty() => {
                 let guard = match semantic {
                     Some(guard) => guard,
                     None => stage.lock()?,
                 };
                 expiry_write = expiry(self.namespace);
-                stage.commit(self.engine, self.namespace.id, guard, batch, index_changes)?;
+                stage.commit(self.engine, self.namespace.id, guard, batch, &index_changes)?;
             }
             _ => {
                 expiry_write = expiry(self.namespace);
                 self.engine.db.write(batch)?;
             }
+        }
+        if let Some(successor) = &successor {
+            if successor.embeds_anew() {
+                let added = next_vectors.iter();
+                followed.added = added.map(|(id, vector)| (*id, &vector[..])).collect();
+            } else {
+                followed.unseen.clear();
+                followed.added = index_changes
+                    .iter()
+                    .filter(|(entry, _)| matches!(entry, LogEntry::Add(_)))
+                    .map(|(entry, vector)| (entry.id(), &vector[..]))
+                    .collect();
+            }
+            successor.follow(&followed);
         }
         for (id, meta) in kept {
             if let Some(known) = known(digests, &meta.digest) {
@@ -436,9 +515,15 @@ impl<'a> Mutation<'a> {
         Ok(())
     }
 
-    fn delete_object(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
+    /// `slot`: where the vectors in use are; the semantic stage deletes those.
+    fn delete_object(&mut self, id: u64, object: &TouchedObject, slot: Option<Slot>) -> Result<()> {
         let db = &self.engine.db;
         let key = numbered_key(self.namespace.id, id);
+        for other in Slot::BOTH {
+            if slot != Some(other) && object.meta.vectors.has(other) {
+                self.batch.delete_cf(db.family(other.family())?, key);
+            }
+        }
         self.batch.delete_cf(db.family(OBJECTS)?, key);
         self.batch.delete_cf(db.family(OBJECT_META)?, key);
         self.batch.delete_cf(
@@ -465,7 +550,8 @@ impl<'a> Mutation<'a> {
 
     fn write_object_meta(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
         let recounted = object.refcount_before != Some(object.meta.refcount);
-        if !recounted && object.metadata.is_none() {
+        let revectored = object.next_vector.is_some() || object.loses_vector;
+        if !recounted && !revectored && object.metadata.is_none() {
             return Ok(());
         }
         let db = &self.engine.db;

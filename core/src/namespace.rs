@@ -18,11 +18,12 @@ use crate::lifetime::frontier::Frontiers;
 use crate::lock_order::{Ordered, Rank};
 use crate::options::Options;
 use crate::schema::{FAMILIES, NamespaceId, SYSTEM, namespace_end, system_key};
-use crate::semantic::{ModelRecord, Semantic, put_model, recorded_model};
+use crate::semantic::{Bound, ModelRecord, Semantic, Successor, put_model, recorded_model};
 use crate::stats::Recorder;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use prestige_embed::Embedder;
 use rocksdb::WriteBatch;
+use smallvec::smallvec;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -57,8 +58,14 @@ pub(crate) struct Namespace {
     pub stats: Recorder,
     /// The model of its vectors, of a cache; read when it is first needed.
     model: OnceLock<ModelRecord>,
-    /// The semantic stage, loaded when it is first needed; stays empty in exact mode.
-    semantic: OnceLock<Semantic>,
+    /// The semantic stage, loaded when it is first needed; stays empty in exact mode. Another one takes its place with every
+    /// key stripe held, so a writer that has taken its stripes has one stage until it is done. Held for a few instructions.
+    semantic: RwLock<Option<Arc<Semantic>>>,
+    /// What is to take the place of the stage, while that is in the making; changed with every key stripe held, or taken
+    /// away. Held for a few instructions.
+    successor: RwLock<Option<Arc<Successor>>>,
+    /// How often a stage was put in place of another, or what is on disk made another's; changed with every key stripe held.
+    successions: AtomicU64,
     /// Held while the semantic stage is loaded, and while the namespace is dropped. Guards no data of its own.
     loading: Mutex<()>,
     /// Set once, with every key stripe held: no write comes after it.
@@ -80,7 +87,9 @@ impl Namespace {
             expired: ExpiredCount::default(),
             stats: Recorder::new(),
             model: OnceLock::new(),
-            semantic: OnceLock::new(),
+            semantic: RwLock::new(None),
+            successor: RwLock::new(None),
+            successions: AtomicU64::new(0),
             loading: Mutex::new(()),
             dropped: AtomicBool::new(false),
             last_sweep_us: AtomicU64::new(0),
@@ -121,22 +130,25 @@ impl Namespace {
 
     /// The semantic stage; `None` in exact mode and of a cache without queries. The first call of one that has it loads
     /// the index.
-    pub(crate) fn semantic(&self, engine: &Engine) -> Result<Option<&Semantic>> {
-        let embedder = match &self.cache {
-            None => match &engine.embedder {
-                Some(embedder) => Some(embedder),
-                None => return Ok(None),
-            },
-            Some(CacheRecord::Embeddings { .. }) => return Ok(None),
-            Some(CacheRecord::Responses { .. }) => match self.model(&engine.db)? {
-                Some(_) => None,
-                None => return Ok(None),
-            },
-        };
-        if let Some(loaded) = self.semantic.get() {
+    pub(crate) fn semantic(&self, engine: &Engine) -> Result<Option<Arc<Semantic>>> {
+        if let Some(loaded) = self.loaded_semantic() {
             return Ok(Some(loaded));
         }
-        self.load_semantic(&engine.db, &engine.path, embedder, &engine.options)
+        match &self.cache {
+            None if engine.has_embedder() => {}
+            None | Some(CacheRecord::Embeddings { .. }) => return Ok(None),
+            Some(CacheRecord::Responses { .. }) => {
+                if self.model(&engine.db)?.is_none() {
+                    return Ok(None);
+                }
+            }
+        }
+        let embedder = || match &self.cache {
+            None => engine.embedder(),
+            Some(_) => None,
+        };
+        let (db, path) = (&engine.db, &engine.path);
+        self.load_semantic(db, path, &embedder, &engine.options, &engine.key_locks)
             .map(Some)
     }
 
@@ -165,25 +177,86 @@ impl Namespace {
         Ok(self.model.get_or_init(|| model.clone()))
     }
 
+    /// Loads the semantic stage. `embedder`: the one of the store, asked for anew if it changes meanwhile.
     pub(crate) fn load_semantic(
         &self,
         db: &Db,
         path: &Path,
-        embedder: Option<&Arc<dyn Embedder>>,
+        embedder: &dyn Fn() -> Option<Arc<dyn Embedder>>,
         options: &Options,
-    ) -> Result<&Semantic> {
+        key_locks: &KeyLocks,
+    ) -> Result<Arc<Semantic>> {
         let _one_at_a_time = Ordered::wait(Rank::Loading, || self.loading.lock());
-        if let Some(loaded) = self.semantic.get() {
-            return Ok(loaded);
+        loop {
+            if let Some(loaded) = self.loaded_semantic() {
+                return Ok(loaded);
+            }
+            self.check_exists()?;
+            // While a stripe is held, no other model takes the place of the store's.
+            let (before, bound) = {
+                let _no_succession = key_locks.lock(smallvec![0])?;
+                let before = self.successions.load(Ordering::Acquire);
+                (before, Bound::of(db, self.id, embedder(), options)?)
+            };
+            let opened = Semantic::open(db, path, self.id, bound, options);
+            // What was read may be of before a succession and after it.
+            let _no_succession = key_locks.lock(smallvec![0])?;
+            if self.successions.load(Ordering::Acquire) == before {
+                let stage = Arc::new(opened?);
+                *self.semantic.write() = Some(Arc::clone(&stage));
+                return Ok(stage);
+            }
         }
-        self.check_exists()?;
-        let stage = Semantic::open(db, path, self.id, embedder.cloned(), options)?;
-        Ok(self.semantic.get_or_init(|| stage))
     }
 
     /// The semantic stage if it has been needed so far.
-    pub(crate) fn loaded_semantic(&self) -> Option<&Semantic> {
-        self.semantic.get()
+    pub(crate) fn loaded_semantic(&self) -> Option<Arc<Semantic>> {
+        self.semantic.read().clone()
+    }
+
+    /// Whether `stage` is the semantic stage still. With a stripe held it stays so.
+    pub(crate) fn has_stage(&self, stage: Option<&Arc<Semantic>>) -> bool {
+        match (self.semantic.read().as_ref(), stage) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// What is to take the place of the stage. Who holds a stripe sees it as long as that.
+    pub(crate) fn successor(&self) -> Option<Arc<Successor>> {
+        self.successor.read().clone()
+    }
+
+    /// Makes `successor` known, if there is no other; the caller holds every key stripe.
+    pub(crate) fn begin_succession(&self, successor: &Arc<Successor>) -> bool {
+        let mut slot = self.successor.write();
+        if slot.is_some() {
+            return false;
+        }
+        *slot = Some(Arc::clone(successor));
+        true
+    }
+
+    /// Forgets `successor`, if it is the one.
+    pub(crate) fn end_succession(&self, successor: &Arc<Successor>) {
+        let mut slot = self.successor.write();
+        if slot.as_ref().is_some_and(|own| Arc::ptr_eq(own, successor)) {
+            *slot = None;
+        }
+    }
+
+    /// Puts `stage` in place of the one there is, and forgets the successor; the caller holds every key stripe. `None`: it
+    /// is loaded when it is needed next. Returns the former one.
+    #[must_use = "it is large: to be dropped without a lock"]
+    pub(crate) fn succeed(&self, stage: Option<Semantic>) -> Option<Arc<Semantic>> {
+        let former = std::mem::replace(&mut *self.semantic.write(), stage.map(Arc::new));
+        *self.successor.write() = None;
+        self.successions.fetch_add(1, Ordering::AcqRel);
+        if let Some(former) = &former {
+            former.retire();
+        }
+        former
     }
 }
 
@@ -336,7 +409,7 @@ impl Engine {
         let _no_backup = self.keep_index_files();
         let _no_loading = Ordered::wait(Rank::Loading, || namespace.loading.lock());
         let semantic = namespace.loaded_semantic();
-        let _no_checkpoint = semantic.map(Semantic::hold_checkpoints);
+        let _no_checkpoint = semantic.as_deref().map(Semantic::hold_checkpoints);
         let mut stripes = self.key_locks.lock_all()?;
         namespace.check_exists().map_err(|_| unknown())?;
         self.db.write(self.removal_of(&namespace)?)?;
@@ -347,7 +420,7 @@ impl Engine {
         self.namespaces.change_named().remove(name);
         self.namespaces.count_bytes(&namespace.totals.get(), -1);
         drop(stripes);
-        if let Some(semantic) = semantic {
+        if let Some(semantic) = &semantic {
             semantic.retire();
         }
         crate::semantic::remove_index_files(&self.path, namespace.id);

@@ -75,6 +75,9 @@ pub struct Options {
     pub semantic: SemanticOptions,
     /// Makes the embedder; a semantic store cannot be opened without one.
     pub embedder: Option<EmbedderProvider>,
+    /// Whether opening embeds every text anew if the vectors of the store are those of another model than `embedder`, whose
+    /// own is not needed for it: see [`crate::Store::reembed`]. Default false.
+    pub reembed: bool,
     /// Asked before texts merge, after every other condition; `None`: nobody is.
     pub verifier: Option<Verifier>,
     /// Source of time.
@@ -121,7 +124,7 @@ pub struct SemanticOptions {
     pub hnsw_ef_search: usize,
 }
 
-/// Default of [`SemanticOptions::threshold`]; its precision and recall are in `docs/semantic-dedup.md`.
+/// Default of [`SemanticOptions::threshold`]; its precision and recall are in `docs/semantic.md`.
 pub const DEFAULT_THRESHOLD: f64 = 0.97;
 
 impl Default for Options {
@@ -147,6 +150,7 @@ impl Default for Options {
             lock_timeout_ms: 2000,
             semantic: SemanticOptions::default(),
             embedder: None,
+            reembed: false,
             verifier: None,
             clock: Arc::new(SystemClock),
         }
@@ -191,6 +195,11 @@ impl Options {
     /// # Errors
     /// [`Error::InvalidArgument`] naming the option, its range and the value found.
     pub fn validate(&self) -> Result<()> {
+        if self.read_only && self.reembed {
+            return Err(Error::InvalidArgument(
+                "reembed writes to the store, and read_only allows nothing of that: leave one of them out".to_owned(),
+            ));
+        }
         in_unit_interval("eviction_target_ratio", self.eviction_target_ratio)?;
         in_unit_interval("semantic_threshold", self.semantic.threshold)?;
         not_negative("reaper_interval_seconds", self.reaper_interval_seconds)?;

@@ -74,7 +74,11 @@ impl Engine {
         let mut sum = StatsSum::default();
         let mut figures = Vec::with_capacity(namespaces.len());
         for namespace in namespaces {
-            match self.health_with(namespace, namespace.loaded_semantic(), bytes_on_disk) {
+            match self.health_with(
+                namespace,
+                namespace.loaded_semantic().as_deref(),
+                bytes_on_disk,
+            ) {
                 Ok(own) => health.add(&own),
                 // Dropped since the list was made.
                 Err(_) if namespace.check_exists().is_err() => continue,
@@ -91,7 +95,7 @@ impl Engine {
             gets: sum.times(Timed::Get),
             puts: sum.times(Timed::Put),
             namespaces: figures,
-            embedder: self.embedder.as_ref().map(|embedder| embedder.load()),
+            embedder: self.embedder().map(|embedder| embedder.load()),
             threshold: match self.mode {
                 DedupMode::Exact => None,
                 DedupMode::Semantic => Some(self.options.semantic.threshold),

@@ -4,6 +4,7 @@ use crate::digest::{DIGEST_BYTES, Digest};
 use crate::error::{Error, Result};
 use crate::options::VectorPrecision;
 use crate::schema::{INDEX_LOG, KEYS, OBJECT_META, VECTORS};
+use crate::semantic::{Slot, Slots};
 use half::f16;
 use half::slice::HalfFloatSliceExt as _;
 
@@ -68,7 +69,8 @@ impl KeyRecord {
 /// 0         32     40         48            56      57
 /// │ SHA-256 │ size │ refcount │ created, µs │ flags │
 /// ```
-/// `flags`: bit 0, the object has a vector; bit 1, it has metadata; the others are zero.
+/// `flags`: bit 0, the object has a vector in `vectors`; bit 1, it has metadata; bit 2, it has a vector in `vectors_b`; the
+/// others are zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ObjectMeta {
     pub digest: Digest,
@@ -77,7 +79,8 @@ pub(crate) struct ObjectMeta {
     /// Number of keys that point at the object.
     pub refcount: u64,
     pub created_us: u64,
-    pub has_vector: bool,
+    /// Where it has a vector.
+    pub vectors: Slots,
     pub has_metadata: bool,
 }
 
@@ -85,11 +88,13 @@ impl ObjectMeta {
     pub(crate) const BYTES: usize = DIGEST_BYTES + 3 * 8 + 1;
     const HAS_VECTOR: u8 = 1;
     const HAS_METADATA: u8 = 2;
+    const HAS_VECTOR_B: u8 = 4;
 
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let flag = |set, flag| if set { flag } else { 0 };
-        let flags =
-            flag(self.has_vector, Self::HAS_VECTOR) | flag(self.has_metadata, Self::HAS_METADATA);
+        let flags = flag(self.vectors.has(Slot::A), Self::HAS_VECTOR)
+            | flag(self.has_metadata, Self::HAS_METADATA)
+            | flag(self.vectors.has(Slot::B), Self::HAS_VECTOR_B);
         let mut encoded = [flags; Self::BYTES];
         let (digest, rest) = encoded.split_at_mut(DIGEST_BYTES);
         digest.copy_from_slice(&self.digest.0);
@@ -109,17 +114,20 @@ impl ObjectMeta {
         let ([size, refcount, created_us], [flags]) = (fields, flags) else {
             return Err(wrong());
         };
-        if flags & !(Self::HAS_VECTOR | Self::HAS_METADATA) != 0 {
+        if flags & !(Self::HAS_VECTOR | Self::HAS_METADATA | Self::HAS_VECTOR_B) != 0 {
             return Err(Error::Corruption(format!(
-                "the flags of an object should be 0 to 3 and are {flags}; restore the store from a backup"
+                "the flags of an object should be 0 to 7 and are {flags}; restore the store from a backup"
             )));
         }
+        let mut vectors = Slots::default();
+        vectors.set(Slot::A, flags & Self::HAS_VECTOR != 0);
+        vectors.set(Slot::B, flags & Self::HAS_VECTOR_B != 0);
         Ok(Self {
             digest: Digest(*digest),
             size: u64::from_le_bytes(*size),
             refcount: u64::from_le_bytes(*refcount),
             created_us: u64::from_le_bytes(*created_us),
-            has_vector: flags & Self::HAS_VECTOR != 0,
+            vectors,
             has_metadata: flags & Self::HAS_METADATA != 0,
         })
     }
@@ -178,14 +186,21 @@ impl LogEntry {
     const BYTES: usize = 9;
 
     pub(crate) fn encode(self) -> [u8; Self::BYTES] {
-        let (operation, id) = match self {
-            Self::Add(id) => (1, id),
-            Self::Remove(id) => (2, id),
+        let operation = match self {
+            Self::Add(_) => 1,
+            Self::Remove(_) => 2,
         };
         let mut encoded = [operation; Self::BYTES];
         let (_, rest) = encoded.split_at_mut(1);
-        rest.copy_from_slice(&id.to_le_bytes());
+        rest.copy_from_slice(&self.id().to_le_bytes());
         encoded
+    }
+
+    /// The object it is about.
+    pub(crate) fn id(self) -> u64 {
+        match self {
+            Self::Add(id) | Self::Remove(id) => id,
+        }
     }
 
     pub(crate) fn decode(encoded: &[u8]) -> Result<Self> {
@@ -213,7 +228,10 @@ mod tests {
         fn records_read_back(a: u64, b: u64, c: u64, d: u64, flag: bool, bytes: [u8; 32]) {
             let key = KeyRecord { object_id: a, created_us: b, expires_us: c, accessed_us: d };
             prop_assert_eq!(KeyRecord::decode(&key.encode()).unwrap(), key);
-            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, has_vector: flag, has_metadata: a % 2 == 0 };
+            let mut vectors = Slots::default();
+            vectors.set(Slot::A, flag);
+            vectors.set(Slot::B, b % 2 == 0);
+            let meta = ObjectMeta { digest: Digest(bytes), size: a, refcount: b, created_us: c, vectors, has_metadata: a % 2 == 0 };
             prop_assert_eq!(meta.encode().len(), ObjectMeta::BYTES);
             prop_assert_eq!(ObjectMeta::decode(&meta.encode()).unwrap(), meta);
             for entry in [LogEntry::Add(a), LogEntry::Remove(b)] {

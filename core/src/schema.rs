@@ -11,6 +11,7 @@
 //! object_meta  namespace:4 ‖ object id:8                            ObjectMeta (record.rs)
 //! digests      namespace:4 ‖ SHA-256:32                             object id:8
 //! vectors      namespace:4 ‖ object id:8                            d × f16, or d × f32, little-endian
+//! vectors_b    namespace:4 ‖ object id:8                            the same; see semantic/slot.rs
 //! index_log    namespace:4 ‖ sequence:8                             operation:1 ‖ object id:8
 //! expiry       namespace:4 ‖ expires, µs:8 ‖ user key               –
 //! created      namespace:4 ‖ created, µs:8 ‖ user key               –
@@ -25,7 +26,8 @@
 //!              "dedup_mode"                                         mode:1 (0 exact, 1 semantic)
 //!              "next_object_id"                                     first id never handed out:8
 //!              "counters/" ‖ namespace:4 ‖ stripe:1                 Counters (counters.rs)
-//!              "model/" ‖ namespace:4                               JSON: model fingerprint and dimension
+//!              "model/" ‖ namespace:4                               JSON: model fingerprint, dimension, slot of its vectors
+//!              "reembedding"                                        JSON: the model that texts are embedded anew by
 //!              "checkpoint/" ‖ namespace:4                          JSON: index file and the log sequence it holds
 //!              "cache/" ‖ namespace:4                               JSON: what the namespace holds for a cache
 //!              "namespace/" ‖ name, UTF-8                           namespace:4; the default one has no name
@@ -46,6 +48,8 @@ pub(crate) const OBJECT_META: &str = "object_meta";
 pub(crate) const DIGESTS: &str = "digests";
 /// Embeddings of objects.
 pub(crate) const VECTORS: &str = "vectors";
+/// Embeddings of objects by another model than those of [`VECTORS`]: one of the two is in use, see `semantic::Slot`.
+pub(crate) const VECTORS_B: &str = "vectors_b";
 /// Index operations since the last checkpoint.
 pub(crate) const INDEX_LOG: &str = "index_log";
 /// Keys with a TTL by the time they expire.
@@ -64,7 +68,7 @@ pub(crate) const OUTCOMES: &str = "outcomes";
 pub(crate) const SYSTEM: &str = "system";
 
 /// Every family of the store, in the order in which RocksDB makes them: `system`, which has the format record, last.
-pub(crate) const FAMILIES: [&str; 13] = [
+pub(crate) const FAMILIES: [&str; 14] = [
     KEYS,
     OBJECTS,
     OBJECT_META,
@@ -77,12 +81,13 @@ pub(crate) const FAMILIES: [&str; 13] = [
     ORPHANS,
     METADATA,
     OUTCOMES,
+    VECTORS_B,
     SYSTEM,
 ];
 
 /// Families that the first stores of format version 1 did not have. Opening adds them; where that cannot be, read-only,
 /// a missing one counts as empty.
-pub(crate) const ADDED_FAMILIES: [&str; 2] = [METADATA, OUTCOMES];
+pub(crate) const ADDED_FAMILIES: [&str; 3] = [METADATA, OUTCOMES, VECTORS_B];
 
 /// Number of a namespace; 0 is the default one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -14,6 +14,8 @@
 //! 10. The outcomes read, and their sequences are the numbers from 1 to the last one, each once.
 //! 11. The objects of a cache are what it has put: vectors of its dimension; or entries, each under the key and with the
 //!     vector of its query.
+//! 12. The family of vectors that is not in use has a unit vector of the dimension of the model that texts are embedded anew
+//!     by, for exactly the objects that say so; and nothing where there is no record of that.
 
 use crate::caches::{CacheRecord, fault};
 use crate::counters::{Counters, counters_prefix};
@@ -28,10 +30,10 @@ use crate::outcomes;
 use crate::record::{KeyRecord, ObjectMeta, decode_object_id, decode_vector};
 use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, FAMILIES, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS,
-    ORPHANS, OUTCOMES, SYSTEM, VECTORS, digest_key, digest_part, namespace_end, numbered_key,
-    split_number, system_key, time_key, user_part,
+    ORPHANS, OUTCOMES, SYSTEM, digest_key, digest_part, namespace_end, numbered_key, split_number,
+    system_key, time_key, user_part,
 };
-use crate::semantic::recorded_dimension;
+use crate::semantic::{ModelRecord, Reembedding, Slot};
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::ops::ControlFlow;
@@ -39,7 +41,7 @@ use std::ops::ControlFlow;
 /// An invariant that does not hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Number of the invariant, 1 to 11, as listed in `docs/architecture.md`.
+    /// Number of the invariant, 1 to 12, as listed in `docs/architecture.md`.
     pub invariant: u8,
     /// What was expected and what was found.
     pub message: String,
@@ -54,6 +56,21 @@ impl fmt::Display for Violation {
 /// Components of a unit vector are stored in half precision, so its length is 1 within this.
 const LENGTH_TOLERANCE: f32 = 2e-3;
 
+/// What is wrong with a vector as it is stored. `None` for the dimension: any will do.
+fn vector_fault(encoded: Option<&[u8]>, dimension: Option<usize>) -> Option<String> {
+    let Some(encoded) = encoded else {
+        return Some("should be there and is not".to_owned());
+    };
+    let vector = match decode_vector(encoded, dimension?) {
+        Ok(vector) => vector,
+        Err(error) => return Some(format!("does not read: {error}")),
+    };
+    let squares = vector.iter().map(|component| component * component);
+    let length = squares.sum::<f32>().sqrt();
+    let fits = (length - 1.0).abs() <= LENGTH_TOLERANCE && length.is_finite();
+    (!fits).then(|| format!("should have length 1 and has {length}"))
+}
+
 impl Engine {
     pub(crate) fn verify(&self, namespace: &Namespace) -> Result<Vec<Violation>> {
         self.verify_part(namespace, true)
@@ -65,33 +82,44 @@ impl Engine {
         namespace: &Namespace,
         between: bool,
     ) -> Result<Vec<Violation>> {
-        let semantic = namespace.semantic(self)?;
+        namespace.semantic(self)?;
+        let live;
         let (snapshot, in_memory, index, existing) = {
             // Every writer holds a key stripe while it writes and follows up in memory.
             let _writers_wait = self.key_locks.lock_all()?;
             namespace.check_exists()?;
-            let index = semantic.map(|semantic| semantic.index.ids());
+            let stage = namespace.loaded_semantic();
+            let index = stage.as_ref().map(|stage| stage.index.ids());
+            live = stage.map(|stage| (stage.dimension(), stage.slot()));
             let mut existing: Vec<_> = self.namespaces.all().iter().map(|one| one.id).collect();
             existing.sort_unstable();
             (self.db.snapshot(), namespace.totals.get(), index, existing)
         };
-        let dimension = match (semantic, self.mode) {
-            (Some(semantic), _) => Some(semantic.dimension()),
-            (None, DedupMode::Exact) => None,
-            // Opened read-only, without the model and the live index.
-            (None, DedupMode::Semantic) => recorded_dimension(&self.db, namespace.id)?,
+        let read =
+            |name: &[u8]| -> Result<_> { Ok(snapshot.get_cf(self.db.family(SYSTEM)?, name)?) };
+        let model = ModelRecord::read(read(&system_key("model", namespace.id))?)?;
+        let reembedding = match &namespace.cache {
+            None => Reembedding::read(read(Reembedding::NAME)?)?,
+            Some(_) => None,
         };
+        // Opened read-only, there is no live stage.
+        let of_record = model.as_ref().map(|model| (model.dimension, model.slot));
+        let vectors_of = live.or(of_record);
         let mut scan = Scan {
             engine: self,
             namespace,
             snapshot: &snapshot,
-            dimension,
+            has_model: model.is_some(),
+            dimension: vectors_of.map(|(dimension, _)| dimension),
+            slot: vectors_of.map_or_else(Slot::default, |(_, slot)| slot),
+            reembedding,
             between,
             existing,
             found: Counters::default(),
             references: HashMap::new(),
             listed_times: HashMap::new(),
             vectors: HashSet::new(),
+            other_vectors: 0,
             cache_keys: HashMap::new(),
             metadata: 0,
             violations: Vec::new(),
@@ -108,8 +136,14 @@ struct Scan<'a> {
     engine: &'a Engine,
     namespace: &'a Namespace,
     snapshot: &'a Snapshot<'a>,
+    /// Whether there is a record of the model of the vectors.
+    has_model: bool,
     /// Length of the vectors; `None` where there should be none.
     dimension: Option<usize>,
+    /// Where they are.
+    slot: Slot,
+    /// What is on record of texts that are embedded anew.
+    reembedding: Option<Reembedding>,
     between: bool,
     /// Every namespace, ascending.
     existing: Vec<NamespaceId>,
@@ -120,6 +154,8 @@ struct Scan<'a> {
     listed_times: HashMap<&'static str, u64>,
     /// Objects that say they have a vector.
     vectors: HashSet<u64>,
+    /// Number of objects that say they have one of another model.
+    other_vectors: u64,
     /// Keys by the object they point at, in a scope of a semantic cache: one each.
     cache_keys: HashMap<u64, Vec<u8>>,
     /// Number of objects that say they have metadata.
@@ -233,9 +269,14 @@ impl Scan<'_> {
                     ),
                 );
             }
-            if meta.has_vector {
+            let slot = scan.slot;
+            if meta.vectors.has(slot) {
                 scan.vectors.insert(id);
                 scan.vector(id)?;
+            }
+            if meta.vectors.has(slot.other()) {
+                scan.other_vectors += 1;
+                scan.other_vector(id)?;
             }
             if meta.has_metadata {
                 scan.metadata += 1;
@@ -285,8 +326,9 @@ impl Scan<'_> {
         let Some(value) = self.get(OBJECTS, &name)? else {
             return Ok(());
         };
-        let vector = match meta.has_vector {
-            true => self.get(VECTORS, &name)?,
+        let slot = self.slot;
+        let vector = match meta.vectors.has(slot) {
+            true => self.get(slot.family(), &name)?,
             false => None,
         };
         let key = self.cache_keys.get(&id).map(Vec::as_slice);
@@ -347,25 +389,25 @@ impl Scan<'_> {
             self.violated(6, message);
             return Ok(());
         };
-        let Some(encoded) = self.get(VECTORS, &numbered_key(self.namespace.id, id))? else {
-            self.violated(6, format!("object {id} should have a vector and has none"));
-            return Ok(());
-        };
-        match decode_vector(&encoded, dimension) {
-            Err(error) => self.violated(6, format!("the vector of object {id}: {error}")),
-            Ok(vector) => {
-                let length = vector
-                    .iter()
-                    .map(|component| component * component)
-                    .sum::<f32>()
-                    .sqrt();
-                if (length - 1.0).abs() > LENGTH_TOLERANCE || !length.is_finite() {
-                    self.violated(
-                        6,
-                        format!("the vector of object {id} should have length 1 and has {length}"),
-                    );
-                }
-            }
+        let found = self.get(self.slot.family(), &numbered_key(self.namespace.id, id))?;
+        if let Some(fault) = vector_fault(found.as_deref(), Some(dimension)) {
+            self.violated(6, format!("the vector of object {id} {fault}"));
+        }
+        Ok(())
+    }
+
+    /// A vector of the model that texts are embedded anew by, or of the one whose place was taken.
+    fn other_vector(&mut self, id: u64) -> Result<()> {
+        let family = self.slot.other().family();
+        let found = self.get(family, &numbered_key(self.namespace.id, id))?;
+        let model = self.reembedding.as_ref().and_then(Reembedding::model);
+        // One that was left behind may be of any length.
+        let dimension = model.map(|model| model.dimension);
+        if let Some(fault) = vector_fault(found.as_deref(), dimension) {
+            self.violated(
+                12,
+                format!("the vector of object {id} in `{family}` {fault}"),
+            );
         }
         Ok(())
     }
@@ -380,7 +422,19 @@ impl Scan<'_> {
         self.entry_count(1, OBJECTS, objects)?;
         self.entry_count(3, DIGESTS, objects)?;
         self.entry_count(2, ORPHANS, u64::try_from(self.found.orphans).unwrap_or(0))?;
-        self.entry_count(6, VECTORS, self.vectors.len() as u64)?;
+        let slot = self.slot;
+        self.entry_count(6, slot.family(), self.vectors.len() as u64)?;
+        self.entry_count(12, slot.other().family(), self.other_vectors)?;
+        if self.reembedding.is_none() && self.other_vectors > 0 {
+            self.violated(
+                12,
+                format!(
+                    "`{}` has {} vectors, and no model is on record that texts are embedded anew by",
+                    slot.other().family(),
+                    self.other_vectors
+                ),
+            );
+        }
         self.entry_count(9, METADATA, self.metadata)?;
         self.each(DIGESTS, |_, key, id| {
             digest_part(key)?;
@@ -450,11 +504,7 @@ impl Scan<'_> {
                 format!("the index holds object {id}, which has no vector"),
             );
         }
-        if !self.vectors.is_empty()
-            && self
-                .get(SYSTEM, &system_key("model", self.namespace.id))?
-                .is_none()
-        {
+        if !self.vectors.is_empty() && !self.has_model {
             self.violated(
                 7,
                 "there are vectors but no record of the model that made them".to_owned(),

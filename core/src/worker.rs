@@ -110,6 +110,10 @@ fn run_housekeeping(engine: &Engine, stop: &Stop) {
                 );
             }
         }
+        report(
+            "remove the vectors of a former model",
+            engine.remove_leftovers(|| stop.is_set()),
+        );
         report("remove expired keys", reaper.run(engine, || stop.is_set()));
     }
 }

@@ -51,6 +51,16 @@ impl Rows {
         &self.ids
     }
 
+    /// Length of a row.
+    pub fn dimension(&self) -> usize {
+        self.dimension
+    }
+
+    /// What each row must be multiplied with to have unit length.
+    pub fn scales(&self) -> &[f32] {
+        &self.scales
+    }
+
     /// All rows in the order of [`ids`](Self::ids).
     pub fn values(&self) -> &[f32] {
         &self.values

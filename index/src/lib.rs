@@ -23,6 +23,7 @@
 //! | `growth` | building the next form bit by bit, beside the one in use |
 //! | `buffer` | what changes while the main form is frozen |
 //! | `index` | [`VectorIndex`]: locks, add, remove, search |
+//! | `many` | many searches at once |
 //! | `freeze` | [`Frozen`]: a set that stands still while it is written to a file |
 //! | `checkpoint`, `footer`, `restore` | [`CheckpointFile`], the bytes of a file, reading it back |
 //! | `temporary` | the atomic write |
@@ -64,6 +65,7 @@ mod gate;
 mod growth;
 mod hnsw;
 mod index;
+mod many;
 mod neighbour;
 mod parameters;
 mod precision;
@@ -76,6 +78,7 @@ pub use checkpoint::CheckpointFile;
 pub use error::IndexError;
 pub use freeze::Frozen;
 pub use index::VectorIndex;
+pub use many::Found;
 pub use neighbour::Neighbour;
 pub use parameters::IndexParameters;
 pub use precision::Precision;

@@ -169,6 +169,23 @@ fn search(
     // back.
     let rounded = model.precision == Precision::I8 && index.parameters().exact_limit != usize::MAX;
     let exact = !index.is_graph() && !rounded;
+    // Several at once find what one finds, but for the last bits.
+    let other = Random(seed ^ 1).vector(DIMENSION);
+    let many = index.search_many(&[&other, &query], k).unwrap();
+    assert_eq!((many.len(), many[1].version), (2, index.version()));
+    if exact {
+        let others = model.check(&other, k, &many[0].neighbours, 1e-5);
+        assert_eq!(others, many[0].neighbours.len());
+        assert_eq!(
+            model.check(&query, k, &many[1].neighbours, 1e-5),
+            found.len()
+        );
+    } else {
+        assert_eq!(many[1].neighbours.len(), found.len());
+        for (one, other) in many[1].neighbours.iter().zip(&found) {
+            assert!((one.similarity - other.similarity).abs() < 1e-5);
+        }
+    }
     let hit = model.check(
         &query,
         k,

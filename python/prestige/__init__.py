@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 from . import _caches, _native  # noqa: F401 - it gives the caches their forms
-from ._aio import aopen, arestore
+from ._aio import aopen, areembed, arestore
 from ._cache_classes import EmbeddingCache, SemanticCache
 from ._native import (
     SEMANTIC_AVAILABLE,
@@ -33,6 +33,7 @@ from ._native import (
     Server,
     Store,
     __version__,
+    reembed,
     restore,
 )
 from ._workers import WORKERS
@@ -101,10 +102,12 @@ __all__ = [
     "Upstream",
     "__version__",
     "aopen",
+    "areembed",
     "arestore",
     "calibrate",
     "connect",
     "open",
+    "reembed",
     "restore",
 ]
 
@@ -126,7 +129,8 @@ def open(path: str | os.PathLike[str], options: Options | None = None, **kwargs:
         BusyError: The store is open already, in this process or another.
         IOError: The path is a file, or cannot be read or written; read-only, there is no store.
         CorruptionError: The files of the store are damaged.
-        ModelError: The model of a semantic store is missing, damaged or another one.
+        ModelError: The model of a semantic store is missing, damaged or another one; for another
+            one see ``reembed``.
     """
     return Store.open(path, options, **kwargs)
 

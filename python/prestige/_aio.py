@@ -212,6 +212,27 @@ async def arestore(backup: str | os.PathLike[str], path: str | os.PathLike[str])
     await run(_native.restore, backup, path)
 
 
+async def areembed(
+    path: str | os.PathLike[str],
+    model: SemanticModel | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Any,  # noqa: ANN401 - of every option's type
+) -> None:
+    """Embed every text of a closed store by another model: the ``asyncio`` form of ``reembed``.
+
+    Args:
+        path: As in ``reembed``.
+        model: As in ``reembed``.
+        progress: As in ``reembed``; called in a worker thread.
+        **options: As in ``reembed``.
+
+    Raises:
+        Exception: As ``reembed``.
+
+    """
+    await run(_native.reembed, path, model, progress, **options)
+
+
 def _open_class(
     _class: type[Store],
     /,

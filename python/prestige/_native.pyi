@@ -65,6 +65,7 @@ __all__ = [
     "parse_command",
     "prefix_bytes",
     "rank_number",
+    "reembed",
     "response_of_parts",
     "response_parts",
     "restore",
@@ -180,6 +181,29 @@ def serve_main(argv: list[str], heed_interrupt: bool) -> int:
 
     Returns:
         The exit code: 0 ended in order, 1 failed, 2 settings that cannot be used.
+
+    """
+
+def reembed(
+    path: _Path,
+    model: SemanticModel | None = None,
+    progress: Callable[[int, int], object] | None = None,
+    **options: Any,  # noqa: ANN401 - of every option's type
+) -> None:
+    """Embed every text of a closed store by another model, for which its own is not needed.
+
+    Opens the store, does what ``Store.reembed`` does, and closes it. If that is ended, the next
+    call goes on where it was. ``prestige.open`` with ``reembed=True`` does the same and leaves it
+    open.
+
+    Args:
+        path: Directory of the store.
+        model: The new model; None: the bundled one.
+        progress: As in ``Store.reembed``.
+        **options: Other attributes of ``Options``.
+
+    Raises:
+        Exception: As ``prestige.open`` and ``Store.reembed``.
 
     """
 
@@ -1298,6 +1322,12 @@ class Options:
 
     Part of the fingerprint: a store with vectors of another name refuses to open. Default None.
     """
+    reembed: bool
+    """Whether opening embeds all texts anew where the vectors are of another model. Default False.
+
+    The former model is not needed. See ``Store.reembed``, which does the same while the store is in
+    use, and ``prestige.reembed``, which tells how far it is.
+    """
     semantic_pooling: str | None
     """Goes before ``semantic_model.pooling``; None: as the model says. Default None.
 
@@ -1883,6 +1913,59 @@ class Store:
 
         Raises:
             ReadOnlyError: The store was opened read-only.
+
+        """
+    def rebuild_index(self, progress: Callable[[int, int], object] | None = None) -> int:
+        """Build the vector index of this namespace anew from its vectors.
+
+        Puts and searches go on meanwhile with the old index, so both are in memory for a while.
+        Whatever ends the call, Ctrl-C or a crash: before the new index is complete nothing has
+        changed. A store does this by itself where an index file is missing or damaged.
+
+        Args:
+            progress: Called after every few hundred vectors with the number of those linked and of
+                those there are.
+
+        Returns:
+            The number of vectors; 0 in exact mode.
+
+        Raises:
+            BusyError: Another call builds this index, or embeds the texts of the store anew.
+            TimedOutError: Another thread held a key for ten times ``lock_timeout_ms``.
+            TypeError: ``progress`` cannot be called.
+            Exception: What ``progress`` raises.
+
+        """
+    def reembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
+    ) -> int:
+        """Embed every text of the store by another model, and make it the model of the store.
+
+        Puts and searches go on meanwhile by the old model and its index. One write makes the
+        switch, for all namespaces; from then on the store is opened with the new model. If anything
+        ends the call before, Ctrl-C or a crash, the store works as before, and the next call with
+        the same model goes on from there; a call with another model begins anew, and one with the
+        model of the store gives up what was begun. Texts that have merged stay merged, and others
+        stay apart. Caches of the store have models of their own and stay as they are.
+
+        Both indexes are in memory for a while, and both sets of vectors on the disk.
+
+        Args:
+            model: The new model, of any dimension.
+            progress: Called after every few hundred steps with the number of those done and of
+                those there are: one for each value, and one for each vector linked into the new
+                index.
+
+        Returns:
+            The number of texts that this call has embedded.
+
+        Raises:
+            InvalidArgumentError: The store is exact, or this is a view of a namespace.
+            BusyError: Another call does this, or rebuilds an index.
+            ModelError: The new model cannot be loaded, or failed on a text.
+            TimedOutError: Another thread held a key or value for ten times ``lock_timeout_ms``.
+            TypeError: ``model`` is no ``SemanticModel``, or ``progress`` cannot be called.
+            Exception: What ``progress``, or the ``embedder`` of the model, raises.
 
         """
     def backup(self, path: _Path) -> None:
@@ -2516,6 +2599,18 @@ class Store:
         """Rewrite the files of the store, so that removed data takes no space on disk.
 
         The ``asyncio`` form of ``compact``.
+        """
+    async def arebuild_index(self, progress: Callable[[int, int], object] | None = None) -> int:
+        """Build the vector index of this namespace anew from its vectors.
+
+        The ``asyncio`` form of ``rebuild_index``.
+        """
+    async def areembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
+    ) -> int:
+        """Embed every text of the store by another model, and make it the model of the store.
+
+        The ``asyncio`` form of ``reembed``.
         """
     async def abackup(self, path: _Path) -> None:
         """Make a copy of the store while it is in use.

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, cast
 
 import numpy as np
 
-from . import _calibration_chart, _native
+from . import _calibration_chart, _calibration_png, _native
 from ._terminal import table
 from .exceptions import InvalidArgumentError
 
@@ -101,10 +101,15 @@ class Calibration:
 
     def to_svg(self) -> str:
         """Return a chart of precision, recall and false accepts by threshold, as an SVG image."""
+        return _calibration_chart.svg(*self._drawn())
+
+    def to_png(self) -> bytes:
+        """Return the chart of ``to_svg`` as a PNG image; needs ``matplotlib`` (``ImportError``)."""
+        return _calibration_png.png(*self._drawn())
+
+    def _drawn(self) -> tuple[_calibration_chart.Rows, float, list[tuple[str, float | None]]]:
         marks = [("lowest", self.threshold), ("safe", self.safe_threshold)]
-        return _calibration_chart.svg(
-            cast("list[Mapping[str, float | None]]", self.rows), self.precision, marks
-        )
+        return cast("_calibration_chart.Rows", self.rows), self.precision, marks
 
 
 def calibrate(

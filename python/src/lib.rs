@@ -25,6 +25,7 @@ mod model;
 mod namespace;
 mod numbers;
 mod options;
+mod reembed;
 mod registry;
 mod safety;
 mod server;
@@ -59,6 +60,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(cli::parse_command, module)?)?;
     module.add_function(wrap_pyfunction!(cli::serve_main, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
+    module.add_function(wrap_pyfunction!(reembed::reembed, module)?)?;
     module.add_function(wrap_pyfunction!(hub::model_presets, module)?)?;
     module.add_function(wrap_pyfunction!(hub::model_repository, module)?)?;
     module.add_function(wrap_pyfunction!(hub::find_model, module)?)?;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 /// Every attribute of [`Options`], in the order of `repr`.
-const NAMES: [&str; 45] = [
+const NAMES: [&str; 46] = [
     "dedup_mode",
     "normalization_mode",
     "default_ttl_seconds",
@@ -42,6 +42,7 @@ const NAMES: [&str; 45] = [
     "semantic_model_path",
     "embedder",
     "embedder_id",
+    "reembed",
     "semantic_threshold",
     "semantic_max_text_bytes",
     "semantic_search_k",
@@ -179,6 +180,12 @@ pub(crate) struct Options {
     /// Part of the fingerprint: a store with vectors of another name refuses to open. Default None.
     #[pyo3(get, set)]
     embedder_id: Option<String>,
+    /// Whether opening embeds all texts anew where the vectors are of another model. Default False.
+    ///
+    /// The former model is not needed. See ``Store.reembed``, which does the same while the store is
+    /// in use, and ``prestige.reembed``, which tells how far it is.
+    #[pyo3(get, set)]
+    reembed: bool,
     /// Least cosine similarity at which two texts share a value, over 0 and at most 1.
     ///
     /// Default 0.97.
@@ -388,6 +395,7 @@ impl Options {
             semantic_model_path: None,
             embedder: None,
             embedder_id: None,
+            reembed: false,
             semantic_threshold: Ratio(semantic.threshold),
             semantic_max_text_bytes: Natural(semantic.max_text_bytes),
             semantic_search_k: natural(semantic.search_k),
@@ -455,6 +463,7 @@ impl Options {
                 hnsw_ef_search: size(self.hnsw_ef_search),
             },
             embedder: Some(Arc::new(move || loader.load())),
+            reembed: self.reembed,
             verifier: self.verifier(py).map(verifier),
             clock: match &self.clock {
                 Some(clock) => clock.get().to_core(),

@@ -87,7 +87,7 @@ class TestForms:
         assert signatures[f"a{name}"] == expected
 
     def test_the_functions_of_the_module(self) -> None:
-        for name in ("open", "restore"):
+        for name in ("open", "reembed", "restore"):
             assert parameters(getattr(prestige, f"a{name}")) == parameters(getattr(prestige, name))
 
 
@@ -112,6 +112,7 @@ CALLS: dict[str, tuple[Any, ...]] = {
     "verify": (),
     "flush": (),
     "compact": (),
+    "rebuild_index": (),
     "refresh": (),
     "get_object_id": ("b",),
     "get_metadata": ("a",),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
+import struct
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -181,6 +183,29 @@ class TestCalibrate:
         assert "nan" not in image
         assert "inf" not in image
 
+    @pytest.mark.parametrize("thresholds", [None, [0.7]])
+    def test_chart_as_png(self, thresholds):
+        found = prestige.calibrate([(0.9, 1), (0.5, 0)], thresholds=thresholds)
+        image = found.to_png()
+        assert image.startswith(b"\x89PNG\r\n\x1a\n")
+        width, height = struct.unpack(">II", image[16:24])
+        assert width > height > 400
+
+    def test_a_png_without_matplotlib_says_what_to_install(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ):
+        for name in ("matplotlib", "matplotlib.figure"):
+            monkeypatch.setitem(sys.modules, name, None)
+        found = prestige.calibrate([(0.9, 1), (0.5, 0)])
+        with pytest.raises(ImportError, match=r"prestige-cache\[chart\]"):
+            found.to_png()
+        pairs = tmp_path / "pairs.csv"
+        pairs.write_text("similarity,label\n0.9,1\n0.1,0\n")
+        code, _, err = run(capsys, pairs, "--chart", tmp_path / "chart.png")
+        assert code == 2
+        assert "matplotlib" in err
+        assert not (tmp_path / "chart.png").exists()
+
 
 class TestCommand:
     def test_a_csv_of_texts(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -266,6 +291,8 @@ class TestCommand:
         assert "none.csv" in err
         good = tmp_path / "good.csv"
         good.write_text("similarity,label\n0.9,1\n0.1,0\n")
+        assert run(capsys, good, "--chart", tmp_path / "chart.PNG")[0] == 0
+        assert (tmp_path / "chart.PNG").read_bytes().startswith(b"\x89PNG")
         assert run(capsys, good, "--precision", 2)[0] == 2
         assert run(capsys, good, "--chart", tmp_path)[0] == 1
         assert run(capsys, good, "--model", tmp_path / "none")[0] == 0

@@ -89,6 +89,11 @@ class TestTheInterface:
             client.refresh()
         with pytest.raises(NotImplementedError):
             asyncio.run(client.arefresh())
+        model = prestige.SemanticModel(embedder=len, embedder_id="none")
+        with pytest.raises(prestige.UnsupportedError, match="over the wire"):
+            client.reembed(model)
+        with pytest.raises(NotImplementedError):
+            asyncio.run(client.areembed(model))
         assert not hasattr(client, "serve")
         with pytest.raises(TypeError, match="name of a backup"):
             client.backup(Path("/tmp/somewhere"))

@@ -138,7 +138,7 @@ class TestUpkeep:
 
     def test_what_has_no_figure(self, place: Place) -> None:
         place.run("put", "k", "v")
-        for command in ("flush", "compact"):
+        for command in ("flush", "compact", "rebuild-index"):
             assert place.run(command) == (0, b"", "")
             assert place.json(command) == {}
         assert place.run("verify").out == b"The store is valid.\n"

@@ -108,6 +108,8 @@ CLOSED_CALLS: dict[str, Callable[[prestige.Store], object]] = {
     "verify": lambda store: store.verify(),
     "flush": lambda store: store.flush(),
     "compact": lambda store: store.compact(),
+    "rebuild_index": lambda store: store.rebuild_index(),
+    "reembed": lambda store: store.reembed(prestige.SemanticModel()),
     "get_metadata": lambda store: store.get_metadata("key"),
     "digest": lambda store: store.digest("value"),
     "candidates": lambda store: store.candidates("value"),

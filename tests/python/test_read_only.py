@@ -27,6 +27,8 @@ WRITING: dict[str, Callable[[prestige.Store], object]] = {
     "evict_lru": lambda store: store.evict_lru(0),
     "flush": lambda store: store.flush(),
     "compact": lambda store: store.compact(),
+    "rebuild_index": lambda store: store.rebuild_index(),
+    "reembed": lambda store: store.reembed(prestige.SemanticModel()),
     "backup": lambda store: store.backup(str(store.path) + "-copy"),
     "import_jsonl": lambda store: store.import_jsonl(os.devnull),
 }

@@ -9,33 +9,11 @@ from types import MappingProxyType
 import either
 import numpy as np
 import pytest
+from queries import ORDER, RESET, RESET_AGAIN
 
 import prestige
 
 store = either.store  # Each test over both.
-
-RESET = "How do I reset my password?"
-RESET_AGAIN = "How can I reset my password?"
-ORDER = "Where is my order?"
-
-
-@pytest.fixture(scope="module")
-def model() -> prestige.SemanticModel:
-    """The bundled model, loaded once for all tests of the module."""
-    model = prestige.SemanticModel()
-    assert model.dimension == 384
-    return model
-
-
-@pytest.fixture
-def cache(store: prestige.Store, model: prestige.SemanticModel) -> prestige.SemanticCache:
-    return prestige.SemanticCache(store, model=model)
-
-
-@pytest.fixture
-def given(store: prestige.Store) -> prestige.SemanticCache:
-    """A cache whose embeddings are given, two numbers each."""
-    return prestige.SemanticCache(store, 0.9, model_id="two numbers")
 
 
 def test_a_query_is_found_by_its_text_and_by_its_meaning(cache: prestige.SemanticCache) -> None:

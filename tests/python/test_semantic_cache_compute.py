@@ -7,6 +7,7 @@ import threading
 
 import either
 import pytest
+from queries import ORDER, RESET, RESET_AGAIN
 from together import run_all
 
 import prestige
@@ -14,28 +15,6 @@ import prestige
 store = either.store  # Each test over both.
 
 THREADS = 32
-RESET = "How do I reset my password?"
-RESET_AGAIN = "How can I reset my password?"
-ORDER = "Where is my order?"
-
-
-@pytest.fixture(scope="module")
-def model() -> prestige.SemanticModel:
-    """The bundled model, loaded once for all tests of the module."""
-    model = prestige.SemanticModel()
-    assert model.dimension == 384
-    return model
-
-
-@pytest.fixture
-def cache(store: prestige.Store, model: prestige.SemanticModel) -> prestige.SemanticCache:
-    return prestige.SemanticCache(store, model=model)
-
-
-@pytest.fixture
-def given(store: prestige.Store) -> prestige.SemanticCache:
-    """A cache whose embeddings are given, two numbers each."""
-    return prestige.SemanticCache(store, 0.9, model_id="two numbers")
 
 
 def test_figures_of_what_was_saved(store: prestige.Store) -> None:

@@ -32,6 +32,12 @@ pub fn fast_semantic_options() -> Options {
     }
 }
 
+/// One of several bag-of-words embedders, of different dimensions.
+#[must_use]
+pub fn fast_model(number: usize) -> Arc<dyn Embedder> {
+    Arc::new(HashEmbedder::new(64 - 8 * number))
+}
+
 fn real_model() -> Arc<dyn Embedder> {
     static MODEL: OnceLock<Arc<OnnxEmbedder>> = OnceLock::new();
     let model = MODEL.get_or_init(|| {

@@ -4,7 +4,7 @@
 //! entries **up to the recorded sequence and no further**. A crash between the two leaves a file nobody names, which
 //! the next checkpoint removes.
 
-use super::Semantic;
+use super::{ModelRecord, Semantic};
 use crate::db::Db;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -39,12 +39,17 @@ pub(super) struct CheckpointRecord {
     precision: String,
     connectivity: usize,
     expansion_add: usize,
+    /// Fingerprint of the model of the vectors. A record that was written late, by a stage whose place another model has
+    /// taken, is none; the first stores had no such field, and no other model.
+    #[serde(default)]
+    model: Option<String>,
 }
 
 impl CheckpointRecord {
-    fn new(file: CheckpointFile, sequence: u64) -> Self {
+    fn new(file: CheckpointFile, sequence: u64, model: &ModelRecord) -> Self {
         Self {
             sequence,
+            model: Some(model.fingerprint.sha256.clone()),
             file_name: file.file_name,
             length: file.length,
             crc32c: file.crc32c,
@@ -54,6 +59,12 @@ impl CheckpointRecord {
             connectivity: file.parameters.connectivity,
             expansion_add: file.parameters.expansion_add,
         }
+    }
+
+    /// Whether it is of the vectors of `model`.
+    pub(super) fn is_of(&self, model: &ModelRecord) -> bool {
+        let own = self.model.as_ref();
+        own.is_none_or(|own| *own == model.fingerprint.sha256)
     }
 
     /// The file as the index knows it; what is not built into it is taken from `parameters`.
@@ -122,10 +133,14 @@ impl Semantic {
         let name = format!("{}{sequence:016x}{EXTENSION}", prefix(namespace.id));
         let file = frozen.save(&folder, &name)?;
         drop(frozen);
+        if self.is_stale() {
+            // Its place was taken meanwhile, and the next checkpoint removes the file.
+            return Ok(());
+        }
         record(
             &engine.db,
             namespace.id,
-            &CheckpointRecord::new(file, sequence),
+            &CheckpointRecord::new(file, sequence, &self.model),
         )?;
         self.log().checkpointed = sequence;
         self.checkpointed_us

@@ -5,12 +5,14 @@
 //! The first is always there, the others on request. No other candidate is tried in its place.
 
 use super::Semantic;
+use super::ahead::NewText;
 use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::mutation::Mutation;
 use crate::stats::Timed;
+use prestige_index::Neighbour;
 use std::collections::HashMap;
 use std::time::Instant;
 
@@ -68,24 +70,27 @@ pub struct Gate {
 }
 
 impl Semantic {
-    /// What becomes of the text of `digest`. The caller holds the semantic lock, so the answer stays true until it writes.
+    /// What becomes of a new text. The caller holds the semantic lock, so the answer stays true until it writes.
     pub(crate) fn decide(
         &self,
         engine: &Engine,
         namespace: &Namespace,
-        digest: &Digest,
-        vector: &[f32],
+        new: &NewText<'_>,
         mutation: &Mutation<'_>,
         verdicts: &Verdicts,
     ) -> Result<Decided> {
         let created: Vec<_> = mutation.created_vectors().collect();
-        let candidates = self.compare(engine, namespace, vector, &created)?;
+        let start = Instant::now();
+        let neighbours = self.proposed(new, engine.options.semantic.search_k)?;
+        let candidates = self.compare(engine, namespace, new.vector, &neighbours, &created)?;
+        let stats = &namespace.stats;
+        stats.add_time(Timed::Search, start.elapsed(), 1);
         let best = best(&candidates);
         let decision = match best {
             None => Decision::New,
             Some(best) => {
                 let near = (&best, &candidates[..], &created[..]);
-                self.decide_for(engine, namespace, digest, near, mutation, verdicts)?
+                self.decide_for(engine, namespace, new.digest, near, mutation, verdicts)?
             }
         };
         Ok(Decided {
@@ -129,18 +134,17 @@ impl Semantic {
         })
     }
 
-    /// The nearest stored texts, in no order. The index proposes `search_k` by its approximate similarity; they are
-    /// scored exactly with the stored vectors, and so is all that is in `created`.
+    /// The nearest stored texts, in no order. What the index proposes by its approximate similarity is scored exactly with
+    /// the stored vectors, and so is all that is in `created`.
     pub(crate) fn compare(
         &self,
         engine: &Engine,
         namespace: &Namespace,
         vector: &[f32],
+        neighbours: &[Neighbour],
         created: &Created<'_>,
     ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
-        let start = Instant::now();
-        let neighbours = self.index.search(vector, options.search_k)?;
         let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
         let near = |object_id, similarity, created_here| Near {
             object_id,
@@ -168,8 +172,6 @@ impl Semantic {
                 .iter()
                 .map(|(id, other)| near(*id, dot(vector, other), true)),
         );
-        let stats = &namespace.stats;
-        stats.add_time(Timed::Search, start.elapsed(), 1);
         Ok(candidates)
     }
 

@@ -3,18 +3,31 @@
 //! RocksDB is the truth. Vectors and log entries are written in the same `WriteBatch` as the objects they belong to;
 //! the live index follows. Checkpoint + log always yields exactly the set of `vectors` (invariant 6).
 
+mod ahead;
 mod checkpoint;
 mod decide;
 mod model;
+mod rebuild;
 mod recover;
+mod reembed;
 mod score;
+mod slot;
+mod successor;
 
+pub(crate) use ahead::{Ahead, NewText};
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 pub use decide::Gate;
 pub(crate) use decide::{Decided, Decision, Merge, Near, Verdicts, best};
-pub(crate) use model::{ModelRecord, put_model, recorded_dimension, recorded_model};
+pub(crate) use model::{ModelRecord, put_model, recorded_model};
+pub use rebuild::Progress;
+#[cfg(test)]
+pub(crate) use rebuild::rebuild_as_graph;
+pub(crate) use recover::Bound;
+pub(crate) use reembed::{Job, Reembedding, recorded_reembedding};
 pub(crate) use score::dot;
+pub(crate) use slot::{Slot, Slots};
+pub(crate) use successor::{Followed, Installed, Successor};
 
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -23,10 +36,10 @@ use crate::error::{Error, Result};
 use crate::lock_order::{Ordered, Rank};
 use crate::options::{SemanticOptions, VectorPrecision};
 use crate::record::{LogEntry, encode_vector};
-use crate::schema::{INDEX_LOG, NamespaceId, VECTORS, numbered_key};
+use crate::schema::{INDEX_LOG, NamespaceId, numbered_key};
 use crate::stats::{Count, Timed};
 use parking_lot::{Mutex, MutexGuard};
-use prestige_embed::Embedder;
+use prestige_embed::{Embedder, Embeddings};
 use prestige_index::VectorIndex;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
@@ -39,18 +52,20 @@ pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
 
 /// The semantic stage of one namespace.
 pub(crate) struct Semantic {
-    /// `None`: the vectors are given with what they belong to.
+    /// `None`: the vectors are given with what they belong to, or their model is not at hand and its successor is about
+    /// to embed the texts anew.
     embedder: Option<Arc<dyn Embedder>>,
-    /// Length of the vectors.
-    dimension: usize,
+    /// Which model the vectors are of, their length, and where they are.
+    model: ModelRecord,
     /// Last in the lock order (it has locks of its own inside).
-    pub(crate) index: VectorIndex,
+    pub(crate) index: Arc<VectorIndex>,
     /// The semantic lock, third in the lock order. It makes "search, decide, insert" one step, so that two concurrent
     /// near-duplicates cannot both be inserted, and it keeps the order of the log the order of the index. A mutex,
     /// since every holder inserts or removes.
     log: Mutex<LogState>,
-    /// Held while a checkpoint is written: one at a time. Taken before the semantic lock, by nobody who holds one.
-    checkpointing: Mutex<()>,
+    /// Held while a checkpoint is written: one at a time, also of a stage and of the one that has taken its place. Taken
+    /// before the semantic lock, by nobody who holds one.
+    checkpointing: Arc<Mutex<()>>,
     /// Set when the live index could not follow a write. It then lacks or has too much of something until the next
     /// open, which replays the log: checkpoints stop, so that the log is kept.
     stale: AtomicBool,
@@ -77,14 +92,8 @@ impl Semantic {
     /// Whether this value can have an embedding: text that is not blank and that the model reads to its end. Counts the
     /// tokens of all but short texts.
     pub(crate) fn embeds(&self, value: &[u8], options: &SemanticOptions) -> bool {
-        value.len() as u64 <= options.max_text_bytes
-            && std::str::from_utf8(value)
-                .is_ok_and(|text| !text.trim().is_empty() && self.fits(text))
-    }
-
-    fn fits(&self, text: &str) -> bool {
         let embedder = self.embedder.as_ref();
-        embedder.is_some_and(|embedder| embedder.fits(text))
+        embedder.is_some_and(|embedder| embeds(embedder.as_ref(), value, options))
     }
 
     /// Whether the index takes another vector. Who does not hold the semantic lock may be told too much.
@@ -119,20 +128,7 @@ impl Semantic {
                 "the vectors of a cache are not made by the store; ask the cache".to_owned(),
             ));
         };
-        let entered = Entered::new(engine);
-        let start = Instant::now();
-        let embeddings = embedder.embed(&texts)?;
-        let stats = &namespace.stats;
-        stats.add_time(Timed::Embed, start.elapsed(), 1);
-        stats.add(Count::TextsEmbedded, texts.len() as u64);
-        drop(entered);
-        if embeddings.len() != texts.len() {
-            return Err(Error::Model(format!(
-                "the model should return {} embeddings, one a text, and returned {}",
-                texts.len(),
-                embeddings.len()
-            )));
-        }
+        let embeddings = embed(engine, namespace, embedder.as_ref(), &texts)?;
         for (digest, vector) in digests.into_iter().zip(embeddings.rows()) {
             vectors.insert(digest, vector.to_vec());
         }
@@ -162,11 +158,12 @@ impl Semantic {
         namespace: NamespaceId,
         mut guard: SemanticGuard<'_>,
         mut batch: WriteBatch,
-        changes: Vec<(LogEntry, Vec<f32>)>,
+        changes: &[(LogEntry, Vec<f32>)],
     ) -> Result<()> {
-        let (vectors, log) = (engine.db.family(VECTORS)?, engine.db.family(INDEX_LOG)?);
+        let vectors = engine.db.family(self.slot().family())?;
+        let log = engine.db.family(INDEX_LOG)?;
         let mut sequence = guard.next_sequence;
-        for (entry, vector) in &changes {
+        for (entry, vector) in changes {
             match entry {
                 LogEntry::Add(id) => {
                     batch.put_cf(vectors, numbered_key(namespace, *id), self.encoded(vector))
@@ -178,7 +175,7 @@ impl Semantic {
         }
         engine.db.write(batch)?;
         guard.next_sequence = sequence;
-        for (entry, vector) in &changes {
+        for (entry, vector) in changes {
             let followed = match entry {
                 LogEntry::Add(id) => self.index.add(*id, vector),
                 LogEntry::Remove(id) => self.index.remove(*id).map(drop),
@@ -215,7 +212,7 @@ impl Semantic {
         Ordered::wait(Rank::Checkpoint, || self.checkpointing.lock())
     }
 
-    /// The namespace is gone: no checkpoint is to be written any more.
+    /// The namespace is gone, or another stage has taken the place of this one: no checkpoint is to be written any more.
     pub(crate) fn retire(&self) {
         self.stale.store(true, Ordering::Release);
     }
@@ -227,8 +224,45 @@ impl Semantic {
 
     /// Length of the vectors.
     pub(crate) fn dimension(&self) -> usize {
-        self.dimension
+        self.model.dimension
     }
+
+    /// Where the vectors are.
+    pub(crate) fn slot(&self) -> Slot {
+        self.model.slot
+    }
+}
+
+/// Whether a model gives this value an embedding: text that is not blank and that it reads to its end. Counts the tokens
+/// of all but short texts.
+fn embeds(embedder: &dyn Embedder, value: &[u8], options: &SemanticOptions) -> bool {
+    value.len() as u64 <= options.max_text_bytes
+        && std::str::from_utf8(value)
+            .is_ok_and(|text| !text.trim().is_empty() && embedder.fits(text))
+}
+
+/// The embeddings of `texts` of the namespace, a row for each. Called without any lock.
+fn embed(
+    engine: &Engine,
+    namespace: &Namespace,
+    embedder: &dyn Embedder,
+    texts: &[&str],
+) -> Result<Embeddings> {
+    let entered = Entered::new(engine);
+    let start = Instant::now();
+    let embeddings = embedder.embed(texts)?;
+    let stats = &namespace.stats;
+    stats.add_time(Timed::Embed, start.elapsed(), 1);
+    stats.add(Count::TextsEmbedded, texts.len() as u64);
+    drop(entered);
+    if embeddings.len() != texts.len() {
+        return Err(Error::Model(format!(
+            "the model should return {} embeddings, one a text, and returned {}",
+            texts.len(),
+            embeddings.len()
+        )));
+    }
+    Ok(embeddings)
 }
 
 impl LogState {

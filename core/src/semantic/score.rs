@@ -4,7 +4,7 @@ use super::Semantic;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::decode_vector;
-use crate::schema::{VECTORS, numbered_key};
+use crate::schema::numbered_key;
 
 impl Semantic {
     /// The vector of an object; `None` if it has none.
@@ -14,7 +14,9 @@ impl Semantic {
         namespace: &Namespace,
         id: u64,
     ) -> Result<Option<Vec<f32>>> {
-        let stored = engine.db.get(VECTORS, &numbered_key(namespace.id, id))?;
+        let stored = engine
+            .db
+            .get(self.slot().family(), &numbered_key(namespace.id, id))?;
         stored
             .map(|stored| decode_vector(&stored, self.dimension()))
             .transpose()
@@ -32,7 +34,10 @@ impl Semantic {
             .iter()
             .map(|id| numbered_key(namespace.id, *id))
             .collect();
-        let stored = engine.db.multi_get(VECTORS, &keys)?.into_iter();
+        let stored = engine
+            .db
+            .multi_get(self.slot().family(), &keys)?
+            .into_iter();
         stored
             .map(|stored| {
                 let stored = stored.map(|stored| decode_vector(&stored, self.dimension()));

@@ -5,6 +5,17 @@ use parking_lot::Mutex;
 use prestige_embed::{EmbedError, Embedder, Embeddings, Fingerprint, HashEmbedder};
 use std::sync::{Arc, OnceLock, Weak};
 
+/// Entries of these keys and values.
+fn entries<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Entry<'a>> {
+    let entry = |(key, value): (&'a str, &'a str)| Entry {
+        key: key.as_bytes(),
+        value: value.as_bytes(),
+        ttl_seconds: None,
+        metadata: None,
+    };
+    pairs.into_iter().map(entry).collect()
+}
+
 type During = Box<dyn Fn(&Store, &[&str]) -> Result<(), EmbedError> + Send + Sync>;
 
 /// An embedder as a caller may write one: it uses the store that it embeds for.
@@ -99,17 +110,8 @@ fn texts_come_in_the_order_of_the_entries_each_once() {
         "five",
     ];
     let keys: Vec<String> = (0..values.len()).map(|i| i.to_string()).collect();
-    let entries: Vec<Entry<'_>> = keys
-        .iter()
-        .zip(values)
-        .map(|(key, value)| Entry {
-            key: key.as_bytes(),
-            value: value.as_bytes(),
-            ttl_seconds: None,
-            metadata: None,
-        })
-        .collect();
-    store.put_many(&entries).unwrap();
+    let pairs = keys.iter().map(String::as_str).zip(values);
+    store.put_many(&entries(pairs)).unwrap();
     assert_eq!(
         *embedder.calls.lock(),
         [["six", "five", "four words of text", "three"]]
@@ -227,17 +229,8 @@ fn the_bound_of_the_index_holds_within_a_batch_and_between_threads() {
     };
     let store = Store::open(directory.path(), options()).unwrap();
     let texts: Vec<String> = (0..60).map(|i| format!("w{i}a w{i}b w{i}c")).collect();
-    let entries: Vec<Entry<'_>> = texts
-        .iter()
-        .take(20)
-        .map(|text| Entry {
-            key: text.as_bytes(),
-            value: text.as_bytes(),
-            ttl_seconds: None,
-            metadata: None,
-        })
-        .collect();
-    store.put_many(&entries).unwrap();
+    let first = texts.iter().take(20).map(|text| (&**text, &**text));
+    store.put_many(&entries(first)).unwrap();
     std::thread::scope(|scope| {
         for part in texts[20..].chunks(5) {
             let store = &store;
@@ -254,16 +247,8 @@ fn the_bound_of_the_index_holds_within_a_batch_and_between_threads() {
     drop(store);
     let again = tempfile::tempdir().unwrap();
     let store = Store::open(again.path(), options()).unwrap();
-    let entries: Vec<Entry<'_>> = more
-        .iter()
-        .map(|text| Entry {
-            key: text.as_bytes(),
-            value: text.as_bytes(),
-            ttl_seconds: None,
-            metadata: None,
-        })
-        .collect();
-    store.put_many(&entries).unwrap();
+    let all = more.iter().map(|text| (&**text, &**text));
+    store.put_many(&entries(all)).unwrap();
     assert_eq!(store.health().unwrap().index_vectors, 30);
     assert!(store.verify().unwrap().is_empty());
 }

@@ -13,6 +13,7 @@ mod list;
 mod open;
 pub(crate) mod put;
 mod read_only;
+mod reembed;
 pub(crate) mod remove;
 mod safety;
 mod scan;
@@ -34,6 +35,7 @@ use crate::entered;
 use crate::error::{ClosedHandle, Error, Result};
 use crate::fork;
 use crate::options::{DedupMode, Options};
+use crate::semantic::Progress;
 use crate::worker::Workers;
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 use std::fmt;
@@ -99,8 +101,34 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] if the store is open already, [`Error::Io`] if the directory cannot be read and written,
     /// [`Error::Corruption`] if its files are damaged, [`Error::InvalidArgument`] for options out of range or that
-    /// contradict the store, [`Error::Model`] if a semantic store's model is missing or another one.
+    /// contradict the store, [`Error::Model`] if a semantic store's model is missing or another one; with
+    /// [`Options::reembed`] what [`Store::reembed`] returns.
     pub fn open(path: impl AsRef<Path>, options: Options) -> Result<Self> {
+        Self::open_with_progress(path, options, &mut |_, _| Ok(()))
+    }
+
+    /// As [`Store::open`]. `progress` is told how far texts are embedded anew, where [`Options::reembed`] calls for it; an
+    /// error of its ends the call, and another one goes on where this one was.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and what `progress` returns.
+    pub fn open_with_progress(
+        path: impl AsRef<Path>,
+        options: Options,
+        progress: &mut Progress<'_>,
+    ) -> Result<Self> {
+        let store = Self::open_as_is(path, options)?;
+        let embedder = {
+            let engine = store.engine()?;
+            engine.embedder().filter(|_| engine.options.reembed)
+        };
+        if let Some(embedder) = embedder {
+            store.reembed(embedder, progress)?;
+        }
+        Ok(store)
+    }
+
+    fn open_as_is(path: impl AsRef<Path>, options: Options) -> Result<Self> {
         fork::watch();
         let path = path.as_ref().to_path_buf();
         if fork::generation() != 0 {
@@ -272,7 +300,7 @@ impl Store {
     /// # Errors
     /// Only [`Error::Closed`] and [`Error::Forked`].
     pub fn embedder(&self) -> Result<Option<Arc<dyn prestige_embed::Embedder>>> {
-        Ok(self.engine()?.embedder.clone())
+        Ok(self.engine()?.embedder())
     }
 
     /// The mode the store was created with.

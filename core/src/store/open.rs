@@ -13,12 +13,14 @@ use crate::namespace::Namespaces;
 use crate::object_ids::ObjectIds;
 use crate::options::{DedupMode, Options};
 use crate::owner::Owner;
+use crate::semantic::recorded_reembedding;
 use crate::snapshot::Snapshots;
 use crate::stats::CacheRecorder;
 use parking_lot::RwLock;
 use prestige_embed::Embedder;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 impl Engine {
@@ -75,10 +77,13 @@ impl Engine {
         }
         if let Some(embedder) = &embedder {
             // At once, so that a model that is not the store's is refused here and not at the first put.
+            let embedder = || Some(Arc::clone(embedder));
             namespaces
                 .default
-                .load_semantic(&db, path, Some(embedder), &options)?;
+                .load_semantic(&db, path, &embedder, &options, &key_locks)?;
         }
+        let leftovers =
+            owner.is_some() && recorded_reembedding(&db)?.is_some_and(|it| it.is_done());
         Ok(Self {
             path: path.to_path_buf(),
             mode,
@@ -89,7 +94,9 @@ impl Engine {
             cache: ReadCache::new(options.value_cache_bytes),
             eviction: EvictionSignal::default(),
             namespaces,
-            embedder,
+            embedder: RwLock::new(embedder),
+            reembedding: Arc::default(),
+            leftovers: AtomicBool::new(leftovers),
             index_files: RwLock::new(()),
             options,
             snapshots: Snapshots::default(),

@@ -13,12 +13,16 @@ use crate::metadata::{self, Metadata};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
-use crate::semantic::{Decided, Decision, Merge, SemanticGuard, Vectors, Verdicts};
-use crate::stats::{Compared, Count};
+use crate::semantic::{
+    Ahead, Decided, Decision, Merge, NewText, Semantic, SemanticGuard, Successor, Vectors, Verdicts,
+};
+use crate::stats::{Compared, Count, Timed};
 use crate::store::export::Record;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Instant;
 
 /// Longest key in bytes. Keys are repeated in the time-ordered families, so they are not a place for documents.
 pub const MAX_KEY_BYTES: usize = 65_536;
@@ -91,6 +95,32 @@ enum Attempt {
     NeedStripe(usize),
     /// The values of these digests merge if the verifier agrees: ask and come back.
     NeedVerdicts(Vec<(Digest, Merge)>),
+    /// Another stage has taken the place of the one that the vectors are of: begin anew.
+    OtherStage,
+}
+
+/// What the rounds of a put have gathered without a lock.
+struct Gathered {
+    /// The semantic stage that `vectors` are of; `None` in exact mode.
+    stage: Option<Arc<Semantic>>,
+    vectors: Vectors,
+    /// Their neighbours, as they were before a lock was taken.
+    ahead: Ahead,
+    /// What is to take the place of the stage, and vectors of its model.
+    successor: Option<Arc<Successor>>,
+    next_vectors: Vectors,
+    verdicts: Verdicts,
+    /// Stripes to lock besides those of the values.
+    stripes: StripeNumbers,
+}
+
+impl Gathered {
+    /// The successor, if it is the one still, and the vectors of its model. The caller holds a stripe.
+    fn next_of(&self, namespace: &Namespace) -> Option<(&Successor, &Vectors)> {
+        let own = self.successor.as_ref()?;
+        let current = namespace.successor()?;
+        Arc::ptr_eq(own, &current).then_some((own, &self.next_vectors))
+    }
 }
 
 /// What a put has done, and how similar the nearest texts were of which it decided.
@@ -149,44 +179,74 @@ impl Engine {
             let digest = current.map(|current| current.digest());
             condition::check(conditions, digest.as_ref())?;
         }
-        let mut vectors = Vectors::default();
-        let mut stripes = StripeNumbers::new();
-        let mut verdicts = Verdicts::default();
-        if let Some(stage) = namespace.semantic(self)? {
-            let semantic = &self.options.semantic;
-            let mut wanted = HashSet::new();
-            for entry in prepared.iter().filter(|_| stage.has_room(semantic)) {
-                // The digest first: a value that is held already costs no look at its tokens either.
-                if self.object_of_digest(namespace, &entry.digest)?.is_none()
-                    && stage.embeds(&entry.value, semantic)
-                {
-                    wanted.insert(entry.digest);
-                }
-            }
-            self.embed_missing(namespace, prepared, &wanted, &mut vectors)?;
-        }
+        let mut gathered = self.gather(namespace, prepared)?;
         loop {
-            match self.try_put(
-                namespace, prepared, conditions, &vectors, &verdicts, &stripes,
-            )? {
+            match self.try_put(namespace, prepared, conditions, &gathered)? {
                 Attempt::Done(done) => {
                     count_puts(namespace, entries, &done);
                     self.enforce_size_limit()?;
                     return Ok(done.outcomes);
                 }
                 Attempt::NeedVectors(wanted) => {
-                    self.embed_missing(namespace, prepared, &wanted, &mut vectors)?
+                    self.embed_missing(namespace, prepared, &wanted, &mut gathered)?;
                 }
                 Attempt::NeedVerdicts(pairs) => {
                     for (digest, merge) in pairs {
-                        self.ask_verifier(namespace, prepared, digest, &merge, &mut verdicts)?;
+                        let verdicts = &mut gathered.verdicts;
+                        self.ask_verifier(namespace, prepared, digest, &merge, verdicts)?;
                     }
                 }
-                Attempt::NeedStripe(stripe) if stripes.len() < 4 => stripes.push(stripe),
+                Attempt::NeedStripe(stripe) if gathered.stripes.len() < 4 => {
+                    gathered.stripes.push(stripe);
+                }
                 // Candidates keep changing: hold every stripe, and the next round must come through.
-                Attempt::NeedStripe(_) => stripes = (0..STRIPES).collect(),
+                Attempt::NeedStripe(_) => gathered.stripes = (0..STRIPES).collect(),
+                Attempt::OtherStage => gathered = self.gather(namespace, prepared)?,
             }
         }
+    }
+
+    /// What a put needs to begin: the vectors of the values that are not stored yet.
+    fn gather(&self, namespace: &Namespace, prepared: &[Prepared<'_>]) -> Result<Gathered> {
+        let mut gathered = Gathered {
+            stage: namespace.semantic(self)?,
+            vectors: Vectors::default(),
+            ahead: Ahead::default(),
+            successor: namespace.successor(),
+            next_vectors: Vectors::default(),
+            verdicts: Verdicts::default(),
+            stripes: StripeNumbers::new(),
+        };
+        let Some(stage) = &gathered.stage else {
+            return Ok(gathered);
+        };
+        let semantic = &self.options.semantic;
+        let (mut wanted, mut new) = (HashSet::new(), Vec::new());
+        for entry in prepared {
+            // The digest first: a value that is held already costs no look at its tokens either.
+            if (gathered.successor.is_none() && !stage.has_room(semantic))
+                || self.object_of_digest(namespace, &entry.digest)?.is_some()
+            {
+                continue;
+            }
+            if stage.has_room(semantic) && stage.embeds(&entry.value, semantic) {
+                wanted.insert(entry.digest);
+            }
+            new.push((entry.digest, &*entry.value));
+        }
+        self.embed_missing(namespace, prepared, &wanted, &mut gathered)?;
+        if let Some(stage) = &gathered.stage {
+            let (start, vectors) = (Instant::now(), &gathered.vectors);
+            gathered.ahead = stage.search_ahead(vectors, semantic.search_k)?;
+            if !gathered.ahead.is_empty() {
+                let stats = &namespace.stats;
+                stats.add_time(Timed::Search, start.elapsed(), 1);
+            }
+        }
+        if let Some(successor) = &gathered.successor {
+            successor.embed_put(self, namespace, &new, &mut gathered.next_vectors)?;
+        }
+        Ok(gathered)
     }
 
     fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<PreparedEntries<'a>> {
@@ -248,15 +308,15 @@ impl Engine {
         )))
     }
 
-    /// Embeds the texts of `wanted` that `vectors` lacks, each once, outside all locks.
+    /// Embeds the texts of `wanted`, each once, outside all locks.
     fn embed_missing(
         &self,
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         wanted: &HashSet<Digest>,
-        vectors: &mut Vectors,
+        gathered: &mut Gathered,
     ) -> Result<()> {
-        let Some(stage) = namespace.loaded_semantic() else {
+        let Some(stage) = &gathered.stage else {
             return Ok(());
         };
         // In the order in which they come, so that an embedder of the caller's sees what it expects.
@@ -268,7 +328,7 @@ impl Engine {
                 texts.push((entry.digest, text));
             }
         }
-        stage.embed(self, namespace, texts, vectors)
+        stage.embed(self, namespace, texts, &mut gathered.vectors)
     }
 
     /// Asks the verifier whether the text of `digest` means the same as the one it would merge with. No lock is held: it
@@ -316,17 +376,27 @@ impl Engine {
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         conditions: &[Condition<'_>],
-        vectors: &Vectors,
-        verdicts: &Verdicts,
-        stripes: &[usize],
+        gathered: &Gathered,
     ) -> Result<Attempt> {
+        let Gathered {
+            stage,
+            vectors,
+            ahead,
+            verdicts,
+            ..
+        } = gathered;
+        let stage = stage.as_ref();
         let key_stripes = prepared
             .iter()
             .map(|entry| key_stripe(namespace.id, entry.key))
             .collect();
         let mut keys = self.key_locks.lock(key_stripes)?;
+        if !namespace.has_stage(stage) {
+            return Ok(Attempt::OtherStage);
+        }
+        let next = gathered.next_of(namespace);
         let mut olds: SmallVec<[_; 1]> = SmallVec::with_capacity(prepared.len());
-        let mut digest_stripes = StripeNumbers::from_slice(stripes);
+        let mut digest_stripes = StripeNumbers::from_slice(&gathered.stripes);
         for entry in prepared {
             let old = self.key_record(namespace, entry.key)?;
             digest_stripes.push(digest_stripe(&entry.digest));
@@ -352,7 +422,7 @@ impl Engine {
         for (entry, (old, created)) in prepared.iter().zip(&olds) {
             let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
                 Some(id) => (id, Dedup::Identical),
-                None => match namespace.loaded_semantic().filter(|stage| {
+                None => match stage.filter(|stage| {
                     let semantic = &self.options.semantic;
                     let embedded = vectors.contains_key(&entry.digest);
                     stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))
@@ -374,10 +444,12 @@ impl Engine {
                         let digest = &entry.digest;
                         // The last place may have been taken since it was asked for.
                         let decided = if stage.has_room_beside(options, created) {
-                            Some(
-                                stage
-                                    .decide(self, namespace, digest, vector, &mutation, verdicts)?,
-                            )
+                            let new = NewText {
+                                digest,
+                                vector,
+                                ahead,
+                            };
+                            Some(stage.decide(self, namespace, &new, &mutation, verdicts)?)
                         } else {
                             None
                         };
@@ -426,6 +498,12 @@ impl Engine {
             mutation.put_key(entry.key, old.as_ref(), &record)?;
             if let Some(metadata) = entry.metadata {
                 mutation.add_metadata(object_id, metadata)?;
+            }
+            if let Some((successor, next_vectors)) = next
+                && dedup == Dedup::New
+                && let Some(vector) = next_vectors.get(&entry.digest)
+            {
+                mutation.set_next_vector(object_id, successor, vector.clone())?;
             }
             let digest = match dedup {
                 Dedup::Similar(_) => mutation.digest_of(object_id)?,

@@ -9,6 +9,7 @@ use crate::options::{DedupMode, Options, VectorPrecision};
 use crate::outcomes::{Outcome, Verdict};
 use crate::record::{KeyRecord, ObjectMeta, encode_vector};
 use crate::schema::*;
+use crate::semantic::{Reembedding, Slot};
 use crate::store::Entry;
 use prestige_embed::{Embedder, HashEmbedder};
 use rocksdb::WriteBatch;
@@ -234,13 +235,14 @@ fn invariant_5_time_ordered_families_list_every_key() {
     }
 }
 
+fn unit(component: usize) -> [f32; 32] {
+    let mut vector = [0.0; 32];
+    vector[component] = 1.0;
+    vector
+}
+
 #[test]
 fn invariant_6_vectors_objects_and_index_agree() {
-    let unit = |component| {
-        let mut vector = [0.0_f32; 32];
-        vector[component] = 1.0;
-        vector
-    };
     let missing = broken_by(|engine, batch| {
         let id = record_of(engine, b"key3").object_id;
         batch.delete_cf(engine.db.family(VECTORS).unwrap(), numbered_key(NS, id));
@@ -301,6 +303,56 @@ fn invariant_7_vectors_have_a_model() {
         batch.delete_cf(engine.db.family(SYSTEM).unwrap(), system_key("model", NS));
     });
     assert_eq!(nameless, [7]);
+}
+
+#[test]
+fn invariant_12_vectors_of_another_model_are_those_of_a_reembedding() {
+    let stray = broken_by(|engine, batch| {
+        let family = engine.db.family(VECTORS_B).unwrap();
+        let (id, _) = meta_of(engine, b"key3");
+        batch.put_cf(family, numbered_key(NS, id), [0; 64]);
+    });
+    assert_eq!(stray, [12]);
+    let says_so = |record: &'static str, vector: Vec<u8>| {
+        broken_by(move |engine, batch| {
+            let (id, mut meta) = meta_of(engine, b"key3");
+            meta.vectors.set(Slot::B, true);
+            let db = &engine.db;
+            batch.put_cf(
+                db.family(OBJECT_META).unwrap(),
+                numbered_key(NS, id),
+                meta.encode(),
+            );
+            batch.put_cf(db.family(VECTORS_B).unwrap(), numbered_key(NS, id), vector);
+            if !record.is_empty() {
+                batch.put_cf(db.family(SYSTEM).unwrap(), Reembedding::NAME, record);
+            }
+        })
+    };
+    let by = r#"{"model": {"fingerprint": {"model": "m", "sha256": "0"}, "dimension": 32}}"#;
+    let fits = || encode_vector(&unit(0), VectorPrecision::F16);
+    assert_eq!(says_so(by, fits()), [0_u8; 0]);
+    assert_eq!(says_so(by, vec![0; 62]), [12]);
+    assert_eq!(says_so(by, vec![0; 64]), [12]);
+    // What the former model has left behind is of any length.
+    assert_eq!(says_so(r#"{"model": null}"#, vec![0; 62]), [0_u8; 0]);
+    assert_eq!(says_so("", fits()), [12]);
+    let lacking = broken_by(|engine, batch| {
+        let (id, mut meta) = meta_of(engine, b"key3");
+        meta.vectors.set(Slot::B, true);
+        let db = &engine.db;
+        batch.put_cf(
+            db.family(OBJECT_META).unwrap(),
+            numbered_key(NS, id),
+            meta.encode(),
+        );
+        batch.put_cf(
+            db.family(SYSTEM).unwrap(),
+            Reembedding::NAME,
+            r#"{"model": null}"#,
+        );
+    });
+    assert_eq!(lacking, [12]);
 }
 
 #[test]

@@ -36,8 +36,8 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(evict))
         .routes(routes!(compact))
         .routes(routes!(verify))
+        .routes(routes!(rebuild_index))
         .routes(routes!(backup))
-    // rebuild_index and reembed: `start` with a `work` that hands `progress.set` to the store.
 }
 
 /// What was removed.
@@ -233,6 +233,48 @@ async fn verify(
             violations: found.iter().map(ToString::to_string).collect(),
         }))
     })?;
+    answer(&context, &job, &headers, Duration::ZERO).await
+}
+
+/// What an index was built of.
+#[derive(Serialize, ToSchema)]
+struct Rebuilt {
+    /// Vectors in the new index.
+    vectors: u64,
+}
+
+/// Build the vector index of a namespace anew from its vectors.
+#[utoipa::path(
+    post,
+    path = "/api/v1/admin/rebuild_index",
+    tag = "admin",
+    params(
+        ("namespace" = Option<String>, Query, description = "The namespace; left out: the default one."),
+        ("Prefer" = Option<String>, Header, description = "`wait=N`: wait up to N seconds, at most 60, for the result."),
+    ),
+    responses((status = 200, description = "The vectors in the new index; 0 in exact mode.", body = Rebuilt), Pending)
+)]
+async fn rebuild_index(
+    State(context): State<Context>,
+    access: Access,
+    namespace: Namespace,
+    headers: HeaderMap,
+) -> Answer<Response> {
+    access.require(Role::Admin, &namespace)?;
+    // One that does not exist has no index.
+    let store = context.existing(&namespace)?;
+    let work = move |progress: &Progress| {
+        let mut set = |done, total| {
+            progress.set(done, total);
+            Ok(())
+        };
+        let vectors = store.map_or(Ok(0), |store| store.rebuild_index(&mut set))?;
+        Ok(json!(Rebuilt { vectors }))
+    };
+    let operation = "rebuild_index";
+    let job = context
+        .jobs
+        .start(&context, operation, Some(namespace.0), work)?;
     answer(&context, &job, &headers, Duration::ZERO).await
 }
 

@@ -86,6 +86,19 @@ fn long_work_is_a_job() {
 }
 
 #[test]
+fn an_index_is_rebuilt() {
+    let running = Running::start(Config::default());
+    let wait = ("Prefer", "wait=30");
+    for namespace in ["", "none"] {
+        let operation = format!("rebuild_index?namespace={namespace}");
+        let answer = post(&running, &operation, &[wait], "");
+        assert_eq!(answer.text(), "{\"vectors\":0}", "{namespace:?}");
+    }
+    let names = running.store.namespaces().unwrap();
+    assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
 fn backups_go_into_their_directory_alone() {
     let backups = tempfile::tempdir().unwrap();
     let running = Running::start(Config {

@@ -28,9 +28,21 @@ def run_calibrate(arguments: Arguments) -> int:
     pairs = outcomes(arguments, family) if file is None else read(Path(os.fsdecode(file)))
     found = of_places(pairs, precision=arguments["precision"], model=model)
     if arguments["chart"]:
-        Path(os.fsdecode(arguments["chart"])).write_text(found.to_svg(), encoding="utf-8")
+        draw(found, Path(os.fsdecode(arguments["chart"])))
     print(found.to_json() if arguments["json"] else _shown(found))
     return 0
+
+
+def draw(found: Calibration, path: Path) -> None:
+    """Write the chart in the format that the name ends with."""
+    if path.suffix.lower() == ".png":
+        try:
+            image = found.to_png()
+        except ImportError as error:
+            raise InvalidArgumentError(f"calibrate: {error}") from error
+        path.write_bytes(image)
+    else:
+        path.write_text(found.to_svg(), encoding="utf-8")
 
 
 def outcomes(arguments: Arguments, family: str) -> Iterator[tuple[str, object]]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
-from pathlib import Path
 
 from prestige._terminal import Working
 
 from . import Arguments
 from .output import count, print_json
-from .target import Access, directory, is_remote, refused, target
+from .target import Access, target
 
 
 def run_sweep(arguments: Arguments) -> int:
@@ -84,12 +82,9 @@ def run_verify(arguments: Arguments) -> int:
 
 
 def run_rebuild_index(arguments: Arguments) -> int:
-    """Build the vector index anew: a store without index files makes them when it is opened."""
-    if is_remote(arguments):
-        raise refused(arguments, "a server does not do this while it is in use")
-    with target(arguments, Access.CHANGE):
-        pass
-    shutil.rmtree(Path(directory(arguments)) / "index", ignore_errors=True)
+    """Build the vector index anew, without a namespace that of each of them."""
     with target(arguments, Access.CHANGE) as store, Working("rebuilding the index"):
-        store.flush()
+        store.rebuild_index()
+        for name in [] if arguments["namespace"] else store.namespaces():
+            store.namespace(name).rebuild_index()
     return _done(arguments)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from .._native import SemanticModel
     from ..health import HealthStats
     from ..stats import StoreStats
 
@@ -57,6 +60,22 @@ class Upkeep(Protocol):
 
     async def acompact(self) -> None:
         """Rewrite the files of the store, so that removed data takes no space on disk."""
+
+    def rebuild_index(self, progress: Callable[[int, int], object] | None = ...) -> int:
+        """Build the vector index of this namespace anew from its vectors."""
+
+    async def arebuild_index(self, progress: Callable[[int, int], object] | None = ...) -> int:
+        """Build the vector index of this namespace anew from its vectors."""
+
+    def reembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = ...
+    ) -> int:
+        """Embed every text of the store by another model, and make it the model of the store."""
+
+    async def areembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = ...
+    ) -> int:
+        """Embed every text of the store by another model, and make it the model of the store."""
 
     def verify(self) -> list[str]:
         """Check every invariant of the store against a full scan."""

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
-from .._native import DedupMode, Store
+from .._native import DedupMode, SemanticModel, Store
 from .._protocol import StoreProtocol
 from .._workers import run as run_in_worker
 from ..exceptions import UnsupportedError
@@ -167,6 +167,22 @@ class RemoteStore(Place, StoreProtocol):
         """Refuse: the ``asyncio`` form of ``refresh``."""
         self.refresh()
 
+    def reembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
+    ) -> NoReturn:
+        """Refuse with ``UnsupportedError``: the process that has the store open does this."""
+        message = (
+            "reembed does not work over the wire, since the model is to run in the process that "
+            "has the store open: call it there, or prestige.reembed for a store that is closed"
+        )
+        raise UnsupportedError(message)
+
+    async def areembed(
+        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
+    ) -> NoReturn:
+        """Refuse: the ``asyncio`` form of ``reembed``."""
+        self.reembed(model, progress)
+
     def _make_EmbeddingCache(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, N802
         """What ``prestige.EmbeddingCache`` makes of this store."""
         from .embedding_cache import RemoteEmbeddingCache  # noqa: PLC0415 - not all have one
@@ -307,6 +323,7 @@ OPERATIONS = (
     upkeep.evict_lru,
     upkeep.flush,
     upkeep.compact,
+    upkeep.rebuild_index,
     upkeep.verify,
     upkeep.backup,
     decisions.digest,

@@ -1,8 +1,9 @@
 //! Arguments of the semantic cache.
 
+use super::source::vector;
 use crate::error::invalid;
 use crate::numbers::{Integer, finite};
-use prestige_core::{Computed, Scope};
+use prestige_core::{Computed, Lookup, Scope};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyInt, PyString};
@@ -64,6 +65,37 @@ impl Tokens {
             }
         }
     }
+}
+
+/// What a lookup is given besides its query and scope.
+pub(super) struct LookedUp {
+    threshold: Option<f64>,
+    embedding: Option<Vec<f32>>,
+}
+
+impl LookedUp {
+    pub(super) fn of(
+        threshold: Option<&Bound<'_, PyAny>>,
+        embedding: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let threshold = threshold.map(|given| finite("threshold", given));
+        Ok(Self {
+            threshold: threshold.transpose()?,
+            embedding: self::embedding(embedding)?,
+        })
+    }
+
+    pub(super) fn lookup(&self) -> Lookup<'_> {
+        Lookup {
+            threshold: self.threshold,
+            embedding: self.embedding.as_deref(),
+        }
+    }
+}
+
+/// The embedding of a query, if it is given.
+pub(super) fn embedding(given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<Vec<f32>>> {
+    given.map(|given| vector(given, "embedding")).transpose()
 }
 
 pub(super) fn natural(name: &str, given: Option<&Bound<'_, PyAny>>) -> PyResult<Option<u64>> {

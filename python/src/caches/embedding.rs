@@ -1,7 +1,7 @@
 //! `EmbeddingCache`: texts in, an array of vectors out.
 
-use super::Home;
 use super::source::Source;
+use super::{Home, not_pickled};
 use crate::convert::{text_list, text_of};
 use crate::error::{PyStoreResult, blocking, caught, invalid};
 use crate::model::SemanticModel;
@@ -307,13 +307,13 @@ impl EmbeddingCache {
     /// Directory of the store, as it was given.
     #[getter]
     fn path(&self) -> &OsStr {
-        self.home.open.store.path().as_os_str()
+        self.home.path().as_os_str()
     }
 
     /// Whether the store is closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.home.open.store.is_closed()
+        self.home.is_closed()
     }
 
     /// Name of the model.
@@ -362,14 +362,11 @@ impl EmbeddingCache {
     }
 
     fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err(
-            "an open cache cannot be pickled; pass its path and open it where it is needed",
-        ))
+        Err(not_pickled())
     }
 
     fn __repr__(&self) -> String {
-        let closed = if self.closed() { "True" } else { "False" };
-        let path = self.home.open.store.path().display();
+        let (path, closed) = self.home.shown();
         let model = self.cache.model();
         format!("<prestige.EmbeddingCache path='{path}' model_id={model:?} closed={closed}>")
     }

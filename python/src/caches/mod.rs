@@ -17,9 +17,18 @@ use crate::error::{PyStoreResult, invalid};
 use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::store::Store;
+use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::path::Path;
 use std::sync::Arc;
+
+/// What who pickles a cache is told.
+fn not_pickled() -> PyErr {
+    PyTypeError::new_err(
+        "an open cache cannot be pickled; pass its path and open it where it is needed",
+    )
+}
 
 /// The store of a cache.
 struct Home {
@@ -60,6 +69,22 @@ impl Home {
             open: store.keep_open(),
             owned: false,
         })
+    }
+
+    /// Directory of the store.
+    fn path(&self) -> &Path {
+        self.open.store.path()
+    }
+
+    /// Whether the store is closed.
+    fn is_closed(&self) -> bool {
+        self.open.store.is_closed()
+    }
+
+    /// Both, as `repr` shows them.
+    fn shown(&self) -> (std::path::Display<'_>, &'static str) {
+        let closed = if self.is_closed() { "True" } else { "False" };
+        (self.path().display(), closed)
     }
 
     /// Closes the store if it is the cache's own.

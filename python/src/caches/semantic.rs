@@ -1,11 +1,13 @@
 //! `SemanticCache`: responses by scope and query.
 
-use super::Home;
-use super::arguments::{Place, Tokens, Within, computed, micros, natural, price, seconds};
+use super::arguments::{
+    LookedUp, Place, Tokens, Within, computed, micros, natural, price, seconds,
+};
 use super::hit::Hit;
 use super::json::{response_to_python, scope};
-use super::source::{Source, vector};
+use super::source::Source;
 use super::turn::{Turn, computing};
+use super::{Home, not_pickled};
 use crate::convert::text_of;
 use crate::error::{PyStoreResult, blocking, caught, invalid, store_error};
 use crate::model::SemanticModel;
@@ -13,9 +15,8 @@ use crate::numbers::finite;
 use crate::stats::dictionary;
 use prestige_core::embed::{Embedder as _, Fingerprint};
 use prestige_core::{
-    Answer, DEFAULT_CACHE_THRESHOLD, Lookup, Prices, Put, Scope, Scopes, SemanticCacheOptions,
+    Answer, DEFAULT_CACHE_THRESHOLD, Prices, Put, Scope, Scopes, SemanticCacheOptions,
 };
-use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
 use std::ffi::OsStr;
@@ -200,13 +201,8 @@ impl SemanticCache {
     ) -> PyStoreResult<Option<Hit>> {
         let text = text_of(query)?;
         let within = self.within(scope)?;
-        let embedding = embedding.map(|given| vector(given, "embedding"));
-        let embedding = embedding.transpose()?;
-        let threshold = threshold.map(|given| finite("threshold", given));
-        let lookup = Lookup {
-            threshold: threshold.transpose()?,
-            embedding: embedding.as_deref(),
-        };
+        let looked_up = LookedUp::of(threshold, embedding)?;
+        let lookup = looked_up.lookup();
         let scope = within.scope();
         let found = blocking(py, || self.cache.get(scope, &text, lookup, &self.source))?;
         let given = within.given(py);
@@ -260,8 +256,7 @@ impl SemanticCache {
         let text = text_of(query)?;
         let response = super::json::response(response)?;
         let within = self.within(scope)?;
-        let embedding = embedding.map(|given| vector(given, "embedding"));
-        let embedding = embedding.transpose()?;
+        let embedding = super::arguments::embedding(embedding)?;
         let put = Put {
             metadata: super::json::metadata(metadata)?,
             ttl_seconds: natural("ttl_seconds", ttl_seconds)?,
@@ -319,13 +314,8 @@ impl SemanticCache {
     ) -> PyStoreResult<Bound<'py, PyAny>> {
         let text = text_of(query)?;
         let within = self.within(scope)?;
-        let embedding = embedding.map(|given| vector(given, "embedding"));
-        let embedding = embedding.transpose()?;
-        let threshold = threshold.map(|given| finite("threshold", given));
-        let lookup = Lookup {
-            threshold: threshold.transpose()?,
-            embedding: embedding.as_deref(),
-        };
+        let looked_up = LookedUp::of(threshold, embedding)?;
+        let lookup = looked_up.lookup();
         let ttl_seconds = natural("ttl_seconds", ttl_seconds)?;
         let metadata = super::json::metadata(metadata)?;
         let tokens = Tokens::of(tokens)?;
@@ -399,8 +389,7 @@ impl SemanticCache {
         let tokens = Tokens::of(tokens)?.of_response(response)?;
         let response = super::json::response(response)?;
         let within = self.within(scope)?;
-        let embedding = embedding.map(|given| vector(given, "embedding"));
-        let embedding = embedding.transpose()?;
+        let embedding = super::arguments::embedding(embedding)?;
         let put = Put {
             metadata: super::json::metadata(metadata)?,
             ttl_seconds: natural("ttl_seconds", ttl_seconds)?,
@@ -496,13 +485,13 @@ impl SemanticCache {
     /// Directory of the store, as it was given.
     #[getter]
     fn path(&self) -> &OsStr {
-        self.home.open.store.path().as_os_str()
+        self.home.path().as_os_str()
     }
 
     /// Whether the store is closed.
     #[getter]
     fn closed(&self) -> bool {
-        self.home.open.store.is_closed()
+        self.home.is_closed()
     }
 
     /// Least cosine similarity of a hit, where a call names none.
@@ -547,14 +536,11 @@ impl SemanticCache {
     }
 
     fn __reduce__(&self) -> PyResult<()> {
-        Err(PyTypeError::new_err(
-            "an open cache cannot be pickled; pass its path and open it where it is needed",
-        ))
+        Err(not_pickled())
     }
 
     fn __repr__(&self) -> String {
-        let closed = if self.closed() { "True" } else { "False" };
-        let path = self.home.open.store.path().display();
+        let (path, closed) = self.home.shown();
         let (model, threshold) = (&self.cache.model().model, self.cache.threshold());
         format!(
             "<prestige.SemanticCache path='{path}' model_id={model:?} threshold={threshold} closed={closed}>"

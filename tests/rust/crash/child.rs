@@ -3,12 +3,17 @@
 use crate::process::{ACKNOWLEDGED, SEED};
 use crate::script::{Place, Script, Step, key, metadata, namespace, value};
 use prestige_core::{Entry, Error, Options, Store};
-use prestige_tests::{fast_semantic_options, question, real_semantic_options};
+use prestige_tests::{Random, fast_model, fast_semantic_options, question, real_semantic_options};
 use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+/// The role in which texts are embedded anew all the time.
+pub const REEMBEDDING: &str = "semantic, embedding anew";
+/// The models that take turns.
+const MODELS: usize = 3;
 /// Threads of the mixed load.
 pub const THREADS: u64 = 3;
 /// Of the flushes in the script of the durable load, every so many-th is done.
@@ -33,6 +38,22 @@ pub fn options(role: &str, seed: u64) -> Options {
     options
 }
 
+/// Opens a store, of which nobody knows which model it has by now.
+pub fn open(role: &str, seed: u64, directory: &Path) -> Store {
+    if role != REEMBEDDING {
+        return Store::open(directory, options(role, seed)).unwrap();
+    }
+    for number in 0..MODELS {
+        let mut options = options(role, seed);
+        options.embedder = Some(Arc::new(move || Ok(fast_model(number))));
+        match Store::open(directory, options) {
+            Err(Error::Model(_)) => {}
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the store has none of the models");
+}
+
 pub fn run(role: &str, directory: &Path) {
     // A thread that fails must not leave the others running as if nothing had happened.
     let report = std::panic::take_hook();
@@ -42,13 +63,25 @@ pub fn run(role: &str, directory: &Path) {
     }));
     let path = PathBuf::from(std::env::var_os(ACKNOWLEDGED).unwrap());
     let acknowledged = File::options().append(true).open(path).unwrap();
-    let seed = std::env::var(SEED).unwrap().parse().unwrap();
+    let seed: u64 = std::env::var(SEED).unwrap().parse().unwrap();
     if role == "texts" {
         texts(directory, &acknowledged);
     } else {
-        let store = Store::open(directory, options(role, seed)).unwrap();
+        let store = if role == REEMBEDDING && seed.is_multiple_of(5) {
+            // With a model that it may not have, and without the one it has.
+            let mut options = options(role, seed);
+            let number = seed as usize % MODELS;
+            options.embedder = Some(Arc::new(move || Ok(fast_model(number))));
+            options.reembed = true;
+            Store::open(directory, options).unwrap()
+        } else {
+            open(role, seed, directory)
+        };
         match role {
-            "exact" | "semantic" => mixed_load(&store, seed, &acknowledged),
+            "exact" | "semantic" => mixed_load(&store, seed, &acknowledged, |_| {}),
+            REEMBEDDING => mixed_load(&store, seed, &acknowledged, |store| {
+                change_models(store, seed);
+            }),
             _ => durable_load(&store, role.starts_with("synced"), seed, &acknowledged),
         }
     }
@@ -68,8 +101,9 @@ fn texts(directory: &Path, mut acknowledged: &File) {
 }
 
 /// Several threads; each acknowledges a step by a byte of its number.
-fn mixed_load(store: &Store, seed: u64, acknowledged: &File) {
+fn mixed_load(store: &Store, seed: u64, acknowledged: &File, meanwhile: impl Fn(&Store) + Send) {
     std::thread::scope(|scope| {
+        scope.spawn(move || meanwhile(store));
         for thread in 0..THREADS {
             let mut acknowledged = acknowledged;
             scope.spawn(move || {
@@ -86,6 +120,30 @@ fn mixed_load(store: &Store, seed: u64, acknowledged: &File) {
             }
         });
     });
+}
+
+/// Embeds all texts by one model after another, and rebuilds indexes; many of these calls are ended half-way.
+fn change_models(store: &Store, seed: u64) {
+    let mut random = Random::new(seed);
+    loop {
+        let model = random.below(MODELS as u64) as usize;
+        let mut ends = random.below(12);
+        let mut progress = |_: u64, _: u64| {
+            std::thread::sleep(Duration::from_millis(random.below(4)));
+            ends = ends.wrapping_sub(1);
+            match ends {
+                0 => Err(Error::InvalidArgument("enough".to_owned())),
+                _ => Ok(()),
+            }
+        };
+        let ended = store
+            .reembed(fast_model(model), &mut progress)
+            .and_then(|_| store.rebuild_index(&mut progress));
+        match ended {
+            Err(error) if error.to_string() != "enough" => panic!("{error}"),
+            _ => {}
+        }
+    }
 }
 
 /// One thread. Each line says how many steps are done and, where all of them are durable, the newest log and its length.

@@ -11,7 +11,7 @@ mod power_cut;
 mod process;
 mod script;
 
-use child::{TEXTS, THREADS, options};
+use child::{REEMBEDDING, TEXTS, THREADS, open};
 use expected::{Expected, Found};
 use prestige_core::Store;
 use prestige_tests::{Random, assert_sound, question, real_semantic_options};
@@ -80,6 +80,13 @@ fn acknowledged_operations_survive_a_kill_in_semantic_mode() {
     }
 }
 
+#[test]
+fn a_kill_while_texts_are_embedded_anew_loses_nothing_and_leaves_one_model() {
+    for first in 0..rounds(9) {
+        kill_again_and_again(REEMBEDDING, 9000 + first * LIVES);
+    }
+}
+
 /// Kills a store in each of its lives, at a random moment: of its work, or of its opening.
 fn kill_again_and_again(role: &str, first_seed: u64) {
     let directory = tempfile::tempdir().unwrap();
@@ -98,7 +105,7 @@ fn kill_again_and_again(role: &str, first_seed: u64) {
             std::thread::sleep(Duration::from_millis(random.below(350)));
         }
         let acknowledged = child.kill();
-        let store = Store::open(&path, options(role, seed)).unwrap();
+        let store = open(role, seed, &path);
         assert_sound(&store);
         for thread in 0..THREADS {
             let expected = &mut expected[thread as usize];

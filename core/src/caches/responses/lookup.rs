@@ -10,7 +10,7 @@ use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
 use crate::record::{KeyRecord, decode_vector};
-use crate::schema::{VECTORS, numbered_key};
+use crate::schema::numbered_key;
 use crate::semantic::{Semantic, dot};
 use crate::stats::{Compared, Count, Timed};
 use std::time::Instant;
@@ -220,7 +220,7 @@ fn nearest(
         let start = Instant::now();
         let neighbours = stage.index.search(vector, wanted)?;
         let ids: Vec<_> = neighbours.iter().map(|found| found.id).collect();
-        let scored = scored(engine, namespace, stage, vector, &ids)?;
+        let scored = scored(engine, namespace, &stage, vector, &ids)?;
         let stats = &namespace.stats;
         stats.add_time(Timed::Search, start.elapsed(), 1);
         if let Some((similarity, _)) = scored.first().filter(|_| !noted) {
@@ -259,7 +259,10 @@ fn scored(
         .map(|id| numbered_key(namespace.id, *id))
         .collect();
     let mut scored = Vec::with_capacity(ids.len());
-    for (id, stored) in ids.iter().zip(engine.db.multi_get(VECTORS, &names)?) {
+    for (id, stored) in ids
+        .iter()
+        .zip(engine.db.multi_get(stage.slot().family(), &names)?)
+    {
         // Otherwise removed since the index was asked.
         if let Some(stored) = stored {
             let stored = decode_vector(&stored, stage.dimension()).map(Some);

@@ -34,7 +34,7 @@ use super::write::CacheEntry;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
-use crate::semantic::ModelRecord;
+use crate::semantic::{ModelRecord, Slot};
 use crate::store::Store;
 use prestige_embed::{Embeddings, Fingerprint};
 use std::fmt;
@@ -311,6 +311,7 @@ impl SemanticCache {
             let model = ModelRecord {
                 fingerprint: self.options.model.clone(),
                 dimension: given.len(),
+                slot: Slot::default(),
             };
             let recorded = namespace.model_or(engine, &model)?;
             self.check_model(recorded)?;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
     from ..place import Place
 
 ACCEPTED = 202
+# Called with what is done, and what there is to do.
+Progress = Callable[[int, int], object]
 # Seconds for which the server holds back the answer to a long operation, in case it ends.
 WAIT_SECONDS = 10.0
 # Seconds between two looks at one that goes on.
 FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
 
 
-def _admin(self: Place, name: str, body: dict[str, Any]) -> Operation[dict[str, Any]]:
+def _admin(
+    self: Place, name: str, body: dict[str, Any], progress: Progress | None = None
+) -> Operation[dict[str, Any]]:
     """Have the server do something that may take long, and wait for its end."""
     request = self._call(
         "POST",
@@ -33,12 +38,12 @@ def _admin(self: Place, name: str, body: dict[str, Any]) -> Operation[dict[str, 
         fragile=name == "backup",
     )
     reply: Reply = yield request
-    result = yield from ended(self, reply)
+    result = yield from ended(self, reply, progress)
     return result
 
 
-def ended(self: Place, reply: Reply) -> Operation[dict[str, Any]]:
-    """Wait for the end of a job, if the answer is one that goes on."""
+def ended(self: Place, reply: Reply, progress: Progress | None = None) -> Operation[dict[str, Any]]:
+    """Wait for the end of a job, if the answer is one that goes on, and tell how far it is."""
     if not reply.body:
         return {}
     answer: dict[str, Any] = reply.json()
@@ -46,6 +51,8 @@ def ended(self: Place, reply: Reply) -> Operation[dict[str, Any]]:
         return answer
     look = FIRST_LOOK
     while answer["state"] not in ("succeeded", "failed"):
+        if progress is not None and (reached := answer.get("progress")):
+            progress(int(reached["done"]), int(reached["total"]))
         yield Pause(look)
         look = min(1.5 * look, LONGEST_LOOK)
         path = f"{API}/jobs/{quote(str(answer['id']), safe='')}"
@@ -87,6 +94,18 @@ def flush(self: Place) -> Operation[None]:
 def compact(self: Place) -> Operation[None]:
     """Rewrite the files of the store."""
     yield from _admin(self, "compact", {})
+
+
+def rebuild_index(self: Place, progress: Progress | None = None) -> Operation[int]:
+    """Build the vector index of this namespace anew."""
+    if progress is not None and not callable(progress):
+        message = f"progress must be a function (done, total), not {type(progress).__name__}"
+        raise TypeError(message)
+    result = yield from _admin(self, "rebuild_index", {}, progress)
+    vectors = int(result["vectors"])
+    if progress is not None and vectors:
+        progress(vectors, vectors)
+    return vectors
 
 
 def verify(self: Place) -> Operation[list[str]]:

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod computing;
 mod lifetime;
+mod precision;
 mod properties;
 
 use super::*;

@@ -1,0 +1,54 @@
+//! Searching for many new texts at once, before any lock is taken: what was found serves under the semantic lock if nothing
+//! has changed meanwhile.
+
+use super::{Semantic, Vectors};
+use crate::digest::Digest;
+use crate::error::Result;
+use prestige_index::{Found, Neighbour};
+use std::collections::HashMap;
+
+/// Fewer texts are searched for one by one, under the lock.
+const LEAST: usize = 8;
+
+/// What a search found, by the digest of the text.
+#[derive(Debug, Default)]
+pub(crate) struct Ahead(HashMap<Digest, Found>);
+
+/// A text that is not stored yet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct NewText<'a> {
+    pub digest: &'a Digest,
+    pub vector: &'a [f32],
+    /// What was found before a lock was taken, of this text perhaps.
+    pub ahead: &'a Ahead,
+}
+
+impl Ahead {
+    /// Whether nothing was searched for.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Semantic {
+    /// Searches for `vectors`, if they are many.
+    pub(crate) fn search_ahead(&self, vectors: &Vectors, k: usize) -> Result<Ahead> {
+        if vectors.len() < LEAST {
+            return Ok(Ahead::default());
+        }
+        let (digests, queries): (Vec<Digest>, Vec<&[f32]>) = vectors
+            .iter()
+            .map(|(digest, vector)| (*digest, &vector[..]))
+            .unzip();
+        let found = self.index.search_many(&queries, k)?;
+        Ok(Ahead(digests.into_iter().zip(found).collect()))
+    }
+
+    /// The neighbours that the index proposes for a text. The caller holds the semantic lock, so they stay the nearest.
+    pub(super) fn proposed(&self, new: &NewText<'_>, k: usize) -> Result<Vec<Neighbour>> {
+        match new.ahead.0.get(new.digest) {
+            Some(found) if found.version == self.index.version() => Ok(found.neighbours.clone()),
+            _ => Ok(self.index.search(new.vector, k)?),
+        }
+    }
+}
