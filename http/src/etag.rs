@@ -33,8 +33,9 @@ pub(crate) fn parse<'a>(
     comparison: Comparison,
 ) -> Result<Option<Tags>, &'static str> {
     let mut digests = Vec::new();
-    let (mut any, mut tags) = (false, 0);
+    let (mut given, mut any, mut tags) = (false, false, 0);
     for line in lines {
+        given = true;
         let mut rest = line.trim_ascii();
         if rest == b"*" {
             any = true;
@@ -72,6 +73,8 @@ pub(crate) fn parse<'a>(
     match (any, tags) {
         (true, 0) => Ok(Some(Tags::Any)),
         (true, _) => Err(EXPECTED),
+        // A condition without tags is a mistake of the client, and no reason to write unconditionally.
+        (false, 0) if given => Err(EXPECTED),
         (false, 0) => Ok(None),
         (false, _) => Ok(Some(Tags::Digests(digests))),
     }
@@ -128,7 +131,9 @@ mod tests {
         let strong = |lines: &[&str]| read(lines, Comparison::Strong).unwrap();
         let found = |digests: &[[u8; 32]]| Some(Tags::Digests(digests.to_vec()));
         assert_eq!(strong(&[]), None);
-        assert_eq!(strong(&["", " , "]), None);
+        for empty in [&[""][..], &["", " , "]] {
+            assert_eq!(read(empty, Comparison::Strong), Err(EXPECTED));
+        }
         assert_eq!(strong(&[" * "]), Some(Tags::Any));
         assert_eq!(strong(&[&format!("\"{one}\"")]), found(&[digest(15)]));
         let list = format!(",  \"{one}\" ,, \"other,\"\t,W/\"{two}\"");

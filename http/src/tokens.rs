@@ -53,6 +53,12 @@ pub(crate) enum Reach {
     Only(Vec<String>),
 }
 
+/// Whether a namespace is a cache within another one, whose name its own name may hide: `embeddings/["NAME","MODEL"]/…`
+/// and `responses/HASH`. A pattern that fits its name by chance must not reach what belongs to someone else.
+fn is_cache_of_some(namespace: &str) -> bool {
+    namespace.starts_with("embeddings/[") || namespace.starts_with("responses/")
+}
+
 impl Reach {
     pub(crate) fn includes(&self, namespace: &str) -> bool {
         match self {
@@ -61,7 +67,9 @@ impl Reach {
                 patterns
                     .iter()
                     .any(|pattern| match pattern.strip_suffix('*') {
-                        Some(beginning) => namespace.starts_with(beginning),
+                        Some(beginning) => {
+                            namespace.starts_with(beginning) && !is_cache_of_some(namespace)
+                        }
                         None => namespace == pattern,
                     })
             }
@@ -248,6 +256,15 @@ mod tests {
         assert!(!reach.includes("other"));
         assert!(Reach::Only(vec!["*".to_owned()]).includes("other"));
         assert!(!Reach::Only(Vec::new()).includes(""));
+    }
+
+    #[test]
+    fn patterns_reach_no_cache_within_another_namespace() {
+        let reach = Reach::Only(vec!["embeddings/*".to_owned(), "r*".to_owned()]);
+        assert!(reach.includes("embeddings/"));
+        assert!(reach.includes("embeddings/model/384"));
+        assert!(!reach.includes(r#"embeddings/["tenant","model"]/384"#));
+        assert!(!reach.includes("responses/0123"));
     }
 
     #[test]

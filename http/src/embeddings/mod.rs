@@ -15,6 +15,8 @@ mod routes;
 mod service;
 mod upstream;
 
+pub(crate) use routes::NAMESPACES;
+
 pub use config::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 pub(crate) use error::{OPENAI, in_openai_shape};
 pub(crate) use routes::routes;

@@ -27,7 +27,7 @@ const UPSTREAM_AUTHORIZATION: &str = "prestige-upstream-authorization";
 /// What says whose account a key of the upstream is used for; goes with it.
 const ACCOUNT: [&str; 2] = ["openai-organization", "openai-project"];
 /// The names of namespaces of embeddings begin with it.
-const NAMESPACES: &str = "embeddings/";
+pub(crate) const NAMESPACES: &str = "embeddings/";
 
 pub(crate) fn routes() -> OpenApiRouter<Context> {
     OpenApiRouter::new()

@@ -33,6 +33,16 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
         .routes(routes!(stats))
 }
 
+/// Requires `role` in `namespace`. The caches of the default namespace are those of `/v1/embeddings` too, which all its
+/// callers share, and need what that needs.
+fn require(access: &Access, role: Role, namespace: &Namespace) -> Answer<()> {
+    access.require(role, namespace)?;
+    if namespace.is_empty() {
+        access.require(role, crate::embeddings::NAMESPACES)?;
+    }
+    Ok(())
+}
+
 /// Which vectors.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -115,7 +125,7 @@ async fn lookup(
     namespace: Namespace,
     JsonBody(body): JsonBody<Texts>,
 ) -> Answer<Response> {
-    access.require(Role::Read, &namespace)?;
+    require(&access, Role::Read, &namespace)?;
     texts_in(&context, &body.texts)?;
     let which = wanted(namespace.0, body.model_id, body.dimension)?;
     let found = context
@@ -170,7 +180,7 @@ async fn put(
     namespace: Namespace,
     JsonBody(body): JsonBody<PutBody>,
 ) -> Answer<StatusCode> {
-    access.require(Role::Write, &namespace)?;
+    require(&access, Role::Write, &namespace)?;
     texts_in(&context, &body.texts)?;
     let dimension = body.vectors.first().map(|vector| vector.0.len());
     let which = Vectors {
@@ -213,7 +223,7 @@ async fn delete(
     namespace: Namespace,
     JsonBody(body): JsonBody<Texts>,
 ) -> Answer<Json<Deleted>> {
-    access.require(Role::Write, &namespace)?;
+    require(&access, Role::Write, &namespace)?;
     texts_in(&context, &body.texts)?;
     let which = wanted(namespace.0, body.model_id, body.dimension)?;
     let deleted = context
@@ -242,7 +252,7 @@ async fn clear(
     namespace: Namespace,
     JsonBody(body): JsonBody<Model>,
 ) -> Answer<Json<Deleted>> {
-    access.require(Role::Write, &namespace)?;
+    require(&access, Role::Write, &namespace)?;
     let which = wanted(namespace.0, body.model_id, body.dimension)?;
     let deleted = context
         .clone()
@@ -275,7 +285,7 @@ async fn stats(
     namespace: Namespace,
     JsonBody(body): JsonBody<Model>,
 ) -> Answer<Json<Value>> {
-    access.require(Role::Read, &namespace)?;
+    require(&access, Role::Read, &namespace)?;
     let which = wanted(namespace.0, body.model_id, body.dimension)?;
     let stats = context
         .clone()

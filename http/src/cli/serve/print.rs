@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
 
 /// In place of a secret.
-const MASK: &str = "***";
+pub(super) const MASK: &str = "***";
 
 /// The settings as TOML, each with its source as a comment.
 pub(super) fn toml(arguments: &ServeArguments, layered: &Layered, command: &Command) -> String {
@@ -96,7 +96,19 @@ fn shown(id: &str, values: &Map<String, Value>) -> Value {
     match values.get(id) {
         None | Some(Value::Null) => Value::Null,
         Some(_) if SECRETS.contains(&id) => json!(MASK),
+        Some(Value::String(url)) if id == "upstream" => json!(without_password(url)),
         Some(value) => value.clone(),
+    }
+}
+
+/// A URL with what stands before the host masked: there may be a password.
+fn without_password(url: &str) -> String {
+    match url
+        .split_once("://")
+        .and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1)))
+    {
+        Some((scheme, rest)) => format!("{scheme}://{MASK}@{rest}"),
+        None => url.to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use super::arguments::{
     AccessSettings, LimitSettings, Mode, Normalization, Precision, ServeArguments, ServerSettings,
     StoreSettings,
 };
+use super::print::MASK;
 use crate::config::{Config, Limits, Listen, Timeouts, Tls};
 use crate::embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 use crate::tokens::Tokens;
@@ -123,6 +124,7 @@ const BUNDLED_NAMES: [&str; 3] = [
 
 fn embeddings(arguments: &ServeArguments, models: Models<'_>) -> Result<EmbeddingsConfig, Error> {
     let settings = &arguments.embeddings;
+    not_masked("upstream_key", settings.upstream_key.as_deref())?;
     let named = &settings.embedding_model;
     let mut choices: Vec<Option<&String>> = named.iter().map(Some).collect();
     if choices.is_empty() {
@@ -186,7 +188,19 @@ fn listen(server: &ServerSettings) -> Result<Listen, Error> {
     })
 }
 
+/// A configuration that was printed has masks in place of secrets, which everyone knows.
+fn not_masked(name: &str, secret: Option<&str>) -> Result<(), Error> {
+    if secret.map(str::trim) == Some(MASK) {
+        return Err(Error::InvalidArgument(format!(
+            "{name} is {MASK}, with which --print-config masks it; put the secret in its place, or leave it out and name \
+             it in the environment"
+        )));
+    }
+    Ok(())
+}
+
 fn tokens(access: &AccessSettings) -> Result<Tokens, Error> {
+    not_masked("token", access.token.as_deref())?;
     let mut tokens = match &access.token {
         Some(token) => Tokens::admin(token.trim())?,
         None => Tokens::none(),

@@ -26,7 +26,7 @@ const OFFERED: [&str; 2] = ["application/json", NDJSON];
 /// Keys that are looked up at first: nobody knows yet how long their values are.
 const FIRST_KEYS: usize = 16;
 /// Most keys that are looked up at once.
-const MOST_KEYS: usize = 1024;
+const MOST_KEYS: usize = 64;
 
 /// Keys of a batch to be read.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -112,6 +112,7 @@ impl Pieces for Reading {
             let before = piece.len();
             let end = self.keys.len().min(self.done + self.step);
             let keys = self.keys.get(self.done..end).unwrap_or_default();
+            let mut written = keys.len();
             match &self.store {
                 None => keys
                     .iter()
@@ -122,12 +123,17 @@ impl Pieces for Reading {
                     let values = reader.get_many(&references(keys))?;
                     for (offset, value) in values.iter().enumerate() {
                         self.write(piece, self.done + offset, value.as_deref());
+                        // Values may be longer than those before; what is too much is read again.
+                        if piece.len() >= PIECE_BYTES {
+                            written = offset + 1;
+                            break;
+                        }
                     }
                 }
             }
-            let average = (piece.len() - before) / keys.len().max(1);
+            let average = (piece.len() - before) / written.max(1);
             let fitting = PIECE_BYTES / average.max(1);
-            self.done = end;
+            self.done += written;
             self.step = fitting.clamp(1, MOST_KEYS).min(self.step * 8);
         }
         if self.done < self.keys.len() {

@@ -194,14 +194,18 @@ impl Listing {
         // One more than wanted tells whether another page comes.
         let mut scan = self.scan(store, Some(limit + 1))?;
         let mut page = Vec::new();
-        let (mut listed, mut last, mut more) = (0, Vec::new(), false);
+        let (mut listed, mut passed, mut last, mut more) = (0, 0, Vec::new(), false);
         let mut failed = None;
         while !more {
             let read = self.read(&mut scan, |key, value| {
-                if listed == limit || page.len() >= PAGE_BYTES {
+                if passed == limit || page.len() >= PAGE_BYTES {
                     more = true;
                     return;
                 }
+                // What has gone since the listing began counts too, or the page would seem to be the last.
+                passed += 1;
+                last.clear();
+                last.extend_from_slice(key);
                 let known = match self.details.then(|| store.details(key)) {
                     None => None,
                     Some(Ok(Some(known))) => Some(known),
@@ -216,8 +220,6 @@ impl Listing {
                     page.push(b',');
                 }
                 self.write(&mut page, key, value, known.as_ref());
-                last.clear();
-                last.extend_from_slice(key);
                 listed += 1;
             })?;
             if let Some(error) = failed {
