@@ -20,6 +20,7 @@ class TextStore:
             semantic_num_threads=os.cpu_count() or 1,
         )
         self.put = store.put
+        self.get = store.get
         self.count = store.count_keys
         self.close = store.close
         self._put_many = store.put_many

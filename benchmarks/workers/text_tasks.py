@@ -30,10 +30,12 @@ def put_texts(work: Work) -> dict[str, float]:
     texts = made_up(work.job.keys, work.random)
     pairs = [(f"fresh-{number}", text) for number, text in enumerate(texts)]
     fresh = threaded_rate(work.job.threads, pairs, lambda share: each_pair(work.store.put, share))
+    # Some have merged with another one, are not held, and would be embedded again.
+    held_texts = [text for key, text in pairs if work.store.get(key, decode=True) == text]
     again = [
         (f"held-{round_}-{number}", text)
         for round_ in range(HELD_ROUNDS)
-        for number, text in enumerate(texts)
+        for number, text in enumerate(held_texts)
     ]
     settle()
     held = threaded_rate(work.job.threads, again, lambda share: each_pair(work.store.put, share))
