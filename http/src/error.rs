@@ -40,7 +40,6 @@ pub(crate) enum Code {
     Corruption,
     Io,
     Model,
-    Upstream,
     Internal,
 }
 
@@ -60,7 +59,6 @@ impl Code {
             Self::Busy | Self::Overloaded | Self::TimedOut | Self::Closed => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::Upstream => StatusCode::BAD_GATEWAY,
             Self::Corruption | Self::Io | Self::Model | Self::Internal => {
                 StatusCode::INTERNAL_SERVER_ERROR
             }

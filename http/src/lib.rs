@@ -30,11 +30,6 @@
 //!   `history`: those of the last hour; `telemetry`: log and traces of a process that is a server
 //! - `embeddings/`: OpenAI's interface to embeddings
 
-#![allow(
-    dead_code,
-    reason = "pieces for routes that are not there yet; to be removed with the last of them"
-)]
-
 mod accept;
 mod auth;
 mod bytes;

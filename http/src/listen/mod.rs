@@ -83,7 +83,14 @@ impl Bound {
 pub(crate) enum Listener {
     Tcp(tokio::net::TcpListener, Option<TlsAcceptor>),
     /// The file of the socket goes with it.
-    Unix(tokio::net::UnixListener, Arc<unix::SocketFile>),
+    Unix(
+        tokio::net::UnixListener,
+        #[expect(
+            dead_code,
+            reason = "it is there to be dropped, which removes the file"
+        )]
+        Arc<unix::SocketFile>,
+    ),
 }
 
 /// `path` as error messages show it.

@@ -46,8 +46,6 @@ fn api() -> OpenApiRouter<Context> {
         .merge(metrics::routes())
         .merge(embeddings::routes())
         .merge(monitor::routes())
-    // Values: kv, batch, namespaces, candidates, outcomes.
-    // Caches: cache, vectors.
 }
 
 /// The OpenAPI document of the interface, as JSON.
