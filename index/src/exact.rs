@@ -5,8 +5,9 @@
 use std::collections::{HashMap, HashSet};
 use std::mem::size_of;
 
+use crate::dot::dot;
 use crate::neighbour::{Neighbour, best};
-use crate::vector::{dot, inverse_norm};
+use crate::vector::inverse_norm;
 
 /// Vectors by id, in one block of memory.
 ///

@@ -56,6 +56,7 @@
 
 mod buffer;
 mod checkpoint;
+mod dot;
 mod error;
 mod exact;
 mod footer;
@@ -75,6 +76,7 @@ mod temporary;
 mod vector;
 
 pub use checkpoint::CheckpointFile;
+pub use dot::dot;
 pub use error::IndexError;
 pub use freeze::Frozen;
 pub use index::VectorIndex;

@@ -1,15 +1,10 @@
-//! What happens to a vector before it is stored or searched with: checks, unit length, rounding;
-//! and the dot product.
+//! What happens to a vector before it is stored or searched with: checks, unit length, rounding.
 
 use half::f16;
 
 use crate::error::IndexError;
 use crate::parameters::IndexParameters;
 use crate::precision::Precision;
-
-/// Values multiplied side by side. Sixteen sums keep the processor's vector units busy, and fix the
-/// order of additions, so that one pair of vectors has one similarity wherever it is computed.
-const LANES: usize = 16;
 
 /// The vector as the index keeps it: unit length, rounded to what its files hold.
 ///
@@ -80,24 +75,6 @@ fn norm(vector: &[f32]) -> f64 {
         .sqrt()
 }
 
-/// Dot product of two vectors of equal length: the cosine similarity when both have unit length.
-pub fn dot(left: &[f32], right: &[f32]) -> f32 {
-    let (left_blocks, left_rest) = left.as_chunks::<LANES>();
-    let (right_blocks, right_rest) = right.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (left, right) in left_blocks.iter().zip(right_blocks) {
-        for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
-            *sum += left * right;
-        }
-    }
-    let rest: f32 = left_rest
-        .iter()
-        .zip(right_rest)
-        .map(|(left, right)| left * right)
-        .sum();
-    sums.iter().sum::<f32>() + rest
-}
-
 /// The vector in 8-bit integers, scaled so that its largest value becomes 127 or -127.
 ///
 /// The cosine does not change when a vector is scaled. One fixed scale for all (127 times the unit
@@ -121,6 +98,7 @@ mod tests {
         clippy::panic
     )]
     use super::*;
+    use crate::dot::dot;
 
     #[test]
     fn bad_vectors_are_refused() {
@@ -157,16 +135,6 @@ mod tests {
                 (dot(&unit, &unit) - 1.0).abs() < 1e-6,
                 "{vector:?} became {unit:?}"
             );
-        }
-    }
-
-    #[test]
-    fn dot_covers_blocks_and_rest() {
-        for length in [1, 15, 16, 17, 32, 47] {
-            let left: Vec<f32> = (0..length).map(|i| i as f32).collect();
-            let right: Vec<f32> = (0..length).map(|i| (i % 3) as f32).collect();
-            let expected: f32 = (0..length).map(|i| (i * (i % 3)) as f32).sum();
-            assert_eq!(dot(&left, &right), expected, "length {length}");
         }
     }
 

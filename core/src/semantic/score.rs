@@ -72,19 +72,7 @@ impl Semantic {
     }
 }
 
-/// Numbers multiplied side by side: sums that do not wait for each other.
-const LANES: usize = 16;
-
 /// Cosine similarity of two unit vectors, kept within [-1, 1] against rounding.
 pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a_lanes, a_rest) = a.as_chunks::<LANES>();
-    let (b_lanes, b_rest) = b.as_chunks::<LANES>();
-    let mut sums = [0.0_f32; LANES];
-    for (a, b) in a_lanes.iter().zip(b_lanes) {
-        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
-        }
-    }
-    let rest: f32 = a_rest.iter().zip(b_rest).map(|(x, y)| x * y).sum();
-    (sums.iter().sum::<f32>() + rest).clamp(-1.0, 1.0)
+    prestige_index::dot(a, b).clamp(-1.0, 1.0)
 }

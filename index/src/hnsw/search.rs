@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use super::{Hnsw, refused};
+use crate::dot::dot;
 use crate::error::IndexError;
 use crate::neighbour::{Neighbour, best};
 use crate::precision::Precision;
-use crate::vector::{dot, inverse_norm, to_i8};
+use crate::vector::{inverse_norm, to_i8};
 
 /// From this share of all slots on (one in sixteen), asking the graph for neighbours costs more
 /// than scanning it.
