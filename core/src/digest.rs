@@ -3,6 +3,7 @@
 //! By `ring`: its assembly takes 4.6 µs for 1,536 bytes on a processor without SHA instructions, where portable code takes
 //! 8.4 µs, and hashing is the largest part of a put.
 
+use crate::parts::in_parts;
 use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
@@ -11,8 +12,6 @@ pub const DIGEST_BYTES: usize = 32;
 
 /// Least bytes that are worth a thread: 256 KiB are 0.8 ms of work, many times what starting one takes.
 const BYTES_PER_THREAD: usize = 256 << 10;
-/// Other work of the process wants processors too.
-const MOST_THREADS: usize = 4;
 
 /// SHA-256 of the (normalised) bytes of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -40,33 +39,15 @@ impl Digest {
         let digest_part = |part: &[V]| -> Vec<Self> {
             part.iter().map(|value| Self::of(value.as_ref())).collect()
         };
-        let useful = MOST_THREADS.min(bytes / BYTES_PER_THREAD).min(values.len());
-        if useful < 2 {
-            return digest_part(values).into();
-        }
-        // Asked for large batches alone: on Linux the answer is read from several files.
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = threads.min(useful);
-        std::thread::scope(|scope| {
-            let parts: Vec<_> = values.chunks(values.len().div_ceil(threads)).collect();
-            let (first, others) = parts
-                .split_first()
-                .map_or((values, &[][..]), |(f, o)| (*f, o));
-            let started: Vec<_> = others
-                .iter()
-                .map(|part| {
-                    let builder = std::thread::Builder::new().name("prestige-digest".to_owned());
-                    (*part, builder.spawn_scoped(scope, || digest_part(part)))
-                })
-                .collect();
-            let mut digests = digest_part(first);
-            for (part, thread) in started {
-                // Where a thread could not be had, its part is done here.
-                let done = thread.ok().and_then(|thread| thread.join().ok());
-                digests.extend(done.unwrap_or_else(|| digest_part(part)));
-            }
-            digests.into()
-        })
+        in_parts(
+            values,
+            bytes / BYTES_PER_THREAD,
+            "prestige-digest",
+            digest_part,
+        )
+        .into_iter()
+        .flatten()
+        .collect()
     }
 
     /// Lower-case hexadecimal, 64 characters.

@@ -63,6 +63,7 @@ mod options;
 mod outcomes;
 mod overview;
 mod owner;
+mod parts;
 mod record;
 mod schema;
 mod semantic;

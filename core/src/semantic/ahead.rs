@@ -4,11 +4,15 @@
 use super::{Semantic, Vectors};
 use crate::digest::Digest;
 use crate::error::Result;
+use crate::parts::in_parts;
 use prestige_index::{Found, Neighbour};
 use std::collections::HashMap;
 
 /// Fewer texts are searched for one by one, under the lock.
 const LEAST: usize = 8;
+
+/// Numbers that a thread of its own must have to compare to be worth its start: about a millisecond of an exact scan.
+const NUMBERS_PER_THREAD: usize = 50_000_000;
 
 /// What a search found, by the digest of the text.
 #[derive(Debug, Default)]
@@ -40,7 +44,18 @@ impl Semantic {
             .iter()
             .map(|(digest, vector)| (*digest, &vector[..]))
             .unzip();
-        let found = self.index.search_many(&queries, k)?;
+        let numbers = queries.len() * self.index.len() * self.dimension();
+        let search = |part: &[&[f32]]| self.index.search_many(part, k);
+        let parts = in_parts(
+            &queries,
+            numbers / NUMBERS_PER_THREAD,
+            "prestige-search",
+            search,
+        );
+        let mut found = Vec::with_capacity(queries.len());
+        for part in parts {
+            found.extend(part?);
+        }
         Ok(Ahead(digests.into_iter().zip(found).collect()))
     }
 
