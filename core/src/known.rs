@@ -42,7 +42,8 @@ impl Known {
     /// To be called with every record of an object that was written.
     pub(crate) fn set(&mut self, namespace: NamespaceId, id: u64, meta: ObjectMeta) {
         if self.young.len() >= GENERATION {
-            self.old = std::mem::take(&mut self.young);
+            std::mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
         }
         self.young.insert((namespace, meta.digest), (id, meta));
     }

@@ -20,7 +20,7 @@ use crate::schema::{
 };
 use crate::semantic::{Followed, SemanticGuard, Slot, Slots, Successor};
 use rocksdb::WriteBatch;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use std::collections::{HashMap, hash_map};
 use std::sync::atomic::Ordering;
@@ -41,8 +41,6 @@ pub(crate) struct Mutation<'a> {
     objects: FxHashMap<u64, TouchedObject>,
     /// Keys this change writes, with their new records: what is cached of them is out of date.
     keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
-    /// Values of the objects created by this change.
-    values: SmallVec<[(u64, &'a [u8]); 1]>,
     /// Digests of objects created by this change.
     created: FxHashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
@@ -99,24 +97,24 @@ pub(crate) struct Removed {
 
 impl<'a> Mutation<'a> {
     pub(crate) fn new(engine: &'a Engine, namespace: &'a Namespace) -> Self {
-        Self::with_capacity(engine, namespace, 0)
+        Self::with_capacity(engine, namespace, 0, 0)
     }
 
-    /// A change that writes about so many bytes.
+    /// A change that writes about so many bytes for so many entries.
     pub(crate) fn with_capacity(
         engine: &'a Engine,
         namespace: &'a Namespace,
         bytes: usize,
+        entries: usize,
     ) -> Self {
         Self {
             engine,
             namespace,
             batch: WriteBatch::with_capacity_bytes(bytes),
             change: Counters::default(),
-            objects: FxHashMap::default(),
-            keys: SmallVec::new(),
-            values: SmallVec::new(),
-            created: FxHashMap::default(),
+            objects: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
+            keys: SmallVec::with_capacity(entries),
+            created: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
             lowest: Lowest::default(),
             latest_use_us: 0,
             expiries: SmallVec::new(),
@@ -163,7 +161,7 @@ impl<'a> Mutation<'a> {
     pub(crate) fn create_object(
         &mut self,
         digest: Digest,
-        value: &'a [u8],
+        value: &[u8],
         vector: Option<Vec<f32>>,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
@@ -185,7 +183,6 @@ impl<'a> Mutation<'a> {
         self.change.objects += 1;
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
-        self.values.push((id, value));
         self.objects.insert(
             id,
             TouchedObject {
@@ -382,8 +379,10 @@ impl<'a> Mutation<'a> {
         let mut objects: SmallVec<[_; 2]> = std::mem::take(&mut self.objects).into_iter().collect();
         objects.sort_unstable_by_key(|(id, _)| *id);
         for (id, object) in objects {
-            // Until the write has succeeded nothing is known of what it touches.
-            if let Some(known) = known(digests, &object.meta.digest) {
+            // Until the write has succeeded nothing is known of what it touches, as nothing is of what it creates.
+            if object.refcount_before.is_some()
+                && let Some(known) = known(digests, &object.meta.digest)
+            {
                 known.forget(self.namespace.id, &object.meta.digest);
             }
             if object.meta.refcount == 0 && delete_orphans {
@@ -468,9 +467,6 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            for (id, value) in &self.values {
-                cache.keep_value(*id, value);
-            }
             for (key, record) in &self.keys {
                 if let Some(record) = record {
                     cached.keep(key, *record);

@@ -87,7 +87,7 @@ impl Engine {
         }
         let mut objects = self.digest_locks.lock(stripes)?;
         let bytes = entries.iter().map(CacheEntry::bytes_written).sum();
-        let mut mutation = Mutation::with_capacity(self, namespace, bytes);
+        let mut mutation = Mutation::with_capacity(self, namespace, bytes, entries.len());
         let mut new = 0;
         for ((entry, digest), old) in entries.iter().zip(digests).zip(&olds) {
             let object_id = match mutation.object_of_digest(&mut objects, digest)? {

@@ -18,6 +18,7 @@ use crate::semantic::{
 };
 use crate::stats::{Compared, Count, Timed};
 use crate::store::export::Record;
+use foldhash::fast::RandomState;
 use smallvec::SmallVec;
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
@@ -252,7 +253,9 @@ impl Engine {
     fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<PreparedEntries<'a>> {
         let now_us = self.now_us();
         let mut prepared = PreparedEntries::with_capacity(entries.len());
-        let mut positions: HashMap<&[u8], usize> = HashMap::new();
+        let many = entries.len() > 1;
+        let places = if many { entries.len() } else { 0 };
+        let mut positions = HashMap::with_capacity_and_hasher(places, RandomState::default());
         let mut values: SmallVec<[_; 1]> = SmallVec::with_capacity(entries.len());
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
@@ -273,7 +276,7 @@ impl Engine {
                 expires_us,
                 metadata: entry.metadata,
             };
-            match (entries.len() > 1)
+            match many
                 .then(|| positions.insert(entry.key, prepared.len()))
                 .flatten()
             {
@@ -413,7 +416,7 @@ impl Engine {
         let mut digests = self.digest_locks.lock(digest_stripes)?;
 
         let bytes = prepared.iter().map(Prepared::bytes_written).sum();
-        let mut mutation = Mutation::with_capacity(self, namespace, bytes);
+        let mut mutation = Mutation::with_capacity(self, namespace, bytes, prepared.len());
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut similarities = SmallVec::new();
