@@ -6,6 +6,7 @@
 mod ahead;
 mod checkpoint;
 mod decide;
+mod merged;
 mod model;
 mod rebuild;
 mod recover;
@@ -38,6 +39,7 @@ use crate::options::{SemanticOptions, VectorPrecision};
 use crate::record::{LogEntry, encode_vector};
 use crate::schema::{INDEX_LOG, NamespaceId, numbered_key};
 use crate::stats::{Count, Timed};
+use merged::Merged;
 use parking_lot::{Mutex, MutexGuard};
 use prestige_embed::{Embedder, Embeddings};
 use prestige_index::VectorIndex;
@@ -74,6 +76,7 @@ pub(crate) struct Semantic {
     lock_timeout: Duration,
     /// How new vectors are stored.
     precision: VectorPrecision,
+    merged: Merged,
 }
 
 /// What the semantic lock guards.
@@ -111,14 +114,15 @@ impl Semantic {
         most == 0 || ((self.index.len() + new()) as u64) < most
     }
 
-    /// Adds the embeddings of `texts` to `vectors`. Called without any lock.
+    /// Adds the embeddings of `texts` to `vectors`, by the model unless they are known. Called without any lock.
     pub(crate) fn embed(
         &self,
         engine: &Engine,
         namespace: &Namespace,
-        texts: Vec<(Digest, &str)>,
+        mut texts: Vec<(Digest, &str)>,
         vectors: &mut Vectors,
     ) -> Result<()> {
+        self.merged.take_known(&mut texts, vectors);
         if texts.is_empty() {
             return Ok(());
         }
@@ -133,6 +137,11 @@ impl Semantic {
             vectors.insert(digest, vector.to_vec());
         }
         Ok(())
+    }
+
+    /// Keeps the embedding of a text that has merged with another one, for its next put.
+    pub(crate) fn keep_merged(&self, digest: Digest, vector: &[f32]) {
+        self.merged.keep(digest, vector);
     }
 
     /// Takes the semantic lock.

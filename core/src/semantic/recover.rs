@@ -1,6 +1,7 @@
 //! Opening the semantic stage: load the checkpoint and replay the log, or rebuild from the vectors.
 
 use super::checkpoint::{folder, recorded};
+use super::merged::Merged;
 use super::{LogState, ModelRecord, Semantic, model};
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -108,6 +109,7 @@ impl Semantic {
             checkpointed_us: AtomicU64::new(0),
             lock_timeout: Duration::from_millis(options.lock_timeout_ms),
             precision: options.semantic.vector_precision,
+            merged: Merged::new(),
         })
     }
 }

@@ -5,6 +5,7 @@
 //! so a writer that looks for it under its stripes sees it until its write is done: nothing falls between what a scan of
 //! the store finds and what writers tell.
 
+use super::merged::Merged;
 use super::{LogState, ModelRecord, Semantic, Slot, Vectors, embed, embeds};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -225,6 +226,7 @@ impl Semantic {
             checkpointed_us: AtomicU64::new(0),
             lock_timeout: self.lock_timeout,
             precision: self.precision,
+            merged: Merged::new(),
         })
     }
 }

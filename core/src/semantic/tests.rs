@@ -118,6 +118,29 @@ fn texts_come_in_the_order_of_the_entries_each_once() {
     );
 }
 
+#[test]
+fn a_text_that_has_merged_is_embedded_once_and_decided_anew() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, embedder) = open(&directory, |_, _| Ok(()));
+    store.put(b"a", b"one two three", None).unwrap();
+    for key in [b"b", b"c"] {
+        store.put(key, b"three one two", None).unwrap();
+        assert_eq!(store.get(key).unwrap().unwrap(), b"one two three");
+    }
+    assert_eq!(
+        *embedder.calls.lock(),
+        [["one two three"], ["three one two"]]
+    );
+    // What it had merged with is gone, so it is stored itself.
+    for key in [b"a", b"b", b"c"] {
+        store.delete(key).unwrap();
+    }
+    store.put(b"d", b"three one two", None).unwrap();
+    assert_eq!(store.get(b"d").unwrap().unwrap(), b"three one two");
+    assert_eq!(embedder.calls.lock().len(), 2);
+    assert!(store.verify().unwrap().is_empty());
+}
+
 #[derive(Debug, thiserror::Error)]
 #[error("out of service")]
 struct OutOfService;

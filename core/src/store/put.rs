@@ -122,6 +122,18 @@ impl Gathered {
         let current = namespace.successor()?;
         Arc::ptr_eq(own, &current).then_some((own, &self.next_vectors))
     }
+
+    /// Has the stage remember the embeddings of what merged, of which nothing was stored.
+    fn keep_merged(&self, prepared: &[Prepared<'_>], outcomes: &[PutOutcome]) {
+        let Some(stage) = &self.stage else { return };
+        for (entry, outcome) in prepared.iter().zip(outcomes) {
+            if let (Dedup::Similar(_), Some(vector)) =
+                (outcome.dedup, self.vectors.get(&entry.digest))
+            {
+                stage.keep_merged(entry.digest, vector);
+            }
+        }
+    }
 }
 
 /// What a put has done, and how similar the nearest texts were of which it decided.
@@ -184,6 +196,7 @@ impl Engine {
         loop {
             match self.try_put(namespace, prepared, conditions, &gathered)? {
                 Attempt::Done(done) => {
+                    gathered.keep_merged(prepared, &done.outcomes);
                     count_puts(namespace, entries, &done);
                     self.enforce_size_limit()?;
                     return Ok(done.outcomes);
