@@ -146,6 +146,7 @@ impl SemanticCache {
         let home = Home::of(py, path_or_store, options)?;
         let wanted = SemanticCacheOptions {
             model,
+            namespace: String::new(),
             threshold,
             ttl_seconds,
             prices,
