@@ -77,3 +77,34 @@ impl<T: Unpin> http_body::Body for Held<T> {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::config::Limits;
+    use crate::place::Places;
+    use axum::body::to_bytes;
+    use std::convert::Infallible;
+
+    #[tokio::test]
+    async fn what_is_written_piece_by_piece_is_done_in_the_place_of_its_request() {
+        let places = Places::new(&Limits {
+            requests: 1,
+            ..Limits::default()
+        });
+        let body = Body::from_stream(async_stream::stream! {
+            let placed = Place::current().is_some();
+            yield Ok::<_, Infallible>(placed.to_string());
+        });
+        let response = working_until_sent(Response::new(body), places.take().unwrap());
+        assert!(places.take().is_err());
+        let sent = to_bytes(response.into_body(), 100).await.unwrap();
+        assert_eq!(sent, "true");
+        places.take().unwrap();
+        // A short answer holds nothing.
+        let short = working_until_sent(Response::new("short".into()), places.take().unwrap());
+        places.take().unwrap();
+        drop(short);
+    }
+}
