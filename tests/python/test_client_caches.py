@@ -174,11 +174,11 @@ class TestNamespaces:
             first = prestige.SemanticCache(client, embed=embed_all, model_id="first")
             first.put("question", "answer")
             second = prestige.SemanticCache(client, embed=embed_all, model_id="second")
-            with pytest.raises(prestige.ModelError, match='namespace "red".*first.*second'):
+            with pytest.raises(prestige.ModelError, match=r'namespace "red".*first.*second'):
                 second.get("another question")
             vectors = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m")
             vectors.put("a", [1.0, 2.0])
-            with pytest.raises(prestige.InvalidArgumentError, match="namespace 'red'.*components"):
+            with pytest.raises(prestige.InvalidArgumentError, match=r"namespace 'red'.*components"):
                 vectors.put("a", [1.0, 2.0, 3.0])
             longest = 238 - len('["red",""]')
             with pytest.raises(prestige.InvalidArgumentError, match=f"{longest} bytes.*'red'"):

@@ -103,9 +103,7 @@ class RemoteEmbeddingCache(CachePlace):
         self._model_id = model_id if model_id is not None else self._source.fingerprint
         longest = LONGEST_MODEL_ID - _namespace_bytes(store.namespace_name, self._model_id)
         if not 1 <= (length := len(self._model_id.encode())) <= longest:
-            message = (
-                f"model_id must have 1 to {longest} bytes of UTF-8{self._whose}, not {length}"
-            )
+            message = f"model_id must have 1 to {longest} bytes of UTF-8{self._whose}, not {length}"
             raise exceptions.InvalidArgumentError(message)
         self._dimension = number
         self._dtype = dtype

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
-from ..exceptions import ClosedError, PermissionDeniedError, PrestigeError, UnsupportedError
+from ..exceptions import ClosedError, PrestigeError, UnsupportedError
 from . import errors
 from .drive import Driver
 from .wire import API, LONGEST_LAST_RESORT, Reply, Request, call, in_path
@@ -37,11 +37,8 @@ class Place:
 
     def _error(self, reply: Reply) -> PrestigeError:
         """The exception for an answer that is not what was asked for."""
-        error = errors.of_answer(self._driver.connections.address, reply.status, reply.body)
-        if self._namespace and isinstance(error, PermissionDeniedError):
-            # The server does not say which, so that nobody learns of one by asking.
-            return type(error)(f"{error} (namespace {self._namespace!r})")
-        return error
+        address = self._driver.connections.address
+        return errors.of_answer(address, reply.status, reply.body, self._namespace)
 
     def _call(
         self,
