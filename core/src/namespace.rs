@@ -405,14 +405,48 @@ impl Engine {
         let namespace = self.namespaces.named().get(name).map(Arc::clone);
         let unknown = || Error::NotFound(format!("namespace not found: {name:?}"));
         let namespace = namespace.ok_or_else(unknown)?;
+        match self.drop_if(&namespace, |_| true) {
+            // Dropped by another call since it was found.
+            Err(_) if namespace.check_exists().is_err() => Err(unknown()),
+            ended => ended.map(drop),
+        }
+    }
+
+    /// Removes a namespace if it has no key but expired ones. Whether it is gone.
+    ///
+    /// Keys are counted with every key stripe held, and puts write with theirs held: so one that comes at the same time is
+    /// either seen, or told that the namespace is gone.
+    pub(crate) fn drop_namespace_if_empty(&self, namespace: &Namespace) -> Result<bool> {
+        let dropped = || {
+            // Before the stripes, with which nothing is scanned.
+            self.sweep(namespace)?;
+            self.drop_if(namespace, |namespace| namespace.totals.get().keys == 0)
+        };
+        match dropped() {
+            // By another call.
+            Err(_) if namespace.check_exists().is_err() => Ok(true),
+            ended => ended,
+        }
+    }
+
+    /// Removes a namespace if it is `doomed`, which is asked with every key stripe held. Whether it was.
+    fn drop_if(
+        &self,
+        namespace: &Namespace,
+        doomed: impl FnOnce(&Namespace) -> bool,
+    ) -> Result<bool> {
+        let name = namespace.name.as_str();
         // In this order everywhere: index files, loading, checkpoint, key stripes.
         let _no_backup = self.keep_index_files();
         let _no_loading = Ordered::wait(Rank::Loading, || namespace.loading.lock());
         let semantic = namespace.loaded_semantic();
         let _no_checkpoint = semantic.as_deref().map(Semantic::hold_checkpoints);
         let mut stripes = self.key_locks.lock_all()?;
-        namespace.check_exists().map_err(|_| unknown())?;
-        self.db.write(self.removal_of(&namespace)?)?;
+        namespace.check_exists()?;
+        if !doomed(namespace) {
+            return Ok(false);
+        }
+        self.db.write(self.removal_of(namespace)?)?;
         namespace.dropped.store(true, Ordering::Release);
         for (_, counters) in &mut stripes {
             counters.remove(&namespace.id);
@@ -429,7 +463,7 @@ impl Engine {
         if let Err(error) = self.db.delete_files(namespace.id) {
             tracing::warn!(name, %error, "files of a dropped namespace stay until compaction");
         }
-        Ok(())
+        Ok(true)
     }
 
     fn removal_of(&self, namespace: &Namespace) -> Result<WriteBatch> {

@@ -47,7 +47,7 @@ impl Access {
     /// # Errors
     /// `forbidden`.
     pub(crate) fn require_everywhere(&self, role: Role) -> Answer<()> {
-        if self.0.reach != Reach::All {
+        if !self.spans_all() {
             return Err(Problem::new(
                 Code::Forbidden,
                 "this spans all namespaces, and the token is for some of them",
@@ -75,6 +75,11 @@ impl Access {
     /// Whether the token reaches `namespace`: for lists.
     pub(crate) fn reaches(&self, namespace: &str) -> bool {
         self.0.reach.includes(namespace)
+    }
+
+    /// Whether the token reaches all namespaces, and so may see what is of the whole store.
+    pub(crate) fn spans_all(&self) -> bool {
+        self.0.reach == Reach::All
     }
 
     /// The namespaces that the token reaches.

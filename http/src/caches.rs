@@ -17,17 +17,16 @@ use parking_lot::Mutex;
 use prestige_core::embed::{Embedder, Embeddings, Fingerprint};
 use prestige_core::{
     DEFAULT_CACHE_THRESHOLD, EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, Error,
-    ModelSource, Prices, Scope, SemanticCache, SemanticCacheOptions, Store, VectorSource,
+    ModelSource, Prices, SemanticCache, SemanticCacheOptions, Store, VectorSource,
 };
-use serde_json::{Value, json};
+use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-/// Member of a scope that names a namespace.
-const NAMESPACE: &str = "prestige.namespace";
-const SCOPE: &str = "scope";
 /// Beginning of the name of a model that names a namespace.
 const MODEL: &str = "[\"";
+/// Longest name of a model of a semantic cache; a handle has it.
+const MAX_MODEL_BYTES: usize = 1_024;
 /// Handles that are kept; they hold counts, and nothing that cannot be made anew.
 const MOST_HANDLES: usize = 256;
 
@@ -104,7 +103,7 @@ impl Caches {
     /// server, or without one that of the entries there are. May block.
     ///
     /// # Errors
-    /// `model` with status 409 if there are entries with embeddings of another model.
+    /// `model` with status 409 if the namespace has entries with embeddings of another model, and none of this one.
     pub(crate) fn semantic(
         &self,
         store: &Store,
@@ -112,7 +111,12 @@ impl Caches {
         model_id: Option<&str>,
     ) -> Answer<Semantic> {
         let (model, embedder) = match (model_id, store.embedder()?) {
-            (Some(""), _) => return Err(Problem::invalid("model_id must not be empty")),
+            (Some(id), _) if !(1..=MAX_MODEL_BYTES).contains(&id.len()) => {
+                return Err(Problem::invalid(format!(
+                    "model_id must have 1 to {MAX_MODEL_BYTES} bytes of UTF-8, not {}",
+                    id.len()
+                )));
+            }
             (Some(id), embedder) => {
                 let model = of_id(id);
                 // The client may leave it to the server where both have the same model.
@@ -121,7 +125,7 @@ impl Caches {
             }
             (None, Some(embedder)) => (embedder.fingerprint().clone(), Some(embedder)),
             (None, None) => {
-                let recorded = SemanticCache::recorded_model(store)?;
+                let recorded = SemanticCache::recorded_model(store, namespace)?;
                 (recorded.unwrap_or_else(|| of_id("none")), None)
             }
         };
@@ -138,7 +142,7 @@ impl Caches {
         store: &Store,
         namespace: &str,
     ) -> Answer<Arc<SemanticCache>> {
-        let model = match SemanticCache::recorded_model(store)? {
+        let model = match SemanticCache::recorded_model(store, namespace)? {
             Some(recorded) => recorded,
             None => match store.embedder()? {
                 Some(embedder) => embedder.fingerprint().clone(),
@@ -160,6 +164,7 @@ impl Caches {
         }
         let options = SemanticCacheOptions {
             model,
+            namespace: namespace.to_owned(),
             threshold: DEFAULT_CACHE_THRESHOLD,
             ttl_seconds: None,
             prices: Prices::default(),
@@ -194,32 +199,6 @@ impl Caches {
     pub(crate) fn forget_vectors(&self, namespace: &str, model: &str) {
         let gone = |known: &Vectors| known.namespace == namespace && known.model == model;
         self.embeddings.forget(gone);
-    }
-}
-
-/// The scope of a request.
-///
-/// # Errors
-/// `invalid_argument` for one of another namespace, or nested too deep.
-pub(crate) fn scope_in(namespace: &str, given: &Value) -> Answer<Scope> {
-    if !namespace.is_empty() {
-        return Ok(Scope::new(&json!({NAMESPACE: namespace, SCOPE: given}))?);
-    }
-    if given.get(NAMESPACE).is_some() {
-        return Err(Problem::invalid(format!(
-            "a scope cannot have the name {NAMESPACE:?}: name the namespace in the query"
-        )));
-    }
-    Ok(Scope::new(given)?)
-}
-
-/// What a request in `namespace` calls this scope; `None`: it is another namespace's.
-pub(crate) fn scope_out(namespace: &str, scope: &Scope) -> Option<Value> {
-    let mut value: Value = serde_json::from_str(scope.as_json()).ok()?;
-    match value.get(NAMESPACE) {
-        None => namespace.is_empty().then_some(value),
-        Some(owner) if owner == namespace => value.get_mut(SCOPE).map(Value::take),
-        Some(_) => None,
     }
 }
 
@@ -287,21 +266,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn scopes_and_models_of_namespaces_share_nothing() {
-        let scopes = [json!(null), json!("a"), json!({"scope": "a"})];
-        for given in &scopes {
-            for namespace in ["", "n", "m"] {
-                let scope = scope_in(namespace, given).unwrap();
-                for other in ["", "n", "m"] {
-                    let seen = scope_out(other, &scope);
-                    assert_eq!(seen.as_ref(), (other == namespace).then_some(given));
-                }
-            }
-        }
-        assert!(scope_in("", &json!({NAMESPACE: "n", "scope": "a"})).is_err());
-        let inner = json!({NAMESPACE: "m", "scope": "a"});
-        assert_eq!(scope_out("n", &scope_in("n", &inner).unwrap()), Some(inner));
-
+    fn models_of_namespaces_share_nothing() {
         assert_eq!(model_in("", "m").unwrap(), "m");
         assert!(model_in("", "[\"a\",\"b\"]").is_err());
         assert_ne!(model_in("a", "b/c").unwrap(), model_in("a/b", "c").unwrap());

@@ -88,11 +88,15 @@ pub struct Tls {
 }
 
 /// How much of everything a server accepts. Beyond it: 413 for what is too large, 503 with `Retry-After` for too many
-/// requests at once.
+/// requests, or bodies, at once. A request is in progress until all that was begun for it has ended, also if its client has
+/// hung up before or the time-out has answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Longest body, and longest line of a streamed one, in bytes. Default 64 MiB.
     pub body_bytes: usize,
+    /// Most bytes of bodies that are held at a time, of all requests in progress; at least `body_bytes`. What is made of a
+    /// body takes memory besides. Default 256 MiB.
+    pub total_body_bytes: usize,
     /// Longest key, in bytes. Default 65,536, the store's own bound. In a path a key has at most some 65,000 bytes
     /// percent-encoded, the longest path of HTTP here.
     pub key_bytes: usize,
@@ -108,6 +112,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             body_bytes: 64 << 20,
+            total_body_bytes: 256 << 20,
             key_bytes: prestige_core::MAX_KEY_BYTES,
             batch_items: 10_000,
             requests: 256,
@@ -179,6 +184,12 @@ impl Config {
                 )));
             }
         }
+        if self.limits.total_body_bytes < self.limits.body_bytes {
+            return Err(Error::InvalidArgument(format!(
+                "the limit total_body_bytes must be at least body_bytes, {}, so that the longest body can be read; it is {}",
+                self.limits.body_bytes, self.limits.total_body_bytes
+            )));
+        }
         for (name, value) in [
             ("header", self.timeouts.header),
             ("request", self.timeouts.request),
@@ -230,6 +241,10 @@ mod tests {
         );
         refused(|config| config.limits.body_bytes = 0, "body_bytes");
         refused(|config| config.limits.requests = usize::MAX, "requests");
+        refused(
+            |config| config.limits.total_body_bytes = 1000,
+            "total_body_bytes",
+        );
         refused(|config| config.timeouts.header = Duration::ZERO, "header");
         for host in ["", "https://example.com", "example.com/", "*"] {
             let mut config = Config::default();

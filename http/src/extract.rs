@@ -2,14 +2,15 @@
 
 use crate::error::{Answer, Code, Problem};
 use crate::percent;
+use crate::place::{check_body, hold_body};
 use crate::state::Context;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
 use prestige_core::MAX_NAMESPACE_BYTES;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
@@ -73,21 +74,44 @@ impl FromRequest<Context> for RawBody {
     }
 }
 
-/// Reads a body to its end.
+/// Reads a body to its end. Its bytes count as held until the request has given up its place.
 ///
 /// # Errors
-/// `too_large` for more than `limit` bytes, before any of them is read if the length was announced.
-pub(crate) async fn read_body(body: Body, limit: usize) -> Answer<Bytes> {
+/// `too_large` for more than `limit` bytes, `overloaded` for more than fit beside the bodies of other requests; before any of
+/// them is read if the length was announced.
+pub(crate) async fn read_body(mut body: Body, limit: usize) -> Answer<Bytes> {
     use http_body::Body as _;
-    let announced = body.size_hint().lower();
-    if usize::try_from(announced).is_ok_and(|announced| announced > limit) {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
         return Err(too_large(limit));
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(too_large(limit)),
-        Err(_) => Err(broken_body()),
+    check_body(announced)?;
+    // A short body comes in one piece, which is not copied.
+    let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
+    let mut length = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame.map_err(|_| broken_body())?.into_data() else {
+            continue;
+        };
+        length += piece.len();
+        if length > limit {
+            return Err(too_large(limit));
+        }
+        hold_body(length)?;
+        if first.is_empty() {
+            first = piece;
+            continue;
+        }
+        if joined.is_empty() {
+            joined.reserve(announced.max(length));
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&piece);
     }
+    Ok(match joined.is_empty() {
+        true => first,
+        false => joined.freeze(),
+    })
 }
 
 /// Of a body, or a piece of one, of more than `limit` bytes.

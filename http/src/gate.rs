@@ -4,9 +4,9 @@
 use crate::auth::{authenticate, is_open};
 use crate::deadline::answer_in_time;
 use crate::embeddings::{OPENAI, in_openai_shape};
-use crate::error::{Code, Problem};
+use crate::error::Problem;
 use crate::guard::check_sender;
-use crate::hold::until_sent;
+use crate::hold::working_until_sent;
 use crate::requests::Observed;
 use crate::state::Context;
 use axum::extract::{Request, State};
@@ -17,7 +17,6 @@ use axum::http::header::{
 use axum::http::{HeaderMap, HeaderValue};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use std::sync::Arc;
 use tracing::Instrument as _;
 
 /// Answers a request, or refuses it; counts and logs it in any case.
@@ -38,22 +37,18 @@ async fn admit(context: &Context, mut request: Request, next: Next) -> Result<Re
     check_sender(&context.config, &request)?;
     let probe = is_open(request.method(), request.uri().path());
     // Probes are answered when nothing else is: an orchestrator must not restart a server because it is busy.
-    let place = if probe {
-        None
-    } else {
-        let place = Arc::clone(&context.places).try_acquire_owned();
-        Some(place.map_err(|_| {
-            Problem::new(
-                Code::Overloaded,
-                "as many requests are in progress as this server answers at a time; try again",
-            )
-        })?)
+    let place = match probe {
+        true => None,
+        false => Some(context.places.take()?),
     };
     authenticate(context, &mut request)?;
-    let response = answer_in_time(request, next, context.config.timeouts.request).await;
+    let answered = answer_in_time(request, next, context.config.timeouts.request);
     Ok(match place {
-        Some(place) => until_sent(response, place),
-        None => response,
+        Some(place) => {
+            let response = place.clone().scope(answered).await;
+            working_until_sent(response, place)
+        }
+        None => answered.await,
     })
 }
 

@@ -56,6 +56,7 @@ mod metrics;
 mod ndjson;
 mod openapi;
 mod percent;
+mod place;
 mod redact;
 mod requests;
 mod routes;

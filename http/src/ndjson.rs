@@ -34,6 +34,11 @@ impl Lines {
         }
     }
 
+    /// Bytes that are held.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held.len()
+    }
+
     /// Takes the next piece.
     pub(crate) fn push(&mut self, piece: &[u8]) {
         self.held.extend_from_slice(piece);

@@ -9,11 +9,11 @@ use crate::idempotency::Answers;
 use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::metrics::Metrics;
+use crate::place::{Place, Places};
 use prestige_core::{Error, Store};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Instant;
-use tokio::sync::Semaphore;
 
 /// What every handler can reach. A clone is another reference to the same.
 #[derive(Clone)]
@@ -30,8 +30,7 @@ pub(crate) struct Shared {
     pub answers: Answers,
     pub caches: Caches,
     pub lifecycle: Arc<Lifecycle>,
-    /// One for each request that may be in progress.
-    pub places: Arc<Semaphore>,
+    pub places: Places,
     pub started: Instant,
 }
 
@@ -51,7 +50,7 @@ impl Context {
         let metrics = Arc::new(Metrics::new());
         Ok(Self(Arc::new(Shared {
             lifecycle: Arc::new(Lifecycle::new(&store)),
-            places: Arc::new(Semaphore::new(config.limits.requests)),
+            places: Places::new(&config.limits),
             store,
             embeddings: Embeddings::new(&config.embeddings, &metrics)?,
             config,
@@ -129,7 +128,8 @@ impl Context {
         self.blocking(move || call(&store)).await
     }
 
-    /// Runs `call` where it may block.
+    /// Runs `call` where it may block. It goes on if whoever waits for it is gone, and has the place of the request as long
+    /// as that.
     ///
     /// # Errors
     /// The call's own; `closed` if the server ends meanwhile, `internal` if the call panics.
@@ -140,8 +140,12 @@ impl Context {
         F: FnOnce() -> Result<T, E> + Send + 'static,
     {
         // What is traced inside belongs to the request.
-        let span = tracing::Span::current();
-        match tokio::task::spawn_blocking(move || span.in_scope(call)).await {
+        let (span, place) = (tracing::Span::current(), Place::current());
+        let work = move || {
+            let _until_it_has_ended = place;
+            span.in_scope(call)
+        };
+        match tokio::task::spawn_blocking(work).await {
             Ok(result) => result.map_err(Into::into),
             Err(error) if error.is_panic() => Err(Problem::internal(&"a panic")),
             Err(_) => Err(Problem::new(Code::Closed, "the server is shutting down")),

@@ -1,6 +1,6 @@
 //! Answers that are written piece by piece, so that a long one takes no more memory than a short one.
 
-use crate::error::{Answer, Problem};
+use crate::error::Answer;
 use crate::state::Context;
 use axum::body::Body;
 use axum::http::header::CONTENT_TYPE;
@@ -32,7 +32,19 @@ pub(crate) async fn answer(
     content_type: &'static str,
     pieces: impl Pieces,
 ) -> Answer<Response> {
-    let (first, rest) = next(context, pieces).await?;
+    begin(context, content_type, move || Ok(pieces)).await
+}
+
+/// As [`answer`]; what makes the pieces is made where the first of them is, by a call that may block.
+///
+/// # Errors
+/// Those of `make`, and of the first piece.
+pub(crate) async fn begin<P: Pieces>(
+    context: &Context,
+    content_type: &'static str,
+    make: impl FnOnce() -> Answer<P> + Send + 'static,
+) -> Answer<Response> {
+    let (first, rest) = context.blocking(move || piece_of(make()?)).await?;
     let body = match rest {
         None => Body::from(first),
         Some(mut pieces) => {
@@ -40,7 +52,7 @@ pub(crate) async fn answer(
             Body::from_stream(async_stream::stream! {
                 yield Ok(first);
                 loop {
-                    match next(&context, pieces).await {
+                    match context.blocking(move || piece_of(pieces)).await {
                         Ok((piece, rest)) => {
                             yield Ok::<Bytes, io::Error>(piece);
                             match rest {
@@ -62,13 +74,9 @@ pub(crate) async fn answer(
 }
 
 /// The next piece, and what makes those after it; `None`: it was the last.
-async fn next<P: Pieces>(context: &Context, mut pieces: P) -> Answer<(Bytes, Option<P>)> {
-    context
-        .blocking(move || {
-            let mut piece = Vec::new();
-            let more = pieces.next_piece(&mut piece)?;
-            let rest = (more == More::Yes).then_some(pieces);
-            Ok::<_, Problem>((Bytes::from(piece), rest))
-        })
-        .await
+fn piece_of<P: Pieces>(mut pieces: P) -> Answer<(Bytes, Option<P>)> {
+    let mut piece = Vec::new();
+    let more = pieces.next_piece(&mut piece)?;
+    let rest = (more == More::Yes).then_some(pieces);
+    Ok((Bytes::from(piece), rest))
 }

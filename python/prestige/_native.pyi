@@ -358,8 +358,8 @@ class EmbeddingCache:
         """Open the cache.
 
         Args:
-            path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
-                directory of a store, which the cache opens and closes.
+            path_or_store: An open ``Store``, the client of a server (``prestige.connect``) or its
+                view of a namespace, or the directory of a store, which the cache opens and closes.
             model: The model that computes vectors; None, and no ``embed``: the bundled one.
             embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
                 (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
@@ -379,7 +379,7 @@ class EmbeddingCache:
             **options: Attributes of ``Options``, for a store that the cache opens.
 
         Raises:
-            InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+            InvalidArgumentError: A view of an open store was given, ``embed`` without ``model_id``,
                 ``model_id`` without ``embed`` and ``model``, both of these, an unknown ``dtype``,
                 or the store has vectors of several lengths for the model and ``dimension`` names
                 none.
@@ -687,8 +687,8 @@ class SemanticCache:
         """Open the cache.
 
         Args:
-            path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
-                directory of a store, which the cache opens and closes.
+            path_or_store: An open ``Store``, the client of a server (``prestige.connect``) or its
+                view of a namespace, or the directory of a store, which the cache opens and closes.
             threshold: Least cosine similarity of a hit, over 0 and at most 1. Default 0.97.
             scope: The scope of calls that name none: ``str``, int, float, bool, None, or mappings
                 and sequences of them. Equal values are one scope.
@@ -706,7 +706,7 @@ class SemanticCache:
             **options: Attributes of ``Options``, for a store that the cache opens.
 
         Raises:
-            InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+            InvalidArgumentError: A view of an open store was given, ``embed`` without ``model_id``,
                 both ``embed`` and ``model``, or a number out of its range.
             TypeError: ``scope`` is made of something else.
             ModelError: The model or ONNX Runtime is missing or damaged, or the store has entries of

@@ -20,8 +20,11 @@ class HealthStats(TypedDict):
     """``"exact"`` or ``"semantic"``."""
     bytes_saved: int
     """Bytes of values that deduplication did not store again."""
-    bytes_on_disk: int
-    """Bytes of the table files; what is still in memory and in the log comes on top."""
+    bytes_on_disk: int | None
+    """Bytes of the table files; what is still in memory and in the log comes on top.
+
+    Of the whole store, so None for the client of a server whose token is for some namespaces.
+    """
     expired_objects: int
     """Keys that have expired and are not swept yet."""
     orphaned_objects: int
@@ -46,5 +49,8 @@ class HealthStats(TypedDict):
     """
     index_ok: bool
     """Whether the live index follows every write."""
-    embed_queue_texts: int
-    """Texts that wait for the model of the store now, of all that use it; 0 in exact mode."""
+    embed_queue_texts: int | None
+    """Texts that wait for the model of the store now, of all that use it; 0 in exact mode.
+
+    None as ``bytes_on_disk``.
+    """

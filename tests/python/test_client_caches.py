@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,12 +85,111 @@ def test_both_sides_see_the_same(client: prestige.RemoteStore, store: prestige.S
     assert store.verify() == []
 
 
-def test_a_view_and_options_are_refused(client: prestige.RemoteStore) -> None:
+def test_options_are_refused(client: prestige.RemoteStore) -> None:
     for kind in (prestige.EmbeddingCache, prestige.SemanticCache):
-        with pytest.raises(prestige.InvalidArgumentError, match="not a view"):
-            kind(client.namespace("n"), model_id="m", embed=len)
         with pytest.raises(prestige.InvalidArgumentError, match="max_store_bytes"):
             kind(client, model_id="m", embed=len, max_store_bytes=5)
+
+
+def length_and_one(texts: list[str]) -> NDArray[np.float32]:
+    return np.array([[len(text), 1.0] for text in texts], np.float32)
+
+
+class TestNamespaces:
+    @pytest.fixture
+    def url(self, store: prestige.Store, tmp_path: Path) -> Iterator[str]:
+        tokens = tmp_path / "tokens"
+        tokens.write_text("admin of-all\nwrite of-red red\nwrite of-blue blue\nread to-read red\n")
+        tokens.chmod(0o600)
+        with store.serve(token_file=tokens) as server:
+            yield server.url
+        assert store.verify() == []
+
+    def test_a_token_of_one_has_both_caches_in_it(self, url: str) -> None:
+        for token, name, other in (("of-red", "red", "blue"), ("of-blue", "blue", "red")):
+            with prestige.connect(url, token) as client:
+                view = client.namespace(name)
+                vectors = prestige.EmbeddingCache(view, embed=length_and_one, model_id=f"m-{name}")
+                assert vectors.embed(["a", "bb"]).tolist() == [[1.0, 1.0], [2.0, 1.0]]
+                assert asyncio.run(vectors.aget_many(["bb", name]))[1] is None
+                vectors.put(name, [7.0, 8.0])
+                assert (len(vectors), vectors.stats()["computed"]) == (3, 2)
+
+                # Each has a model of its own.
+                answers = prestige.SemanticCache(view, scope=1, embed=embed_all, model_id=name)
+                answers.put("question", name, metadata={"of": name})
+                hit = answers.get("another question")
+                assert hit is not None
+                assert (hit.response, hit.exact, hit.scope) == (name, False, 1)
+                assert (answers.scopes(), len(answers)) == ([1], 1)
+                for cache in (vectors, answers):
+                    assert f"namespace={name!r}" in repr(cache)
+
+            # Nor is anything else reached with it, and the message names what is not.
+            for client in (
+                prestige.connect(url, token),
+                prestige.connect(url, token, namespace=other),
+            ):
+                with client, pytest.raises(prestige.PermissionDeniedError) as refused:
+                    prestige.EmbeddingCache(client, embed=length_and_one, model_id="m")
+                assert (f"namespace {other!r}" in str(refused.value)) is bool(client.namespace_name)
+
+        with prestige.connect(url, "of-all") as client:
+            for name in ("red", "blue"):
+                view = client.namespace(name)
+                vectors = prestige.EmbeddingCache(view, embed=length_and_one, model_id=f"m-{name}")
+                found = vectors.get_many(["bb", "red", "blue"])
+                assert [one is None for one in found] == [False, name != "red", name != "blue"]
+                answers = prestige.SemanticCache(view, scope=1, embed=embed_all, model_id=name)
+                assert answers.get("question").response == name
+            whole = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m-red")
+            assert whole.get("red") is None
+            assert prestige.SemanticCache(client, model_id="any").scopes() == []
+            # Removed in one, it stays in the other.
+            assert answers.clear() == 1
+            red = prestige.SemanticCache(client.namespace("red"), scope=1, model_id="red")
+            assert red.get("question").response == "red"
+
+    def test_a_token_that_reads_finds_what_is_there(self, url: str) -> None:
+        with prestige.connect(url, "of-red", namespace="red") as client:
+            answers = prestige.SemanticCache(client, model_id="m")
+            answers.put("question", "answer")
+            vectors = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m")
+            vectors.put("a", [1.0, 2.0])
+        with prestige.connect(url, "to-read", namespace="red") as client:
+            answers = prestige.SemanticCache(client, model_id="m")
+            assert answers.get("question").response == "answer"
+            with pytest.raises(prestige.PermissionDeniedError, match="namespace 'red'"):
+                answers.put("question", "other")
+            vectors = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m")
+            # What is computed and cannot be stored is returned all the same.
+            assert vectors.embed(["a", "bb"]).tolist() == [[1.0, 2.0], [2.0, 1.0]]
+            assert vectors.stats()["not_stored"] == 1
+            health = client.get_health()
+            assert (health["bytes_on_disk"], health["embed_queue_texts"]) == (None, None)
+            assert client.stats()["embedding_cache_hits"] == 0
+
+    def test_messages_name_it(self, url: str) -> None:
+        with prestige.connect(url, "of-red", namespace="red") as client:
+            first = prestige.SemanticCache(client, embed=embed_all, model_id="first")
+            first.put("question", "answer")
+            second = prestige.SemanticCache(client, embed=embed_all, model_id="second")
+            with pytest.raises(prestige.ModelError, match=r'namespace "red".*first.*second'):
+                second.get("another question")
+            vectors = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m")
+            vectors.put("a", [1.0, 2.0])
+            with pytest.raises(prestige.InvalidArgumentError, match=r"namespace 'red'.*components"):
+                vectors.put("a", [1.0, 2.0, 3.0])
+            longest = 238 - len('["red",""]')
+            with pytest.raises(prestige.InvalidArgumentError, match=f"{longest} bytes.*'red'"):
+                prestige.EmbeddingCache(client, embed=len, model_id="m" * (longest + 1))
+            named = prestige.EmbeddingCache(client, embed=length_and_one, model_id="m" * longest)
+            assert named.embed(["a"]).tolist() == [[1.0, 1.0]]
+
+
+def embed_all(texts: list[str]) -> NDArray[np.float32]:
+    """One vector for every text."""
+    return np.ones((len(texts), 3), np.float32)
 
 
 @pytest.mark.parametrize("fails", [False, True])

@@ -456,9 +456,10 @@ class TestFailures:
     ) -> None:
         body = {"error": {"message": "slow down", "type": "tokens", "code": "rate_limit_exceeded"}}
         upstream.failures = [Failure(429, body, {"Retry-After": "7", "Set-Cookie": "a=b"})]
-        with pytest.raises(openai.RateLimitError, match="slow down") as caught:
+        with pytest.raises(openai.RateLimitError, match="upstream has answered 429") as caught:
             client_of(server).embeddings.create(model=MODEL, input="a")
-        assert caught.value.code == "rate_limit_exceeded"
+        assert "slow down" not in str(caught.value.body)
+        assert (caught.value.code, caught.value.type) == ("rate_limit_exceeded", "tokens")
         assert caught.value.response.headers["retry-after"] == "7"
         assert "set-cookie" not in caught.value.response.headers
         assert len(upstream.asked) == 1
@@ -466,10 +467,27 @@ class TestFailures:
         assert client_of(server).embeddings.create(model=MODEL, input="a").data
 
     def test_bad_requests_are_passed_on(self, server: prestige.Server, upstream: Upstream) -> None:
+        told = "org-Operator with sk-...abcd cannot do that"
+        for code, shown in (("model_too_busy", "model_too_busy"), (told, "upstream")):
+            body = {"error": {"message": told, "type": told, "param": told, "code": code}}
+            upstream.failures = [Failure(400, body)]
+            with pytest.raises(openai.BadRequestError, match="upstream has answered 400") as caught:
+                client_of(server).embeddings.create(model=MODEL, input="a")
+            assert (caught.value.type, caught.value.code) == ("invalid_request_error", shown)
+            assert "Operator" not in caught.value.response.text
+        assert len(upstream.asked) == 2
+
+    def test_to_the_key_of_a_client_word_for_word(
+        self, store: prestige.Store, upstream: Upstream
+    ) -> None:
         body = {"error": {"message": "too long", "type": "invalid_request_error", "param": "input"}}
         upstream.failures = [Failure(400, body)]
-        with pytest.raises(openai.BadRequestError, match="too long") as caught:
-            client_of(server).embeddings.create(model=MODEL, input="a")
+        settings = prestige.Upstream(upstream.url, pass_authorization=True)
+        with (
+            store.serve(upstream=settings) as server,
+            pytest.raises(openai.BadRequestError, match="too long") as caught,
+        ):
+            client_of(server, "sk-client").embeddings.create(model=MODEL, input="a")
         assert caught.value.param == "input"
         assert len(upstream.asked) == 1
 

@@ -12,6 +12,9 @@ use std::fmt;
 /// What the paths begin with whose errors have OpenAI's shape.
 pub(crate) const OPENAI: &str = "/v1/";
 
+/// Longest name of a kind or code of an error that is passed on, in bytes.
+const MAX_NAME_BYTES: usize = 64;
+
 /// Longest problem document that is rewritten, in bytes.
 const MAX_PROBLEM_BYTES: usize = 64 << 10;
 
@@ -60,7 +63,7 @@ impl ApiError {
         self
     }
 
-    /// The same with what another server has said of it.
+    /// The same with what another server has said of it, word for word.
     #[must_use]
     pub(super) fn saying(mut self, error: &Value) -> Self {
         let text = |name: &str| Some(error.get(name)?.as_str()?.to_owned());
@@ -72,6 +75,25 @@ impl ApiError {
         }
         self.0.param = text("param").or(self.0.param);
         self.0.code = text("code").or(self.0.code);
+        self
+    }
+
+    /// The same with the kind and the code that another server has given it, as far as they are names: whatever else it has
+    /// said may be about its own customer, who is not the client of this server.
+    #[must_use]
+    pub(super) fn classified(mut self, error: &Value) -> Self {
+        let name = |member: &str| {
+            let text = error.get(member)?.as_str()?;
+            let is_name = (1..=MAX_NAME_BYTES).contains(&text.len())
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+            is_name.then(|| text.to_owned())
+        };
+        if let Some(kind) = name("type") {
+            self.0.kind = kind;
+        }
+        self.0.code = name("code").or(self.0.code);
         self
     }
 

@@ -101,12 +101,8 @@ async fn flush(
     headers: HeaderMap,
 ) -> Answer<Response> {
     access.require_everywhere(Role::Admin)?;
-    let store = Arc::clone(&context.store);
-    let job = context.jobs.start(&context, "flush", None, move |_| {
-        store.flush()?;
-        Ok(json!({}))
-    })?;
-    answer(&context, &job, &headers, SHORT_WAIT).await
+    let work = |store: &Store| store.flush().map(|()| json!({}));
+    of_the_store(&context, &headers, "flush", SHORT_WAIT, work).await
 }
 
 /// Remove expired keys and unreferenced objects.
@@ -197,12 +193,8 @@ async fn compact(
     headers: HeaderMap,
 ) -> Answer<Response> {
     access.require_everywhere(Role::Admin)?;
-    let store = Arc::clone(&context.store);
-    let job = context.jobs.start(&context, "compact", None, move |_| {
-        store.compact()?;
-        Ok(json!({}))
-    })?;
-    answer(&context, &job, &headers, Duration::ZERO).await
+    let work = |store: &Store| store.compact().map(|()| json!({}));
+    of_the_store(&context, &headers, "compact", Duration::ZERO, work).await
 }
 
 /// What `verify` has found.
@@ -226,14 +218,12 @@ async fn verify(
     headers: HeaderMap,
 ) -> Answer<Response> {
     access.require_everywhere(Role::Admin)?;
-    let store = Arc::clone(&context.store);
-    let job = context.jobs.start(&context, "verify", None, move |_| {
+    let work = |store: &Store| {
         let found = store.verify()?;
-        Ok(json!(Violations {
-            violations: found.iter().map(ToString::to_string).collect(),
-        }))
-    })?;
-    answer(&context, &job, &headers, Duration::ZERO).await
+        let violations = found.iter().map(ToString::to_string).collect();
+        Ok(json!(Violations { violations }))
+    };
+    of_the_store(&context, &headers, "verify", Duration::ZERO, work).await
 }
 
 /// What an index was built of.
@@ -302,12 +292,11 @@ async fn backup(
 ) -> Answer<Response> {
     access.require_everywhere(Role::Admin)?;
     let path = backup_path(&context, &request.name)?;
-    let store = Arc::clone(&context.store);
-    let job = context.jobs.start(&context, "backup", None, move |_| {
+    let work = move |store: &Store| {
         store.backup(&path)?;
         Ok(json!(Backup { name: request.name }))
-    })?;
-    answer(&context, &job, &headers, Duration::ZERO).await
+    };
+    of_the_store(&context, &headers, "backup", Duration::ZERO, work).await
 }
 
 /// Where a backup of this name is made.
@@ -337,6 +326,20 @@ fn backup_path(context: &Context, name: &str) -> Answer<PathBuf> {
         return Err(taken.with_status(StatusCode::CONFLICT));
     }
     Ok(path)
+}
+
+/// Runs what is of the whole store. The caller has asked for the right to do so.
+async fn of_the_store(
+    context: &Context,
+    headers: &HeaderMap,
+    operation: &'static str,
+    usual_wait: Duration,
+    work: impl FnOnce(&Store) -> Result<Value, Error> + Send + 'static,
+) -> Answer<Response> {
+    let store = Arc::clone(&context.store);
+    let work = move |_: &Progress| Ok(work(&store)?);
+    let job = context.jobs.start(context, operation, None, work)?;
+    answer(context, &job, headers, usual_wait).await
 }
 
 /// Runs what removes keys of one namespace.

@@ -125,6 +125,31 @@ fn listed(checks: &[Check]) -> Response {
     }
 }
 
+/// Figures of the whole store among those of a namespace: null for tokens of some namespaces, which would learn from them
+/// what happens in others.
+const OF_THE_STORE: [&str; 7] = [
+    "bytes_on_disk",
+    "embed_queue_texts",
+    "embedding_cache_hits",
+    "embedding_cache_misses",
+    "semantic_cache_exact_hits",
+    "semantic_cache_semantic_hits",
+    "semantic_cache_misses",
+];
+
+/// Figures as a JSON object, as far as they are for the sender of the request.
+pub(super) fn figures_for(
+    access: &Access,
+    figures: Vec<(&'static str, Figure)>,
+) -> Map<String, Value> {
+    let figures = figures.into_iter().map(|(name, value)| {
+        let shown = access.spans_all() || !OF_THE_STORE.contains(&name);
+        let value = if shown { figure(value) } else { Value::Null };
+        (name.to_owned(), value)
+    });
+    figures.collect()
+}
+
 /// A figure as JSON.
 pub(crate) fn figure(figure: Figure) -> Value {
     match figure {

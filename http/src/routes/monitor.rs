@@ -1,15 +1,15 @@
 //! `GET /api/v1/monitor`: what the page shows, in one answer.
 
-use super::health::figure;
+use super::health::figures_for;
 use crate::auth::Access;
 use crate::error::Answer;
 use crate::extract::Query;
 use crate::history::{Part, Sample};
 use crate::state::Context;
-use crate::tokens::{Reach, Role};
+use crate::tokens::Role;
 use axum::Json;
 use axum::extract::State;
-use prestige_core::{DedupMode, Figure, Similarities};
+use prestige_core::{DedupMode, Similarities};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
@@ -42,10 +42,10 @@ pub(crate) struct Monitor {
     dedup_mode: &'static str,
     /// Least similarity at which texts merge; null in exact mode.
     threshold: Option<f64>,
-    /// As of `GET /api/v1/health`, added up.
+    /// As of `GET /api/v1/health`, added up; what is of the whole store is null for tokens of some namespaces.
     #[schema(value_type = Object)]
     health: Map<String, Value>,
-    /// As of `GET /api/v1/stats`, added up.
+    /// As of `GET /api/v1/stats`, added up; what is of the whole store is null for tokens of some namespaces.
     #[schema(value_type = Object)]
     stats: Map<String, Value>,
     /// Those that the token reaches.
@@ -148,8 +148,8 @@ async fn monitor(
             DedupMode::Semantic => "semantic",
         },
         threshold: overview.threshold,
-        health: document(overview.health.figures()),
-        stats: document(overview.stats.figures()),
+        health: figures_for(&access, overview.health.figures()),
+        stats: figures_for(&access, overview.stats.figures()),
         namespaces: namespaces.collect(),
         history,
         similarities: MonitoredSimilarities {
@@ -158,13 +158,6 @@ async fn monitor(
             lookups: Bins::of(&lookups),
         },
         role: access.role().name(),
-        restricted: *access.reach() != Reach::All,
+        restricted: !access.spans_all(),
     }))
-}
-
-fn document(figures: Vec<(&'static str, Figure)>) -> Map<String, Value> {
-    let figures = figures.into_iter();
-    figures
-        .map(|(name, value)| (name.to_owned(), figure(value)))
-        .collect()
 }

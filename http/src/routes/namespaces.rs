@@ -1,7 +1,7 @@
 //! Namespaces: which there are, how each is, and how to be rid of one.
 
 use super::admin;
-use super::health::figure;
+use super::health::{figure, figures_for};
 use super::parameters::NamespaceQuery;
 use crate::auth::Access;
 use crate::error::{Answer, Problem};
@@ -162,7 +162,8 @@ async fn drop_namespace(
     admin::answer(&context, &job, &headers, admin::SHORT_WAIT).await
 }
 
-/// Figures of a namespace, as `Store.get_health()` of the Python package returns them.
+/// Figures of a namespace, as `Store.get_health()` of the Python package returns them; those of the whole store are null
+/// for tokens of some namespaces.
 #[utoipa::path(
     get,
     path = "/api/v1/health",
@@ -181,10 +182,11 @@ async fn health(
         Some(store) => context.with(&store, Store::health).await?,
         None => context.with_store(Store::health_of_none).await?,
     };
-    Ok(Json(named(health.figures())))
+    Ok(Json(figures_for(&access, health.figures()).into()))
 }
 
-/// What has happened in a namespace since the store was opened, as `Store.stats()` of the Python package returns it.
+/// What has happened in a namespace since the store was opened, as `Store.stats()` of the Python package returns it; counts
+/// of the whole store are null for tokens of some namespaces.
 #[utoipa::path(
     get,
     path = "/api/v1/stats",
@@ -203,7 +205,7 @@ async fn stats(
         Some(store) => context.with(&store, Store::stats).await?,
         None => Stats::default(),
     };
-    Ok(Json(named(stats.figures())))
+    Ok(Json(figures_for(&access, stats.figures()).into()))
 }
 
 /// Figures as a JSON object.

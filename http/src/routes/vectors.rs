@@ -1,6 +1,7 @@
 //! Vectors of the embedding cache: what a cache of embeddings needs that lives on a server and computes elsewhere.
 
 mod body;
+mod finding;
 
 use super::namespaces::named;
 use super::parameters::NamespaceQuery;
@@ -8,8 +9,8 @@ use crate::auth::Access;
 use crate::caches::Vectors;
 use crate::error::{Answer, Code, Problem};
 use crate::extract::{JsonBody, Namespace};
-use crate::json::{json_answer, to_json};
 use crate::state::Context;
+use crate::stream;
 use crate::tokens::Role;
 use crate::vector::Vector;
 use axum::Json;
@@ -17,6 +18,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use body::{Dtype, check_model};
+use finding::Finding;
 use prestige_core::EmbeddingPrecision;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -71,8 +73,9 @@ struct Model {
 }
 
 /// The vectors that are there.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[schema(as = EmbeddingVectors)]
+#[expect(dead_code, reason = "describes an answer")]
 struct Found {
     /// Length of the vectors; null: there is none of the model yet.
     #[schema(required)]
@@ -128,21 +131,12 @@ async fn lookup(
     require(&access, Role::Read, &namespace)?;
     texts_in(&context, &body.texts)?;
     let which = wanted(namespace.0, body.model_id, body.dimension)?;
-    let found = context
-        .clone()
-        .blocking(move || {
-            let cache = context.caches.vectors(&context.store, &which)?;
-            let vectors = cache.get_many(&references(&body.texts))?;
-            to_json(&Found {
-                dimension: cache.dimension(),
-                vectors: vectors
-                    .into_iter()
-                    .map(|vector| vector.map(|vector| Vector(vector.to_vec())))
-                    .collect(),
-            })
-        })
-        .await?;
-    Ok(json_answer(found))
+    let shared = context.clone();
+    stream::begin(&context, "application/json", move || {
+        let cache = shared.caches.vectors(&shared.store, &which)?;
+        Ok(Finding::new(cache, body.texts))
+    })
+    .await
 }
 
 /// Vectors to put.

@@ -275,6 +275,32 @@ fn entries_are_removed_by_metadata_and_age() {
 }
 
 #[test]
+fn the_model_of_one_namespace_is_none_of_another() {
+    let running = Running::start();
+    let entry = |model: &str| json!({"query": "q", "embedding": [1.0, 0.0], "model_id": model, "response": model});
+    let put = |namespace: &str, body: &Value| {
+        running.post(&format!("/api/v1/cache/put?namespace={namespace}"), body)
+    };
+    for (namespace, model) in [("", "one"), ("red", "two"), ("blue", "three")] {
+        assert_eq!(put(namespace, &entry(model)).status, 204, "{namespace}");
+    }
+    let refused = put("red", &entry("three"));
+    assert_eq!((refused.status, refused.code().as_str()), (409, "model"));
+    let text = refused.text();
+    assert!(text.contains("red") && text.contains("two"), "{text}");
+    assert!(
+        !text.contains("model one") && !text.contains("blue"),
+        "{text}"
+    );
+    // Scopes and their removal need no model, and know those of their own namespace alone.
+    let cleared = running.posted("/api/v1/cache/clear?namespace=red", &json!(null));
+    assert_eq!(cleared, json!({"removed": 1}));
+    assert_eq!(put("red", &entry("three")).status, 204);
+    let long = json!({"query": "q", "model_id": "m".repeat(2000)});
+    assert_eq!(running.post("/api/v1/cache/lookup", &long).status, 400);
+}
+
+#[test]
 fn an_application_and_the_server_see_the_same_entries() {
     use prestige_core::embed::Fingerprint;
     use prestige_core::{
@@ -284,6 +310,7 @@ fn an_application_and_the_server_see_the_same_entries() {
     let model = Fingerprint::from_parts("m", &[b"model_id", b"m"]);
     let options = SemanticCacheOptions {
         model,
+        namespace: String::new(),
         threshold: 0.9,
         ttl_seconds: None,
         prices: Prices::default(),

@@ -77,6 +77,29 @@ fn vectors_are_kept_by_model_and_text() {
 }
 
 #[test]
+fn a_long_vector_that_is_asked_for_often_is_answered_in_pieces() {
+    let running = Running::start();
+    let long = encoded(&vec![0.25; 65_536]);
+    let put = running.post(
+        "/api/v1/embeddings:put",
+        &json!({"model_id": "m", "texts": ["a"], "vectors": [long]}),
+    );
+    assert_eq!(put.status, 204, "{}", put.text());
+    let asked: Vec<_> = (0..40).map(|number| ["a", "absent"][number % 2]).collect();
+    let answer = running.post(
+        "/api/v1/embeddings:lookup",
+        &json!({"model_id": "m", "texts": asked}),
+    );
+    // Not in one piece, which 10,000 texts would make 3 GB of.
+    assert_eq!(answer.header("transfer-encoding"), Some("chunked"));
+    let expected = (0..40).map(|number| [json!(long), Value::Null][number % 2].clone());
+    assert_eq!(
+        answer.json(),
+        json!({"dimension": 65_536, "vectors": expected.collect::<Vec<_>>()})
+    );
+}
+
+#[test]
 fn bad_vectors_are_refused() {
     let running = Running::start();
     let good = encoded(&[1.0, 2.0]);

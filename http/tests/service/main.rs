@@ -7,6 +7,7 @@
     clippy::unwrap_used
 )]
 
+mod abandoned;
 mod admin;
 mod client;
 mod limits;
@@ -29,8 +30,12 @@ struct Running {
 
 impl Running {
     fn start(config: Config) -> Self {
+        Self::with(Options::default(), config)
+    }
+
+    fn with(options: Options, config: Config) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(directory.path(), Options::default()).unwrap());
+        let store = Arc::new(Store::open(directory.path(), options).unwrap());
         let server = Server::start(Arc::clone(&store), config).unwrap();
         Self {
             server,

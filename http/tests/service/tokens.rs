@@ -64,6 +64,64 @@ fn roles_include_the_ones_below() {
 }
 
 #[test]
+fn a_token_of_some_namespaces_sees_no_figures_of_the_whole_store() {
+    let mut tokens = Tokens::none();
+    tokens
+        .add_lines("read all\nread some tenant-*\nread own \"\"\n")
+        .unwrap();
+    let running = Running::start(Config {
+        tokens,
+        ..Config::default()
+    });
+    running
+        .store
+        .namespace("tenant-1")
+        .unwrap()
+        .put(b"k", b"v", None)
+        .unwrap();
+    let ask = |path: &str, token: &str| {
+        let token = format!("Bearer {token}");
+        let answer = ask(
+            &running.server,
+            &format!("GET {path}"),
+            &[("Authorization", &token)],
+            b"",
+        );
+        assert_eq!(answer.status, 200, "{path}");
+        answer.json()
+    };
+    let health = ["bytes_on_disk", "embed_queue_texts"];
+    let stats = [
+        "embedding_cache_hits",
+        "embedding_cache_misses",
+        "semantic_cache_exact_hits",
+        "semantic_cache_semantic_hits",
+        "semantic_cache_misses",
+    ];
+    for (token, namespace) in [("all", "tenant-1"), ("some", "tenant-1")] {
+        let own = ask(&format!("/api/v1/health?namespace={namespace}"), token);
+        let counts = ask(&format!("/api/v1/stats?namespace={namespace}"), token);
+        let monitor = ask("/api/v1/monitor", token);
+        let restricted = token != "all";
+        assert_eq!(monitor["restricted"], restricted);
+        for (figures, names) in [
+            (&own, &health[..]),
+            (&monitor["health"], &health),
+            (&counts, &stats),
+            (&monitor["stats"], &stats),
+        ] {
+            for name in names {
+                assert_eq!(figures.get(name).unwrap().is_null(), restricted, "{name}");
+            }
+        }
+        assert_eq!(
+            (&own["total_keys"], &counts["puts"]),
+            (&1.into(), &1.into())
+        );
+    }
+}
+
+#[test]
 fn a_token_of_some_namespaces_sees_those_alone() {
     let running = start();
     running.store.namespace("tenant-1").unwrap();

@@ -26,12 +26,7 @@ class CachePlace:
                 "open already"
             )
             raise InvalidArgumentError(message)
-        if store.namespace_name:
-            message = (
-                "a cache takes the store itself, not a view of a namespace: it has namespaces of "
-                "its own"
-            )
-            raise InvalidArgumentError(message)
+        # Of a view the caches are those of its namespace, which share nothing with others.
         self._store = store
         self._flights: Flights[Any] = Flights()
         self._counts = Counts()
@@ -44,6 +39,17 @@ class CachePlace:
 
     def _ask(self, path: str, body: Mapping[str, Any], reads: bool = False) -> Request:
         return self._store._call("POST", path, body, reads=reads)
+
+    @property
+    def _whose(self) -> str:
+        """The namespace, for messages; nothing for that of the store itself."""
+        name = self._store.namespace_name
+        return f" in the namespace {name!r}" if name else ""
+
+    @property
+    def _shown_namespace(self) -> str:
+        name = self._store.namespace_name
+        return f" namespace={name!r}" if name else ""
 
     @property
     def path(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import httpx2
 
@@ -150,7 +151,8 @@ class Driver:
     def _accepted(self, request: Request, reply: Reply) -> Reply:
         """The reply, if it is an answer to what was asked."""
         if reply.status >= 400 and reply.status not in request.expects:
-            raise errors.of_answer(self.connections.address, reply.status, reply.body)
+            namespace = unquote(request.query.get("namespace", ""))
+            raise errors.of_answer(self.connections.address, reply.status, reply.body, namespace)
         if 300 <= reply.status < 400:
             # Followed, it would take the token to where nobody meant it to go.
             raise errors.of_answer(self.connections.address, reply.status, b"")

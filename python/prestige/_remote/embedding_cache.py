@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -100,8 +101,9 @@ class RemoteEmbeddingCache(CachePlace):
             batch = batch or MODEL_BATCH
         self._batch_size = batch or FUNCTION_BATCH
         self._model_id = model_id if model_id is not None else self._source.fingerprint
-        if not 1 <= (length := len(self._model_id.encode())) <= LONGEST_MODEL_ID:
-            message = f"model_id must have 1 to {LONGEST_MODEL_ID} bytes of UTF-8, not {length}"
+        longest = LONGEST_MODEL_ID - _namespace_bytes(store.namespace_name, self._model_id)
+        if not 1 <= (length := len(self._model_id.encode())) <= longest:
+            message = f"model_id must have 1 to {longest} bytes of UTF-8{self._whose}, not {length}"
             raise exceptions.InvalidArgumentError(message)
         self._dimension = number
         self._dtype = dtype
@@ -129,8 +131,9 @@ class RemoteEmbeddingCache(CachePlace):
             self._dimension = found
         elif self._dimension != found:
             message = (
-                f'the vectors of the model "{self._model_id}" should have {self._dimension} '
-                f"components and have {found}: give another model another model_id"
+                f'the vectors of the model "{self._model_id}"{self._whose} should have '
+                f"{self._dimension} components and have {found}: give another model another "
+                "model_id"
             )
             raise exceptions.InvalidArgumentError(message)
 
@@ -342,9 +345,20 @@ class RemoteEmbeddingCache(CachePlace):
 
     def __repr__(self) -> str:
         return (
-            f"<prestige.EmbeddingCache path={self.path!r} model_id={self._model_id!r} "
-            f"closed={self.closed}>"
+            f"<prestige.EmbeddingCache path={self.path!r}{self._shown_namespace} "
+            f"model_id={self._model_id!r} closed={self.closed}>"
         )
+
+
+def _namespace_bytes(namespace: str, model_id: str) -> int:
+    """Bytes by which a model's name on the server is longer than here.
+
+    There the two names are one list in JSON.
+    """
+    if not namespace:
+        return 0
+    pair = json.dumps([namespace, model_id], ensure_ascii=False, separators=(",", ":"))
+    return len(pair.encode()) - len(model_id.encode())
 
 
 def _natural(name: str, given: int | None, least: int) -> int | None:

@@ -38,14 +38,18 @@ STATUSES: Mapping[int, type[own.PrestigeError]] = {
 }
 
 
-def of_answer(address: Address, status: int, body: bytes) -> own.PrestigeError:
-    """The exception for an answer with an error."""
+def of_answer(address: Address, status: int, body: bytes, namespace: str = "") -> own.PrestigeError:
+    """The exception for an answer with an error. ``namespace``: the one that was asked for."""
     try:
         problem = json.loads(body)
     except ValueError:
         problem = None
     if isinstance(problem, dict) and "code" in problem:
-        return of_problem(problem)
+        error = of_problem(problem)
+        if namespace and isinstance(error, own.PermissionDeniedError):
+            # The server does not say which one the token does not reach.
+            return type(error)(f"{error} (namespace {namespace!r})")
+        return error
     if (kind := STATUSES.get(status)) is not None:
         return kind(f"{address.shown} answered with HTTP status {status}")
     message = (

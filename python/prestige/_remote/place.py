@@ -37,7 +37,8 @@ class Place:
 
     def _error(self, reply: Reply) -> PrestigeError:
         """The exception for an answer that is not what was asked for."""
-        return errors.of_answer(self._driver.connections.address, reply.status, reply.body)
+        address = self._driver.connections.address
+        return errors.of_answer(address, reply.status, reply.body, self._namespace)
 
     def _call(
         self,

@@ -425,8 +425,8 @@ class RemoteSemanticCache(CachePlace):
 
     def __repr__(self) -> str:
         return (
-            f"<prestige.SemanticCache path={self.path!r} model_id={self.model_id!r} "
-            f"threshold={self._threshold} closed={self.closed}>"
+            f"<prestige.SemanticCache path={self.path!r}{self._shown_namespace} "
+            f"model_id={self.model_id!r} threshold={self._threshold} closed={self.closed}>"
         )
 
 

@@ -25,8 +25,8 @@ use std::ffi::OsStr;
 /// A context manager that closes the store if the cache has opened it.
 ///
 /// Args:
-///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
-///         directory of a store, which the cache opens and closes.
+///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``) or its
+///         view of a namespace, or the directory of a store, which the cache opens and closes.
 ///     model: The model that computes vectors; None, and no ``embed``: the bundled one.
 ///     embed: A function that does, in place of a model: ``list[str]`` in, array-like of shape
 ///         (n, d) out. Each vector is kept as it is, at whatever length. It gets each text of a
@@ -44,7 +44,7 @@ use std::ffi::OsStr;
 ///     **options: Attributes of ``Options``, for a store that the cache opens.
 ///
 /// Raises:
-///     InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``,
+///     InvalidArgumentError: A view of an open store was given, ``embed`` without ``model_id``,
 ///         ``model_id`` without ``embed`` and ``model``, both of these, an unknown ``dtype``, or
 ///         the store has vectors of several lengths for the model and ``dimension`` names none.
 ///     ModelError: The model or ONNX Runtime is missing or damaged.

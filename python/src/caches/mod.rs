@@ -62,8 +62,12 @@ impl Home {
         }
         let store = store.get();
         if !store.handle().namespace_name().is_empty() {
-            let message = "a cache takes the store itself, not a view of a namespace: it has namespaces of its own";
-            return Err(invalid(message.to_owned()).into());
+            let message = format!(
+                "a cache takes the store itself, not a view of its namespace {:?}: it has namespaces of its own; give it a \
+                 scope, or another model_id",
+                store.handle().namespace_name()
+            );
+            return Err(invalid(message).into());
         }
         Ok(Self {
             open: store.keep_open(),

@@ -35,8 +35,8 @@ use std::ffi::OsStr;
 /// it.
 ///
 /// Args:
-///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``), or the
-///         directory of a store, which the cache opens and closes.
+///     path_or_store: An open ``Store``, the client of a server (``prestige.connect``) or its
+///         view of a namespace, or the directory of a store, which the cache opens and closes.
 ///     threshold: Least cosine similarity of a hit, over 0 and at most 1. Default 0.97.
 ///     scope: The scope of calls that name none: ``str``, int, float, bool, None, or mappings and
 ///         sequences of them. Equal values are one scope.
@@ -54,7 +54,7 @@ use std::ffi::OsStr;
 ///     **options: Attributes of ``Options``, for a store that the cache opens.
 ///
 /// Raises:
-///     InvalidArgumentError: A view of a namespace was given, ``embed`` without ``model_id``, both
+///     InvalidArgumentError: A view of an open store was given, ``embed`` without ``model_id``, both
 ///         ``embed`` and ``model``, or a number out of its range.
 ///     TypeError: ``scope`` is made of something else.
 ///     ModelError: The model or ONNX Runtime is missing or damaged, or the store has entries of
@@ -146,6 +146,7 @@ impl SemanticCache {
         let home = Home::of(py, path_or_store, options)?;
         let wanted = SemanticCacheOptions {
             model,
+            namespace: String::new(),
             threshold,
             ttl_seconds,
             prices,

@@ -141,7 +141,7 @@ impl SemanticCache {
         look: impl FnOnce(&Engine, &Namespace) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let engine = self.store.engine()?;
-        let Some(namespace) = self.namespace(&engine, scope)? else {
+        let Some(namespace) = self.comparable(&engine, scope)? else {
             return Ok(None);
         };
         match look(&engine, &namespace) {

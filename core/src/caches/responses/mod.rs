@@ -38,6 +38,7 @@ use crate::semantic::{ModelRecord, Slot};
 use crate::store::Store;
 use prestige_embed::{Embeddings, Fingerprint};
 use std::fmt;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 /// How a semantic cache is opened.
@@ -45,6 +46,9 @@ use std::sync::Arc;
 pub struct SemanticCacheOptions {
     /// Names the model of the embeddings of queries.
     pub model: Fingerprint,
+    /// Whose cache it is: a namespace as [`Scope::within`] takes it. The entries of others may have other models, and are
+    /// not looked at.
+    pub namespace: String,
     /// Least cosine similarity of a hit, over 0 and at most 1, where a lookup names none.
     pub threshold: f64,
     /// Seconds until an entry expires, where a put names none; 0: never; `None`: as the store's `default_ttl_seconds`
@@ -107,8 +111,8 @@ impl SemanticCache {
     /// The semantic cache of `store`, which is the store itself and no view of a namespace.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a view or a threshold out of its range; [`Error::Model`] if the store has entries
-    /// whose vectors are those of another model; [`Error::Closed`].
+    /// [`Error::InvalidArgument`] for a view or a threshold out of its range; [`Error::Model`] if there are entries whose
+    /// vectors are those of another model, and none of this one; [`Error::Closed`].
     pub fn new(store: &Store, options: SemanticCacheOptions) -> Result<Self> {
         let store = store.for_cache()?;
         check_threshold(options.threshold)?;
@@ -122,47 +126,36 @@ impl SemanticCache {
         Ok(cache)
     }
 
-    /// The model of the embeddings that semantic caches have put into `store`; `None`: there are no entries with one.
+    /// The model of the embeddings that semantic caches of `namespace` ([`SemanticCacheOptions::namespace`]) have put into
+    /// `store`, one of them if there are several; `None`: there are no entries with one.
     ///
     /// # Errors
     /// As [`crate::Store::count_keys`].
-    pub fn recorded_model(store: &Store) -> Result<Option<Fingerprint>> {
-        let engine = store.engine()?;
-        for namespace in engine.namespaces.all() {
-            if let Some(CacheRecord::Responses { .. }) = &namespace.cache
-                && let Some(model) = namespace.model(&engine.db)?
-                && remove::count(&engine, &namespace)?.is_some_and(|entries| entries > 0)
-            {
-                return Ok(Some(model.fingerprint.clone()));
-            }
-        }
-        Ok(None)
+    pub fn recorded_model(store: &Store, namespace: &str) -> Result<Option<Fingerprint>> {
+        let mut found = None;
+        visit_models(&*store.engine()?, namespace, |model| {
+            found = Some(model.fingerprint.clone());
+            ControlFlow::Break(())
+        })?;
+        Ok(found)
     }
 
-    /// Refuses the entries of another model, at once and not with the first lookup. Scopes of another model that have
-    /// none are removed.
+    /// Refuses to open a cache that has entries, but none of this model: at once, and not with the first lookup. Scopes
+    /// of several models can come about, since each has its own with its first entry; then each scope refuses the others.
     fn check_models(&self) -> Result<()> {
+        let mut refused = Ok(());
         let engine = self.store.engine()?;
-        for namespace in engine.namespaces.all() {
-            if let Some(CacheRecord::Responses { .. }) = &namespace.cache
-                && let Some(model) = namespace.model(&engine.db)?
-                && let Err(error) = self.check_model(model)
-            {
-                match remove::count(&engine, &namespace)? {
-                    // Somebody else has dropped it meanwhile.
-                    None => continue,
-                    Some(0) => {}
-                    Some(_) => return Err(error),
-                }
-                if !self.store.is_read_only() {
-                    match engine.drop_namespace(&namespace.name) {
-                        Err(Error::NotFound(_)) => {}
-                        ended => ended?,
-                    }
-                }
+        visit_models(&engine, &self.options.namespace, |model| {
+            let checked = self.check_model(model);
+            if checked.is_ok() || refused.is_ok() {
+                refused = checked;
             }
-        }
-        Ok(())
+            match refused {
+                Ok(()) => ControlFlow::Break(()),
+                Err(_) => ControlFlow::Continue(()),
+            }
+        })?;
+        refused
     }
 
     fn check_model(&self, recorded: &ModelRecord) -> Result<()> {
@@ -171,14 +164,33 @@ impl SemanticCache {
         }
         let own = &self.options.model;
         let digest = own.sha256.get(..12).unwrap_or(&own.sha256);
+        let (whose, remedy) = match self.options.namespace.as_str() {
+            "" => (
+                "this semantic cache".to_owned(),
+                format!(
+                    "give the other one a store of its own, or drop the namespaces whose names begin with {:?}",
+                    scope::NAMES
+                ),
+            ),
+            namespace => (
+                format!("the semantic cache in the namespace {namespace:?}"),
+                "give the other one a namespace of its own, or clear the cache".to_owned(),
+            ),
+        };
         Err(Error::Model(format!(
-            "the queries of this semantic cache were embedded by the model {} and the one given is {} (fingerprint \
-             {digest}…). Vectors of different models cannot be compared: open it with its own model, give the other one a \
-             store of its own, or drop the namespaces whose names begin with {:?}",
+            "the queries of {whose} were embedded by the model {} and the one given is {} (fingerprint {digest}…). Vectors of \
+             different models cannot be compared: open it with its own model, {remedy}",
             recorded.describe(),
             own.model,
-            scope::NAMES
         )))
+    }
+
+    /// Refuses a scope that has entries with embeddings of another model.
+    ///
+    /// # Errors
+    /// [`Error::Model`]; as [`crate::Store::count_keys`].
+    pub fn check_scope(&self, scope: &Scope) -> Result<()> {
+        self.comparable(&*self.store.engine()?, scope).map(drop)
     }
 
     /// The threshold of a lookup that names none.
@@ -199,12 +211,28 @@ impl SemanticCache {
         self.stats.stats(self.options.prices)
     }
 
-    /// The namespace of `scope`, if it exists.
+    /// The namespace of `scope`, if it exists, whatever the model of its entries.
     fn namespace(&self, engine: &Engine, scope: &Scope) -> Result<Option<Arc<Namespace>>> {
         let namespace = engine.find_namespace(scope.namespace());
         namespace
-            .map(|namespace| self.checked(engine, namespace, scope))
+            .map(|namespace| holding(namespace, scope))
             .transpose()
+    }
+
+    /// As [`Self::namespace`], for lookups. One of another model without entries is as good as none.
+    fn comparable(&self, engine: &Engine, scope: &Scope) -> Result<Option<Arc<Namespace>>> {
+        let Some(namespace) = self.namespace(engine, scope)? else {
+            return Ok(None);
+        };
+        if let Some(model) = namespace.model(&engine.db)?
+            && let Err(error) = self.check_model(model)
+        {
+            return match remove::count(engine, &namespace)? {
+                None | Some(0) => Ok(None),
+                Some(_) => Err(error),
+            };
+        }
+        Ok(Some(namespace))
     }
 
     fn namespace_or_new(&self, engine: &Engine, scope: &Scope) -> Result<Arc<Namespace>> {
@@ -215,29 +243,7 @@ impl SemanticCache {
             engine.namespace_or_new(scope.namespace(), Some(record.clone()), |batch, id| {
                 record.put(&engine.db, batch, id)
             })?;
-        self.checked(engine, namespace, scope)
-    }
-
-    /// Refuses a namespace that has the name by chance, or vectors of another model.
-    fn checked(
-        &self,
-        engine: &Engine,
-        namespace: Arc<Namespace>,
-        scope: &Scope,
-    ) -> Result<Arc<Namespace>> {
-        match &namespace.cache {
-            Some(CacheRecord::Responses { scope: recorded }) if recorded == scope.as_json() => {}
-            _ => {
-                return Err(Error::InvalidArgument(format!(
-                    "the namespace {:?} holds something else than the responses of this scope; drop it",
-                    namespace.name
-                )));
-            }
-        }
-        if let Some(model) = namespace.model(&engine.db)? {
-            self.check_model(model)?;
-        }
-        Ok(namespace)
+        holding(namespace, scope)
     }
 
     /// Stores a response in place of what is there for the query. Computes the embedding of the query with `source` if
@@ -288,6 +294,16 @@ impl SemanticCache {
         let mut left = DROPS;
         loop {
             let namespace = self.namespace_or_new(&engine, scope)?;
+            if let Some(model) = namespace.model(&engine.db)?
+                && let Err(error) = self.check_model(model)
+            {
+                // One of another model is nobody's if it has no entries, and is made anew.
+                if left == 0 || !engine.drop_namespace_if_empty(&namespace)? {
+                    return Err(error);
+                }
+                left -= 1;
+                continue;
+            }
             let stored = self.store_in(&engine, &namespace, key, put, &mut value, vector);
             match stored {
                 // Dropped since it was found: in the next round it is made anew.
@@ -335,6 +351,38 @@ impl SemanticCache {
         self.stats.puts.add(1);
         Ok(())
     }
+}
+
+/// Refuses a namespace that has the name of a scope's by chance.
+fn holding(namespace: Arc<Namespace>, scope: &Scope) -> Result<Arc<Namespace>> {
+    match &namespace.cache {
+        Some(CacheRecord::Responses { scope: recorded }) if recorded == scope.as_json() => {
+            Ok(namespace)
+        }
+        _ => Err(Error::InvalidArgument(format!(
+            "the namespace {:?} holds something else than the responses of this scope; drop it",
+            namespace.name
+        ))),
+    }
+}
+
+/// Shows `visit` the models of the scopes of `owner` that have entries, until it breaks.
+fn visit_models(
+    engine: &Engine,
+    owner: &str,
+    mut visit: impl FnMut(&ModelRecord) -> ControlFlow<()>,
+) -> Result<()> {
+    for namespace in engine.namespaces.all() {
+        if let Some(CacheRecord::Responses { scope }) = &namespace.cache
+            && scope::is_within(scope, owner)
+            && let Some(model) = namespace.model(&engine.db)?
+            && remove::count(engine, &namespace)?.is_some_and(|entries| entries > 0)
+            && visit(model).is_break()
+        {
+            break;
+        }
+    }
+    Ok(())
 }
 
 fn check_dimension(recorded: &ModelRecord, vector: &[f32]) -> Result<()> {

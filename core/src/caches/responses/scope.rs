@@ -2,7 +2,11 @@
 
 use crate::digest::Digest;
 use crate::error::{Error, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
+
+/// Members of the scopes of a namespace: whose they are, and what was given.
+const OWNER: &str = "prestige.namespace";
+const GIVEN: &str = "scope";
 
 /// Deepest nesting of a scope.
 const MAX_DEPTH: usize = 32;
@@ -30,6 +34,40 @@ impl Scope {
         Ok(Self::of_json(json))
     }
 
+    /// The scope that `value` names in a namespace, so that the caches of two namespaces share nothing. That of the empty
+    /// name, the default one, is [`Self::new`]'s.
+    ///
+    /// ```text
+    /// namespace ""     value
+    /// namespace "n"    {"prestige.namespace": "n", "scope": value}
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for one that is nested more than 31 deep, in the default namespace 32, or that looks like
+    /// one of another namespace.
+    pub fn within(namespace: &str, value: &Value) -> Result<Self> {
+        if !namespace.is_empty() {
+            return Self::new(&json!({OWNER: namespace, GIVEN: value}));
+        }
+        if value.get(OWNER).is_some() {
+            return Err(Error::InvalidArgument(format!(
+                "a scope cannot have the name {OWNER:?}: name the namespace in the query"
+            )));
+        }
+        Self::new(value)
+    }
+
+    /// What [`Self::within`] was given in `namespace`; `None`: the scope is another namespace's.
+    #[must_use]
+    pub fn given_within(&self, namespace: &str) -> Option<Value> {
+        let mut value: Value = serde_json::from_str(&self.json).ok()?;
+        match value.get(OWNER) {
+            None => namespace.is_empty().then_some(value),
+            Some(owner) if owner == namespace => value.get_mut(GIVEN).map(Value::take),
+            Some(_) => None,
+        }
+    }
+
     /// The scope whose canonical JSON is `json`.
     pub(super) fn of_json(json: String) -> Self {
         let digest = Digest::of(json.as_bytes());
@@ -52,6 +90,16 @@ impl Scope {
 
     pub(super) fn namespace(&self) -> &str {
         &self.namespace
+    }
+}
+
+/// Whether the scope with this canonical JSON is one of `namespace`.
+pub(super) fn is_within(json: &str, namespace: &str) -> bool {
+    let name = |text: &str| Value::from(text).to_string();
+    let owned = format!("{{{}:", name(OWNER));
+    match namespace {
+        "" => !json.starts_with(&owned),
+        _ => json.starts_with(&format!("{owned}{},{}:", name(namespace), name(GIVEN))),
     }
 }
 
@@ -96,7 +144,6 @@ fn write(value: &Value, json: &mut String, depth: usize) -> Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn equal_values_are_one_scope_and_different_ones_are_not() {
@@ -133,6 +180,36 @@ mod tests {
             .collect();
         assert_eq!(names.len(), different.len());
         assert!(names.iter().all(|name| name.len() == NAMES.len() + 64));
+    }
+
+    #[test]
+    fn scopes_of_namespaces_share_nothing() {
+        let scopes = [
+            json!(null),
+            json!("a"),
+            json!({"scope": "a"}),
+            json!({"a": 1}),
+        ];
+        let namespaces = ["", "n", "m", "n\"", "n\",\"scope\":"];
+        for given in &scopes {
+            for namespace in namespaces {
+                let scope = Scope::within(namespace, given).unwrap();
+                for other in namespaces {
+                    let own = other == namespace;
+                    assert_eq!(scope.given_within(other).as_ref(), own.then_some(given));
+                    assert_eq!(
+                        is_within(scope.as_json(), other),
+                        own,
+                        "{}",
+                        scope.as_json()
+                    );
+                }
+            }
+        }
+        assert!(Scope::within("", &json!({OWNER: "n", GIVEN: "a"})).is_err());
+        let inner = json!({OWNER: "m", GIVEN: "a"});
+        let scope = Scope::within("n", &inner).unwrap();
+        assert_eq!(scope.given_within("n"), Some(inner));
     }
 
     #[test]

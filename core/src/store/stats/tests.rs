@@ -208,6 +208,7 @@ fn look_ups_of_caches_are_those_of_the_store() {
     embeddings.get_many(&["a", "d"]).unwrap();
     let responses = SemanticCacheOptions {
         model: model.fingerprint().clone(),
+        namespace: String::new(),
         threshold: 0.5,
         ttl_seconds: None,
         prices: Prices::default(),

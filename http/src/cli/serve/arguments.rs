@@ -127,6 +127,9 @@ pub(crate) struct LimitSettings {
     /// Longest body of a request
     #[arg(long, value_name = "BYTES", default_value_t = bytes(Limits::default().body_bytes), value_parser = size)]
     pub max_body_bytes: u64,
+    /// Most bytes of bodies held at a time, of all requests; the others are told to try again
+    #[arg(long, value_name = "BYTES", default_value_t = bytes(Limits::default().total_body_bytes), value_parser = size)]
+    pub max_total_body_bytes: u64,
     /// Longest key
     #[arg(long, value_name = "BYTES", default_value_t = bytes(Limits::default().key_bytes), value_parser = size)]
     pub max_key_bytes: u64,

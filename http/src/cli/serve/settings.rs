@@ -231,6 +231,7 @@ fn limits(limits: &LimitSettings) -> Result<Limits, Error> {
     };
     Ok(Limits {
         body_bytes: size("max_body_bytes", limits.max_body_bytes)?,
+        total_body_bytes: size("max_total_body_bytes", limits.max_total_body_bytes)?,
         key_bytes: size("max_key_bytes", limits.max_key_bytes)?,
         batch_items: limits.max_batch_items,
         requests: limits.max_requests,

@@ -252,9 +252,16 @@ fn refused(
     }
     let as_it_is = || {
         let message = format!("the upstream has answered {status}");
-        ApiError::new(status, "upstream", message)
-            .saying(&said)
-            .with_headers(passed_on.clone())
+        let error = ApiError::new(status, "upstream", message).with_headers(passed_on.clone());
+        match credentials {
+            Credentials::Passed(_) => error.saying(&said),
+            // What it says may name the account of the operator, or parts of the key.
+            Credentials::Own => {
+                let message = said.get("message").and_then(Value::as_str);
+                tracing::debug!(status = status.as_u16(), message, "the upstream refuses");
+                error.classified(&said)
+            }
+        }
     };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => match credentials {
@@ -370,7 +377,9 @@ mod tests {
             assert_eq!((error.status().as_u16(), passes), (expected, again));
             assert!(error.headers().get("set-cookie").is_none());
             if expected == status.as_u16() {
-                assert_eq!(error.message(), "no");
+                let own = format!("the upstream has answered {status}");
+                let verbatim = matches!(credentials, Credentials::Passed(_));
+                assert_eq!(error.message(), if verbatim { "no" } else { &own });
                 assert_eq!(error.headers().get("retry-after").unwrap(), "7");
             }
         }

@@ -51,14 +51,12 @@ impl UpstreamSource {
         self.prompt_tokens.load(Ordering::Relaxed)
     }
 
-    /// The failure as the error of a call of the cache. What concerns the key of one client is not for others who wait for
-    /// the same text.
+    /// The failure as the error of a call of the cache. What an upstream says to the key of one client is not for others who
+    /// wait for the same text.
     fn failure(&self, error: ApiError) -> Error {
         let personal = matches!(self.credentials, Credentials::Passed(_))
-            && matches!(
-                error.status(),
-                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
-            );
+            && (error.status().is_client_error()
+                || error.status() == StatusCode::SERVICE_UNAVAILABLE);
         Error::Callback(match personal {
             true => CallbackError::interrupt(error),
             false => CallbackError::new(error),

@@ -6,6 +6,7 @@ use crate::bytes::Bytes;
 use crate::error::{Answer, Code, Problem, ProblemDocument};
 use crate::extract::{Namespace, broken_body, is_json, parse_object, read_body, read_json};
 use crate::ndjson::{Lines, NDJSON, TooLong};
+use crate::place::hold_body;
 use crate::routes::parameters::NamespaceQuery;
 use crate::state::Context;
 use crate::tokens::Role;
@@ -135,6 +136,8 @@ impl Writing {
         while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(|_| self.after(broken_body()))?;
             lines.push(&piece);
+            let held = hold_body(lines.held_bytes() + self.page_bytes);
+            held.map_err(|problem| self.after(problem))?;
             loop {
                 let line = lines.next_line();
                 match line.map_err(|error| self.after(too_long(error, limit)))? {

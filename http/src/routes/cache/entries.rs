@@ -2,7 +2,7 @@
 
 use super::answer::{self, Kind};
 use crate::auth::Access;
-use crate::caches::{Semantic, other_model, scope_in};
+use crate::caches::{Semantic, other_model};
 use crate::error::{Answer, Problem};
 use crate::extract::{JsonBody, Namespace};
 use crate::json::{json_answer, to_json};
@@ -12,7 +12,7 @@ use crate::tokens::Role;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use prestige_core::{EntryMetadata, Error, Lookup, Put};
+use prestige_core::{EntryMetadata, Error, Lookup, Put, Scope, SemanticCache};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -89,7 +89,7 @@ pub(super) async fn lookup(
     JsonBody(body): JsonBody<LookupBody>,
 ) -> Answer<Response> {
     access.require(Role::Read, &namespace)?;
-    let scope = scope_in(&namespace, &body.scope)?;
+    let scope = Scope::within(&namespace, &body.scope)?;
     let found = context
         .clone()
         .blocking(move || {
@@ -102,7 +102,7 @@ pub(super) async fn lookup(
             let Semantic { cache, source, .. } = &semantic;
             let hit = cache
                 .get(&scope, &body.query, lookup, source.as_ref())
-                .map_err(|error| failed(error, model))?;
+                .map_err(|error| failed(error, cache, &scope))?;
             let without = hit.is_none() && body.embedding.is_none() && !semantic.computes;
             let wants_embedding = without && cache.has_vectors(&scope)?;
             let hit = hit.map(|hit| {
@@ -177,7 +177,7 @@ pub(super) async fn put(
     JsonBody(body): JsonBody<PutBody>,
 ) -> Answer<StatusCode> {
     access.require(Role::Write, &namespace)?;
-    let scope = scope_in(&namespace, &body.scope)?;
+    let scope = Scope::within(&namespace, &body.scope)?;
     let response = answer::read(&body.response, body.kind)?;
     let computing_us = micros("seconds", body.seconds)?;
     context
@@ -196,7 +196,7 @@ pub(super) async fn put(
             let Semantic { cache, source, .. } = &semantic;
             cache
                 .put(&scope, &put, source.as_ref())
-                .map_err(|error| failed(error, model))
+                .map_err(|error| failed(error, cache, &scope))
         })
         .await?;
     Ok(StatusCode::NO_CONTENT)
@@ -216,11 +216,11 @@ fn model_of<'a>(
     Ok(model_id)
 }
 
-/// Where no model runs, what is said of models is that entries have another one.
-fn failed(error: Error, model_id: Option<&str>) -> Problem {
-    match model_id {
-        Some(_) => other_model(error),
-        None => error.into(),
+/// What is said of models is that the entries have another one, or that the server's own has failed.
+fn failed(error: Error, cache: &SemanticCache, scope: &Scope) -> Problem {
+    match cache.check_scope(scope) {
+        Err(other @ Error::Model(_)) => other_model(other),
+        _ => error.into(),
     }
 }
 

@@ -1,7 +1,6 @@
 //! Scopes: which there are, and how entries are removed from them.
 
 use crate::auth::Access;
-use crate::caches::{scope_in, scope_out};
 use crate::error::{Answer, Code, Problem};
 use crate::extract::{JsonBody, Namespace};
 use crate::routes::namespaces::named;
@@ -63,7 +62,7 @@ pub(super) async fn invalidate(
     if body.older_than.is_some_and(|seconds| seconds < 0.0) {
         return Err(Problem::invalid("older_than must be from 0 on"));
     }
-    let scope = body.scope.map(|scope| scope_in(&namespace, &scope));
+    let scope = body.scope.map(|scope| Scope::within(&namespace, &scope));
     let (scope, metadata) = (scope.transpose()?, body.metadata.unwrap_or_default());
     remove(context, namespace.0, scope, metadata, body.older_than).await
 }
@@ -123,7 +122,7 @@ fn scopes_of(cache: &SemanticCache, namespace: &str) -> Answer<Vec<(Scope, Value
     let all = cache.scopes()?.into_iter();
     Ok(all
         .filter_map(|(scope, entries)| {
-            let shown = scope_out(namespace, &scope)?;
+            let shown = scope.given_within(namespace)?;
             Some((scope, shown, entries))
         })
         .collect())

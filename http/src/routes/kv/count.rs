@@ -31,10 +31,8 @@ pub(in crate::routes) async fn count(
     access: Access,
     namespace: Namespace,
 ) -> Answer<Json<Count>> {
-    counted(&context, &access, &namespace, |store| {
-        store.count_keys(false)
-    })
-    .await
+    let keys = |store: &Store| store.count_keys(false);
+    counted(&context, &access, &namespace, keys).await
 }
 
 /// Counts keys, with those that have expired and are not removed yet.
@@ -51,10 +49,8 @@ pub(in crate::routes) async fn approximate(
     access: Access,
     namespace: Namespace,
 ) -> Answer<Json<Count>> {
-    counted(&context, &access, &namespace, |store| {
-        store.count_keys(true)
-    })
-    .await
+    let keys = |store: &Store| store.count_keys(true);
+    counted(&context, &access, &namespace, keys).await
 }
 
 /// Counts distinct values.

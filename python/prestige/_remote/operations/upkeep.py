@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from ... import _native
@@ -22,6 +22,24 @@ Progress = Callable[[int, int], object]
 WAIT_SECONDS = 10.0
 # Seconds between two looks at one that goes on.
 FIRST_LOOK, LONGEST_LOOK = 0.1, 2.0
+
+# Figures of `stats` that a store counts for all its namespaces together.
+_OF_CACHES: tuple[
+    Literal[
+        "embedding_cache_hits",
+        "embedding_cache_misses",
+        "semantic_cache_exact_hits",
+        "semantic_cache_semantic_hits",
+        "semantic_cache_misses",
+    ],
+    ...,
+] = (
+    "embedding_cache_hits",
+    "embedding_cache_misses",
+    "semantic_cache_exact_hits",
+    "semantic_cache_semantic_hits",
+    "semantic_cache_misses",
+)
 
 
 def _admin(
@@ -150,6 +168,10 @@ def stats(self: Place) -> Operation[StoreStats]:
     """Return what has happened since the store was opened."""
     reply: Reply = yield self._call("GET", "/stats", reads=True)
     figures: StoreStats = reply.json()
+    for name in _OF_CACHES:
+        # Null for tokens of some namespaces, since it is counted by the store itself.
+        if figures[name] is None:
+            figures[name] = 0
     return figures
 
 

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 mod computing;
 mod lifetime;
+mod models;
 mod precision;
 mod properties;
 
@@ -31,6 +32,7 @@ struct Bench {
 fn cache_options(model: Fingerprint) -> SemanticCacheOptions {
     SemanticCacheOptions {
         model,
+        namespace: String::new(),
         threshold: 0.8,
         ttl_seconds: None,
         prices: Prices::default(),
@@ -377,8 +379,12 @@ fn another_model_is_refused_by_name_until_the_entries_are_gone() {
     let own = bench.cache.options.clone();
     assert!(SemanticCache::new(&bench.store, own.clone()).is_err());
     bench.clock.advance_seconds(2);
-    SemanticCache::new(&bench.store, own).unwrap();
-    assert!(bench.store.namespaces().unwrap().is_empty());
+    let own = SemanticCache::new(&bench.store, own).unwrap();
+    assert_eq!(own.len(Scopes::All).unwrap(), 0);
+    let lookup = own.get(&scope("a"), "q", Lookup::default(), &bench.source);
+    assert!(lookup.unwrap().is_none());
+    bench.put("a", "q", "r");
+    assert_eq!(bench.get("a", "q").as_deref(), Some("r"));
     bench.clean();
 }
 

@@ -3,10 +3,14 @@
 //! A request with an `Idempotency-Key` is answered once; for ten minutes the same request with the same key gets the same
 //! answer, also while the first is still in progress. What was begun goes on if its client goes away, so that a retry after
 //! a broken connection finds the answer. Answers with a status of 500 or more are not kept: what failed may be tried anew.
-//! In memory alone, [`MOST`] answers at most, the oldest forgotten first.
+//! In memory alone, within bounds of number and bytes ([`table`]), the oldest forgotten first. What is in progress is never
+//! forgotten: where there is nothing else to forget, further keys are refused.
+
+mod table;
 
 use crate::error::{Answer, Code, Problem};
 use crate::headers::{METADATA, TTL_SECONDS};
+use crate::place::carried;
 use axum::body::{Body, to_bytes};
 use axum::http::header::{AUTHORIZATION, CONTENT_TYPE, IF_MATCH, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
@@ -14,9 +18,9 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use prestige_core::Digest;
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use table::{Bounds, Table, Use};
 use tokio::sync::OwnedMutexGuard;
 
 pub(crate) static IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -25,29 +29,28 @@ static REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
 /// Longest key, in bytes.
 const MAX_KEY_BYTES: usize = 128;
-/// How long an answer is kept.
-const KEPT: Duration = Duration::from_secs(600);
-/// Most answers that are kept.
-const MOST: usize = 65_536;
-/// Longest body of an answer that is kept; those of writes are far shorter.
-const MOST_BYTES: usize = 64 << 10;
+const BOUNDS: Bounds = Bounds {
+    kept: Duration::from_secs(600),
+    slots: 65_536,
+    bytes: 64 << 20,
+    // Answers to writes are far shorter.
+    answer_bytes: 64 << 10,
+};
 
 /// The answers that are kept. A clone is another reference to the same.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answers(Arc<Mutex<Table>>);
+#[derive(Clone, Debug)]
+pub(crate) struct Answers(Arc<Mutex<Table<Kept>>>);
 
-#[derive(Debug, Default)]
-struct Table {
-    by_key: HashMap<Digest, Slot>,
-    /// Keys by the time at which they came.
-    order: VecDeque<(Instant, Digest)>,
+impl Default for Answers {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Table::new(BOUNDS))))
+    }
 }
-
-/// Held while a request is in progress; `None` until it has an answer.
-type Slot = Arc<tokio::sync::Mutex<Option<(Digest, Kept)>>>;
 
 #[derive(Clone, Debug)]
 struct Kept {
+    /// Of the request that it answers.
+    request: Digest,
     status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
@@ -78,12 +81,9 @@ impl Asked<'_> {
             parts.extend(self.headers.get_all(name).iter().map(HeaderValue::as_bytes));
         }
         parts.push(self.body);
-        // Each with its length before it, so that no two lists of parts run together.
-        let joined: Vec<u8> = parts
-            .iter()
-            .flat_map(|part| [&(part.len() as u64).to_le_bytes()[..], part].concat())
-            .collect();
-        Digest::of(&joined)
+        // Each as its digest, so that no two lists of parts run together and a long body is not copied.
+        let digests: Vec<u8> = parts.iter().flat_map(|part| Digest::of(part).0).collect();
+        Digest::of(&digests)
     }
 }
 
@@ -92,7 +92,8 @@ impl Answers {
     /// the former.
     ///
     /// # Errors
-    /// `invalid_argument` for a bad key, and with status 422 for one that came with another request before.
+    /// `invalid_argument` for a bad key, and with status 422 for one that came with another request before; `overloaded` if
+    /// as many requests with keys are in progress as can be kept apart.
     pub(crate) async fn once<W>(&self, asked: &Asked<'_>, work: W) -> Answer<Response>
     where
         W: Future<Output = Answer<Response>> + Send + 'static,
@@ -103,11 +104,17 @@ impl Answers {
         // Keys of one client are not those of another.
         let client = asked.headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
         let client = Digest::of(client.unwrap_or_default());
-        let slot = self.slot(Digest::of(&[&client.0[..], key].concat()));
+        let key = Digest::of(&[&client.0[..], key].concat());
+        let slot = Table::enter(&self.0, key).ok_or_else(|| {
+            Problem::new(
+                Code::Overloaded,
+                "as many requests with an Idempotency-Key are in progress as this server can keep apart; try again",
+            )
+        })?;
         let request = asked.digest();
-        let held = slot.lock_owned().await;
-        if let Some((first, kept)) = &*held {
-            if *first == request {
+        let held = slot.lock().await;
+        if let Some(kept) = &*held {
+            if kept.request == request {
                 return Ok(kept.replayed());
             }
             return Err(Problem::invalid(
@@ -115,36 +122,18 @@ impl Answers {
             )
             .with_status(StatusCode::UNPROCESSABLE_ENTITY));
         }
-        // A task of its own goes on when the connection breaks.
-        let ended = tokio::spawn(finish(held, request, work)).await;
+        // A task of its own goes on when the connection breaks, in the place of the request.
+        let ended = tokio::spawn(carried(finish(slot, held, request, work))).await;
         ended.map_err(|error| match error.is_panic() {
             true => Problem::internal(&"a panic"),
             false => Problem::new(Code::Closed, "the server is shutting down"),
         })
     }
-
-    fn slot(&self, key: Digest) -> Slot {
-        let now = Instant::now();
-        let mut table = self.0.lock();
-        while let Some((came, oldest)) = table.order.front().copied() {
-            if now.duration_since(came) < KEPT && table.order.len() < MOST {
-                break;
-            }
-            table.order.pop_front();
-            table.by_key.remove(&oldest);
-        }
-        if let Some(slot) = table.by_key.get(&key) {
-            return Arc::clone(slot);
-        }
-        let slot = Slot::default();
-        table.by_key.insert(key, Arc::clone(&slot));
-        table.order.push_back((now, key));
-        slot
-    }
 }
 
 async fn finish(
-    mut slot: OwnedMutexGuard<Option<(Digest, Kept)>>,
+    slot: Use<Kept>,
+    mut held: OwnedMutexGuard<Option<Kept>>,
     request: Digest,
     work: impl Future<Output = Answer<Response>>,
 ) -> Response {
@@ -153,19 +142,34 @@ async fn finish(
         return response;
     }
     let (parts, body) = response.into_parts();
-    let Ok(body) = to_bytes(body, MOST_BYTES).await else {
-        return Problem::internal(&"an answer was too long to be kept").into_response();
+    let body = match to_bytes(body, BOUNDS.answer_bytes).await {
+        Ok(body) if head_bytes(&parts.headers) + body.len() <= BOUNDS.answer_bytes => body,
+        _ => return Problem::internal(&"an answer was too long to be kept").into_response(),
     };
     let kept = Kept {
+        request,
         status: parts.status,
         headers: parts.headers.clone(),
         body: body.clone(),
     };
-    *slot = Some((request, kept));
+    slot.answered(kept.bytes());
+    *held = Some(kept);
     Response::from_parts(parts, Body::from(body))
 }
 
+/// Bytes of headers, about.
+fn head_bytes(headers: &HeaderMap) -> usize {
+    let lengths = headers.iter();
+    lengths
+        .map(|(name, value)| name.as_str().len() + value.len() + 64)
+        .sum()
+}
+
 impl Kept {
+    fn bytes(&self) -> usize {
+        head_bytes(&self.headers) + self.body.len()
+    }
+
     fn replayed(&self) -> Response {
         let mut response = (self.status, self.body.clone()).into_response();
         *response.headers_mut() = self.headers.clone();
@@ -280,13 +284,29 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_answers_are_forgotten() {
-        let answers = Answers::default();
-        for number in 0..MOST + 10 {
-            answers.slot(Digest::of(&number.to_le_bytes()));
-        }
-        let table = answers.0.lock();
-        assert_eq!(table.by_key.len(), table.order.len());
-        assert!(table.by_key.len() <= MOST);
+    fn what_is_in_progress_is_not_carried_out_twice_when_the_table_is_full() {
+        runtime().block_on(async {
+            let bounds = Bounds { slots: 1, ..BOUNDS };
+            let answers = Answers(Arc::new(Mutex::new(Table::new(bounds))));
+            let (go, wait) = tokio::sync::oneshot::channel::<()>();
+            let slow = async {
+                wait.await.unwrap();
+                Ok("slow".into_response())
+            };
+            let (begun, answer) = (answers.clone(), "slow".to_owned());
+            let first = tokio::spawn(async move { ask(&begun, ("k", "t"), b"x", slow).await });
+            while answers.0.lock().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let other = async { Ok("other".into_response()) };
+            assert_eq!(ask(&answers, ("l", "t"), b"x", other).await.0, 503);
+            go.send(()).unwrap();
+            assert_eq!(first.await.unwrap(), (200, answer.clone(), false));
+            let never = async { Err(Problem::internal(&"ran twice")) };
+            let again = ask(&answers, ("k", "t"), b"x", never).await;
+            assert_eq!(again, (200, answer, true));
+            let other = async { Ok("other".into_response()) };
+            assert_eq!(ask(&answers, ("l", "t"), b"x", other).await.0, 200);
+        });
     }
 }
