@@ -9,7 +9,7 @@ from workers.job import Job
 
 VECTORS = 100_000
 QUICK_VECTORS = 6_000
-"""More than are scanned: the index is a graph."""
+"""So few that they are scanned, and never become a graph."""
 ROUNDS = 3
 QUICK_ROUNDS = 2
 # Vectors, keys and records of the texts, the index file and the one that replaces it, a copy for
