@@ -6,7 +6,7 @@ use super::arguments::{
     StoreSettings,
 };
 use super::print::MASK;
-use crate::config::{Config, Limits, Listen, Timeouts, Tls};
+use crate::config::{CacheConfig, Config, Limits, Listen, Timeouts, Tls};
 use crate::embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 use crate::tokens::Tokens;
 use prestige_core::{
@@ -108,6 +108,9 @@ pub(super) fn config(arguments: &ServeArguments, models: Models<'_>) -> Result<C
         timeouts: timeouts(server, &arguments.limits),
         allowed_hosts: arguments.access.allowed_host.clone(),
         backup_directory: server.backup_directory.clone(),
+        cache: CacheConfig {
+            threshold: arguments.cache.cache_threshold,
+        },
         embeddings: embeddings(arguments, models)?,
         worker_threads: server.worker_threads,
     };
@@ -207,8 +210,8 @@ fn tokens(access: &AccessSettings) -> Result<Tokens, Error> {
     };
     if let Some(path) = &access.token_file {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::Io(format!(
-                "cannot read the token file {}: {error}",
+            Error::InvalidArgument(format!(
+                "token_file: cannot read {}: {error}; name a file of lines ROLE TOKEN [NAMESPACE,NAMESPACE…]",
                 path.display()
             ))
         })?;
