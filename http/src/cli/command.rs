@@ -92,7 +92,8 @@ const HEALTH_HELP: &str = "\
 FIGURE is one of those that the command prints, as total_bytes. RANGE says where it is well, as Nagios plugins write it:
   10      from 0 to 10        10:20   from 10 to 20
   10:     from 10 on          @10:20  not from 10 to 20
-  ~:10    up to 10            Numbers may be sizes: ~:10GiB
+  ~:10    up to 10
+Numbers may be sizes, ~:10GiB, and those of figures that end with _s times: last_sweep_age_s=1h
 
 Without thresholds only a broken index or a store that cannot be read is critical.
 Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (wrong arguments, no such store).";
