@@ -10,9 +10,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import prestige
-from prestige.exceptions import InvalidArgumentError, PrestigeError
+from prestige import _native
+from prestige.exceptions import (
+    BusyError,
+    InvalidArgumentError,
+    PrestigeError,
+    ReadOnlyError,
+)
 
 from . import Arguments
+from .files import readable
 
 
 class Access(Enum):
@@ -27,12 +34,25 @@ class Access(Enum):
 
 
 @contextmanager
-def target(arguments: Arguments, access: Access) -> Iterator[prestige.Store]:
-    """Open the store that the arguments name, in the namespace that they name."""
-    if arguments["url"] is not None:
-        with _server(arguments) as remote:
-            yield remote
-        return
+def target(
+    arguments: Arguments, access: Access, why: str | None = None
+) -> Iterator[prestige.Store]:
+    """Open the store that the arguments name, in the namespace that they name.
+
+    ``why`` says why a command that changes nothing needs more than reading. Errors of a store that
+    another process has open, or that cannot be changed, say what to do on the command line.
+    """
+    try:
+        with (
+            _server(arguments) if is_remote(arguments) else _local(arguments, access, why) as store
+        ):
+            yield store
+    except ReadOnlyError as error:
+        raise _read_only(arguments) from error
+
+
+@contextmanager
+def _local(arguments: Arguments, access: Access, why: str | None) -> Iterator[prestige.Store]:
     path = directory(arguments)
     options = _options(arguments["option"])
     if access is Access.READ:
@@ -40,9 +60,42 @@ def target(arguments: Arguments, access: Access) -> Iterator[prestige.Store]:
     elif access is Access.CHANGE:
         # Read-only no store is made: it raises what there is to say.
         prestige.open(path, read_only=True).close()
-    with prestige.open(path, options) as store:
+    try:
+        opened = prestige.open(path, options)
+    except BusyError as error:
+        if access is Access.READ:
+            # Its owner has changed it all the time: to try again is what helps.
+            raise
+        raise _busy(arguments, path, why) from error
+    with opened as store:
         namespace: str = arguments["namespace"]
         yield store.namespace(namespace) if namespace else store
+
+
+def _busy(arguments: Arguments, path: str, why: str | None) -> BusyError:
+    """The error of a command that needs a store which another process has open."""
+    command = arguments["command"]
+    reason = why or "only that process can change it"
+    return BusyError(
+        f"{command}: the store at {path} is open in another process, and {reason}. If that is a "
+        f"server, ask it: prestige {command} --url URL. Otherwise wait until it is closed, or "
+        f"share the store by `prestige serve {path}`"
+    )
+
+
+def _read_only(arguments: Arguments) -> ReadOnlyError:
+    """The error of a command that would change a store which was opened for reading only."""
+    command = arguments["command"]
+    if is_remote(arguments):
+        return ReadOnlyError(
+            f"{command}: the server at {arguments['url']} has opened its store for reading only, "
+            "and this would change it: ask the server that owns the store, or start it without "
+            "--read-only"
+        )
+    return ReadOnlyError(
+        f"{command}: the store at {directory(arguments)} is opened for reading only, and this "
+        "would change it: leave out --option read_only"
+    )
 
 
 def directory(arguments: Arguments) -> str:
@@ -64,7 +117,7 @@ def _server(arguments: Arguments) -> Iterator[prestige.Store]:
     if arguments["timeout"] is not None:
         settings["timeout"] = arguments["timeout"]
     if arguments["ca_file"] is not None:
-        settings["ca_file"] = os.fsdecode(arguments["ca_file"])
+        settings["ca_file"] = str(readable("--ca-file", arguments["ca_file"], "name a PEM file"))
     with prestige.connect(arguments["url"], token=_token(arguments), **settings) as opened:
         # It has the interface of a store.
         yield cast("prestige.Store", opened)
@@ -74,11 +127,11 @@ def _token(arguments: Arguments) -> str | None:
     if arguments["token_file"] is None:
         token: str | None = arguments["token"]
         return token
-    path = Path(os.fsdecode(arguments["token_file"]))
-    words = path.read_text(encoding="utf-8", errors="replace").split()
-    if not words:
-        raise InvalidArgumentError(f"{path}: expected a token, found nothing")
-    return words[0]
+    path = readable("--token-file", arguments["token_file"], "name a file with the token")
+    try:
+        return _native.client_token(path.read_text(encoding="utf-8", errors="replace"))
+    except InvalidArgumentError as error:
+        raise InvalidArgumentError(f"--token-file: {path}: {error}") from None
 
 
 def _options(pairs: list[tuple[str, str]]) -> prestige.Options:
