@@ -2,7 +2,7 @@
 
 pub use crate::tokens::Tokens;
 
-use crate::embeddings::EmbeddingsConfig;
+use crate::embeddings::{EmbeddingsConfig, LocalModel};
 use prestige_core::{DEFAULT_CACHE_THRESHOLD, Error};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -28,6 +28,9 @@ pub struct Config {
     pub cache: CacheConfig,
     /// The models of `/v1/embeddings`.
     pub embeddings: EmbeddingsConfig,
+    /// The models that `POST /api/v1/admin/reembed` may make that of the store, by the names that requests call them; the
+    /// last name of each is shown in errors. None by default.
+    pub reembed_models: Vec<LocalModel>,
     /// Threads that answer requests; 0: one for each processor, at most four.
     pub worker_threads: usize,
 }

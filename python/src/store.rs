@@ -445,11 +445,13 @@ impl Store {
             Some(path) => Listen::unix(path),
             None => Listen::tcp(host, port),
         };
+        let embeddings = embeddings_config(py, models, upstream)?;
         let config = Config {
             listen: with_tls(listen, tls_certificate, tls_key)?,
             tokens: tokens(token, token_file.as_deref())?,
             backup_directory,
-            embeddings: embeddings_config(py, models, upstream)?,
+            reembed_models: embeddings.models.clone(),
+            embeddings,
             ..Config::default()
         };
         blocking(py, || self.open.serve(self.handle(), config))

@@ -298,4 +298,4 @@ class TestCommand:
         assert run(capsys, good, "--model", tmp_path / "none")[0] == 2
         texts = tmp_path / "texts.csv"
         texts.write_text("text_a,text_b,label\na,b,1\n")
-        assert run(capsys, texts, "--model", tmp_path / "none")[0] == 1
+        assert run(capsys, texts, "--model", tmp_path / "none")[0] == 2

@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Compact(Place),
     /// Build the vector index anew from the stored vectors
     RebuildIndex(Place),
+    /// Embed every text of a semantic store by another model, which becomes its own
+    Reembed(Reembed),
     /// Copy a store while it is in use
     Backup(Backup),
     /// Make a store from a backup
@@ -211,6 +213,15 @@ pub(crate) struct Evict {
     #[command(flatten)]
     #[serde(flatten)]
     pub place: Place,
+}
+
+#[derive(Args, Debug, Serialize)]
+pub(crate) struct Reembed {
+    /// The new model: a name of `prestige models list`, minilm for the bundled one, or a folder; of a server one that it allows
+    pub model: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: Target,
 }
 
 #[derive(Args, Debug, Serialize)]

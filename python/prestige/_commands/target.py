@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
@@ -35,26 +35,33 @@ class Access(Enum):
 
 @contextmanager
 def target(
-    arguments: Arguments, access: Access, why: str | None = None
+    arguments: Arguments,
+    access: Access,
+    why: str | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Iterator[prestige.Store]:
     """Open the store that the arguments name, in the namespace that they name.
 
-    ``why`` says why a command that changes nothing needs more than reading. Errors of a store that
+    ``why`` says why a command that changes nothing needs more than reading; ``options`` are set
+    besides those of the arguments. Errors of a store that
     another process has open, or that cannot be changed, say what to do on the command line.
     """
     try:
-        with (
-            _server(arguments) if is_remote(arguments) else _local(arguments, access, why) as store
-        ):
+        local = _local(arguments, access, why, options or {})
+        with _server(arguments) if is_remote(arguments) else local as store:
             yield store
     except ReadOnlyError as error:
         raise _read_only(arguments) from error
 
 
 @contextmanager
-def _local(arguments: Arguments, access: Access, why: str | None) -> Iterator[prestige.Store]:
+def _local(
+    arguments: Arguments, access: Access, why: str | None, more: Mapping[str, object]
+) -> Iterator[prestige.Store]:
     path = directory(arguments)
     options = _options(arguments["option"])
+    for name, value in more.items():
+        setattr(options, name, value)
     if access is Access.READ:
         options.read_only = True
     elif access is Access.CHANGE:
@@ -167,9 +174,14 @@ def _value(name: str, current: object, text: str) -> object:
             raise ValueError
         return chosen
     if name == "semantic_model":
-        place = Path(text).exists() or "." in text[:1] or "/" in text[:1]
-        return prestige.SemanticModel(text if place else None, model_name=None if place else text)
+        return semantic_model(text)
     return text
+
+
+def semantic_model(text: str) -> prestige.SemanticModel:
+    """The model that a folder or a name stands for."""
+    place = Path(text).exists() or "." in text[:1] or "/" in text[:1]
+    return prestige.SemanticModel(text if place else None, model_name=None if place else text)
 
 
 def refused(arguments: Arguments, what: str) -> PrestigeError:

@@ -202,6 +202,10 @@ pub(crate) struct StoreSettings {
     /// Model of a semantic store: a folder, or a name of `prestige models list` (default: the bundled one)
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// Folder of a model that /api/v1/admin/reembed may make that of the store, besides those of `prestige models list`; may
+    /// be repeated
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub reembed_model: Vec<String>,
     /// Processors that the model uses; 0: all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub model_threads: u64,
