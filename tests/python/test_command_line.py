@@ -397,6 +397,8 @@ class TestUse:
             assert result.code == 1
             for word in (store.path, words[0], "--url", "prestige serve"):
                 assert word in result.err, result.err
+        result = run("restore", store.path, f"{store.path}-copy")
+        assert (result.code, "prestige backup" in result.err) == (1, True), result.err
         # What reads is enough to find the identical value.
         found = json.loads(run("candidates", "v", "--path", store.path, "--json").out)
         assert [candidate["value"] for candidate in found["candidates"]] == ["v"]
@@ -436,6 +438,7 @@ class TestUse:
         assert (long.code, "max_store_bytes = 1024" in long.err) == (2, True), long
         for option in (
             "nonsense=1",
+            "semantic_model=./none",
             "max_store_bytes=much",
             "hnsw_m=many",
             "sync_writes=maybe",

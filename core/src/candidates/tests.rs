@@ -365,6 +365,13 @@ fn a_semantic_store_is_searched_beside_its_owner() {
         assert!(reader.verify().unwrap().is_empty());
         reader.close().unwrap();
     }
+    // The file that the reader knows of goes before its first search: the vectors are enough.
+    let reader = reading(DIMENSION);
+    put(&store, "e", "blue", &[]);
+    store.flush().unwrap();
+    std::fs::remove_dir_all(directory.path().join(crate::semantic::INDEX_FOLDER)).unwrap();
+    assert_eq!(find(&reader), "green blue red yellow, one two");
+    assert!(reader.verify().unwrap().is_empty());
     let other = reading(DIMENSION * 2);
     let refused = other.candidates(Query::Value(b"red"), &with_values(1));
     assert!(matches!(refused, Err(Error::Model(_))), "{refused:?}");

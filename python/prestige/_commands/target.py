@@ -148,6 +148,8 @@ def _options(pairs: list[tuple[str, str]]) -> prestige.Options:
         current = getattr(options, name, None) if not name.startswith("_") else None
         try:
             value = _value(name, current, text)
+        except InvalidArgumentError as error:
+            raise InvalidArgumentError(f"--option {name}: {error}") from None
         except ValueError:
             kind = type(current).__name__
             raise InvalidArgumentError(
@@ -179,8 +181,18 @@ def _value(name: str, current: object, text: str) -> object:
 
 
 def semantic_model(text: str) -> prestige.SemanticModel:
-    """The model that a folder or a name stands for."""
+    """The model that a folder or a name stands for.
+
+    Raises:
+        InvalidArgumentError: There is no such folder, or no model can have this name.
+
+    """
     place = Path(text).exists() or "." in text[:1] or "/" in text[:1]
+    if place and not Path(text).exists():
+        raise InvalidArgumentError(
+            f"there is nothing at {text}; name the folder of a model, or one of `prestige models "
+            "list`"
+        )
     return prestige.SemanticModel(text if place else None, model_name=None if place else text)
 
 

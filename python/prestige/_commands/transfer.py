@@ -36,8 +36,14 @@ def run_restore(arguments: Arguments) -> int:
     path = os.fsdecode(arguments["directory"])
     advice = "name a directory that `prestige backup` made"
     backup = folder("BACKUP", arguments["backup"], advice)
-    with Working("restoring"):
-        prestige.restore(backup, path)
+    try:
+        with Working("restoring"):
+            prestige.restore(backup, path)
+    except prestige.BusyError as error:
+        raise prestige.BusyError(
+            f"restore: {backup} is open as a store in another process: copy that by `prestige "
+            "backup`, of a server with --url URL, and restore the copy"
+        ) from error
     return _told(arguments, {"path": path}, f"Restored to {path}")
 
 
