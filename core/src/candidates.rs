@@ -229,11 +229,11 @@ impl Engine {
         match (namespace.semantic(self)?, self.mode) {
             (Some(stage), _) => Ok(Some(stage)),
             (None, DedupMode::Exact) => Ok(None),
-            (None, DedupMode::Semantic) => Err(Error::InvalidArgument(
-                "a semantic store that was opened read-only has neither model nor index to search with; open it without \
-                 read_only"
-                    .to_owned(),
-            )),
+            (None, DedupMode::Semantic) => match namespace.cache {
+                None => self.reading_stage(namespace),
+                // A cache is searched by itself.
+                Some(_) => Ok(None),
+            },
         }
     }
 

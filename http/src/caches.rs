@@ -16,8 +16,8 @@ use axum::http::StatusCode;
 use parking_lot::Mutex;
 use prestige_core::embed::{Embedder, Embeddings, Fingerprint};
 use prestige_core::{
-    DEFAULT_CACHE_THRESHOLD, EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, Error,
-    ModelSource, Prices, SemanticCache, SemanticCacheOptions, Store, VectorSource,
+    EmbeddingCache, EmbeddingCacheOptions, EmbeddingPrecision, Error, ModelSource, Prices,
+    SemanticCache, SemanticCacheOptions, Store, VectorSource,
 };
 use serde_json::json;
 use std::collections::VecDeque;
@@ -31,10 +31,11 @@ const MAX_MODEL_BYTES: usize = 1_024;
 const MOST_HANDLES: usize = 256;
 
 /// The handles of a server.
-#[derive(Default)]
 pub(crate) struct Caches {
     semantic: Handles<(String, String), SemanticCache>,
     embeddings: Handles<Vectors, EmbeddingCache>,
+    /// Least similarity of a hit where a lookup names none.
+    threshold: f64,
 }
 
 /// Which cache of embeddings, and how it stores new ones.
@@ -99,6 +100,15 @@ impl<K: PartialEq, T> Handles<K, T> {
 }
 
 impl Caches {
+    /// `threshold`: the least similarity of a hit, where a lookup names none.
+    pub(crate) fn new(threshold: f64) -> Self {
+        Self {
+            semantic: Handles::default(),
+            embeddings: Handles::default(),
+            threshold,
+        }
+    }
+
     /// The semantic cache of a namespace. `model_id`: the model of embeddings that clients give; `None`: that of the
     /// server, or without one that of the entries there are. May block.
     ///
@@ -165,7 +175,7 @@ impl Caches {
         let options = SemanticCacheOptions {
             model,
             namespace: namespace.to_owned(),
-            threshold: DEFAULT_CACHE_THRESHOLD,
+            threshold: self.threshold,
             ttl_seconds: None,
             prices: Prices::default(),
         };

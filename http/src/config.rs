@@ -2,8 +2,8 @@
 
 pub use crate::tokens::Tokens;
 
-use crate::embeddings::EmbeddingsConfig;
-use prestige_core::Error;
+use crate::embeddings::{EmbeddingsConfig, LocalModel};
+use prestige_core::{DEFAULT_CACHE_THRESHOLD, Error};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -21,12 +21,34 @@ pub struct Config {
     /// Names under which browsers reach it, such as `cache.example.com` or `cache.example.com:8443`, where a proxy puts
     /// another one into `Host`, or where a server without tokens is reached by another name than `localhost`.
     pub allowed_hosts: Vec<String>,
-    /// The directory in which `POST /api/v1/admin/backup` makes backups; `None`: it makes none.
+    /// The directory in which `POST /api/v1/admin/backup` makes backups; made, for its owner alone, if it does not exist.
+    /// `None`: there are no backups.
     pub backup_directory: Option<PathBuf>,
+    /// The semantic caches of `/api/v1/cache`.
+    pub cache: CacheConfig,
     /// The models of `/v1/embeddings`.
     pub embeddings: EmbeddingsConfig,
+    /// The models that `POST /api/v1/admin/reembed` may make that of the store, by the names that requests call them; the
+    /// last name of each is shown in errors. None by default.
+    pub reembed_models: Vec<LocalModel>,
     /// Threads that answer requests; 0: one for each processor, at most four.
     pub worker_threads: usize,
+}
+
+/// The semantic caches of a server.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CacheConfig {
+    /// Least cosine similarity of two queries at which one is answered with the response to the other, where a lookup
+    /// names none; over 0 and at most 1. Default [`DEFAULT_CACHE_THRESHOLD`], 0.97.
+    pub threshold: f64,
+}
+
+impl Default for CacheConfig {
+    fn default() -> Self {
+        Self {
+            threshold: DEFAULT_CACHE_THRESHOLD,
+        }
+    }
 }
 
 /// Where a server listens: on an address, on a Unix socket, or on both.
@@ -201,6 +223,13 @@ impl Config {
                 )));
             }
         }
+        let threshold = self.cache.threshold;
+        // Not a number is refused, too.
+        if !(threshold > 0.0 && threshold <= 1.0) {
+            return Err(Error::InvalidArgument(format!(
+                "the threshold of the cache must be over 0 and at most 1, not {threshold}"
+            )));
+        }
         self.embeddings.validate()?;
         self.allowed_hosts.iter().try_for_each(|host| {
             if host.is_empty() || host.contains(['/', '?', '#', '@', ' ', '*']) {
@@ -246,6 +275,8 @@ mod tests {
             "total_body_bytes",
         );
         refused(|config| config.timeouts.header = Duration::ZERO, "header");
+        refused(|config| config.cache.threshold = 0.0, "threshold");
+        refused(|config| config.cache.threshold = f64::NAN, "threshold");
         for host in ["", "https://example.com", "example.com/", "*"] {
             let mut config = Config::default();
             config.allowed_hosts.push(host.to_owned());

@@ -24,7 +24,7 @@
 //! - `extract`: what handlers take out of a request; `bytes`: bytes in JSON; `auth`: what a token allows
 //! - `accept`, `etag`, `cursor`, `ndjson`: what headers, listings and lines say; `headers`: those of keys and values
 //! - `idempotency`: requests that are answered once; `stream`: long answers; `json`: answers that are written elsewhere
-//! - `caches`: the caches that clients share
+//! - `caches`: the caches that clients share; `backups`: where backups are made
 //! - `error`: problem documents; `redact`: without paths of this machine
 //! - `requests`: each of them in the metrics, the log and the traces; `metrics`: the figures in Prometheus format;
 //!   `history`: those of the last hour; `telemetry`: log and traces of a process that is a server
@@ -32,6 +32,7 @@
 
 mod accept;
 mod auth;
+mod backups;
 mod bytes;
 mod caches;
 pub mod cli;
@@ -67,9 +68,9 @@ mod telemetry;
 mod tokens;
 mod vector;
 
-pub use config::{Config, Limits, Listen, Timeouts, Tls};
+pub use config::{CacheConfig, Config, Limits, Listen, Timeouts, Tls};
 pub use embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 pub use routes::openapi_json;
 pub use server::Server;
 pub use telemetry::{LogFormat, Otlp, Telemetry, TelemetryConfig, start_telemetry};
-pub use tokens::{Role, Tokens};
+pub use tokens::{Role, Tokens, client_token};

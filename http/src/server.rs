@@ -1,9 +1,11 @@
 //! A server inside the process, on a runtime and threads of its own.
 
+use crate::backups;
 use crate::config::{Config, Timeouts};
 use crate::history;
 use crate::lifecycle::Lifecycle;
 use crate::listen::{Bound, Serving, accept};
+use crate::percent;
 use crate::routes::router;
 use crate::state::Context;
 use parking_lot::Mutex;
@@ -49,10 +51,14 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] for settings out of range, a host that does not resolve, one that other machines reach
-    /// where there are no tokens, and certificates that cannot be used; [`Error::Busy`] if another server listens on the
+    /// where there are no tokens, certificates that cannot be used, and a directory for backups that cannot be made;
+    /// [`Error::Busy`] if another server listens on the
     /// Unix socket; [`Error::Io`] if the system refuses.
     pub fn start(store: Arc<Store>, config: Config) -> Result<Self, Error> {
         config.validate()?;
+        if let Some(directory) = &config.backup_directory {
+            backups::prepare(directory)?;
+        }
         let bound = Bound::new(&config)?;
         let (address, unix_socket, tls) = (bound.address(), bound.unix_socket(), bound.is_tls());
         let runtime = start_runtime(&config)?;
@@ -105,15 +111,21 @@ impl Server {
         self.unix_socket.as_deref()
     }
 
+    /// URL of the Unix socket it listens on, if there is one: `unix://` and its absolute path, percent-encoded.
+    #[must_use]
+    pub fn unix_url(&self) -> Option<String> {
+        let path = self.unix_socket.as_ref()?;
+        Some(format!("unix://{}", percent::encode_path(path)))
+    }
+
     /// Base URL of the server, without a slash at its end: `http://…`, `https://…`, or `unix://` and the path of the socket
     /// if it listens on nothing else.
     #[must_use]
     pub fn url(&self) -> String {
-        match (self.address, &self.unix_socket) {
-            (Some(address), _) if self.tls => format!("https://{address}"),
-            (Some(address), _) => format!("http://{address}"),
-            (None, Some(path)) => format!("unix://{}", path.display()),
-            (None, None) => String::new(),
+        match self.address {
+            Some(address) if self.tls => format!("https://{address}"),
+            Some(address) => format!("http://{address}"),
+            None => self.unix_url().unwrap_or_default(),
         }
     }
 

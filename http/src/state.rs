@@ -53,12 +53,12 @@ impl Context {
             places: Places::new(&config.limits),
             store,
             embeddings: Embeddings::new(&config.embeddings, &metrics)?,
+            caches: Caches::new(config.cache.threshold),
             config,
             metrics,
             history: History::new(),
             jobs: Jobs::new(),
             answers: Answers::default(),
-            caches: Caches::default(),
             started: Instant::now(),
         })))
     }

@@ -141,19 +141,22 @@ impl Tokens {
         Ok(())
     }
 
-    /// Adds the tokens of a file: one a line, `ROLE TOKEN [NAMESPACE,NAMESPACE…]`. Empty lines and those that begin with
-    /// `#` are skipped.
+    /// Adds the tokens of a file: one a line, `ROLE TOKEN [NAMESPACE,NAMESPACE…]`; or one token alone, which may do
+    /// everything. Empty lines and those that begin with `#` are skipped.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] naming the line, never the token.
     pub fn add_lines(&mut self, text: &str) -> Result<(), Error> {
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            self.add_line(line).map_err(|error| {
-                Error::InvalidArgument(format!("line {} of the tokens: {error}", index + 1))
+        let lines = lines_of(text);
+        // Only alone: in a list, a role that was forgotten must not become every right.
+        let bare = matches!(lines.as_slice(), [(_, line)] if bare(line).is_some());
+        for (number, line) in lines {
+            let added = match bare {
+                true => self.add(line, Role::Admin, None),
+                false => self.add_line(line),
+            };
+            added.map_err(|error| {
+                Error::InvalidArgument(format!("line {number} of the tokens: {error}"))
             })?;
         }
         Ok(())
@@ -209,6 +212,52 @@ impl Tokens {
     }
 }
 
+/// The token that a client takes out of a file: of one that has it alone, or in a single line of a server's,
+/// `ROLE TOKEN [NAMESPACE,NAMESPACE…]`. Other words behind a token that stands alone count as remarks.
+///
+/// # Errors
+/// [`Error::InvalidArgument`], which shows no token, for a file without one and for a server's with several.
+pub fn client_token(text: &str) -> Result<&str, Error> {
+    let lines = lines_of(text);
+    let of_server = |line: &str| {
+        let mut fields = line.split_whitespace();
+        let role = fields
+            .next()
+            .is_some_and(|role| role.parse::<Role>().is_ok());
+        role && fields.next().is_some()
+    };
+    let Some((_, first)) = lines.first() else {
+        return Err(Error::InvalidArgument(
+            "expected a token, or a line ROLE TOKEN; found neither".to_owned(),
+        ));
+    };
+    let found = lines.iter().filter(|(_, line)| of_server(line)).count();
+    if found > 0 && lines.len() > 1 {
+        return Err(Error::InvalidArgument(format!(
+            "expected one token, found the {} lines of a server's file; put the token of this client alone into a file of \
+             its own",
+            lines.len()
+        )));
+    }
+    let token = first.split_whitespace().nth(found);
+    token.ok_or_else(|| Error::InvalidArgument("expected a token".to_owned()))
+}
+
+/// The lines of a token file that say something, with their numbers from 1.
+fn lines_of(text: &str) -> Vec<(usize, &str)> {
+    let lines = text.lines().map(str::trim).enumerate();
+    lines
+        .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+        .map(|(index, line)| (index + 1, line))
+        .collect()
+}
+
+/// A line that is one token alone, and no role whose token was forgotten.
+fn bare(line: &str) -> Option<&str> {
+    let one = !line.contains(char::is_whitespace) && line.parse::<Role>().is_err();
+    one.then_some(line)
+}
+
 impl fmt::Debug for Tokens {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter
@@ -246,6 +295,45 @@ mod tests {
         assert_eq!(tokens.find(b"a-token"), Some((Role::Admin, &Reach::All)));
         for wrong in [&b""[..], b"r-toke", b"r-token ", b"R-TOKEN", b"\xff"] {
             assert_eq!(tokens.find(wrong), None);
+        }
+    }
+
+    #[test]
+    fn a_token_alone_is_a_file() {
+        let mut tokens = Tokens::none();
+        tokens.add_lines("# all of it\n secret-1 \n").unwrap();
+        assert_eq!(tokens.find(b"secret-1"), Some((Role::Admin, &Reach::All)));
+        // In a list a role was forgotten, and a role alone is no token.
+        for text in ["secret-1\nread other", "secret-1\nsecret-2", "admin"] {
+            let error = Tokens::none().add_lines(text).unwrap_err().to_string();
+            assert!(
+                error.contains("ROLE TOKEN") && !error.contains("cret-1"),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_client_takes_the_token_of_either_file() {
+        for (text, token) in [
+            ("secret-1", "secret-1"),
+            ("secret-1\n", "secret-1"),
+            ("# mine\n\n  secret-1  \n", "secret-1"),
+            ("secret-1 until May\nask Ann", "secret-1"),
+            ("write secret-1", "secret-1"),
+            ("# mine\nread secret-1 tenant-1,shared-*\n", "secret-1"),
+            ("read", "read"),
+        ] {
+            assert_eq!(client_token(text).unwrap(), token, "{text:?}");
+        }
+        for (text, said) in [
+            ("", "neither"),
+            ("# nothing\n\n", "neither"),
+            ("read secret-1\nwrite secret-2", "2 lines"),
+            ("secret-1\nwrite secret-2", "2 lines"),
+        ] {
+            let error = client_token(text).unwrap_err().to_string();
+            assert!(error.contains(said) && !error.contains("secret"), "{error}");
         }
     }
 

@@ -40,6 +40,7 @@ __all__ = [
     "__version__",
     "calibrate_similarities",
     "check_verdict",
+    "client_token",
     "close_all",
     "digest_text",
     "end_long_calls_at_exit",
@@ -51,6 +52,7 @@ __all__ = [
     "float_rows",
     "hub_cache",
     "hub_is_offline",
+    "jsonl_problem",
     "key_bytes",
     "key_text",
     "make_hit",
@@ -166,6 +168,33 @@ def parse_command(argv: list[str]) -> dict[str, Any]:
         The arguments of a command by name, with its name as ``command``; bytes, where they need not
         be UTF-8. Or, where there is only something to print, ``message``, ``styled`` (for
         terminals), ``is_error`` and ``exit_code``.
+
+    """
+
+def client_token(text: str) -> str:
+    """Read the token of a client out of the text of a token file.
+
+    Args:
+        text: The token alone, or a single line of a server's file, ``ROLE TOKEN [NAMESPACES]``.
+            Empty lines and those that begin with ``#`` are skipped.
+
+    Returns:
+        The token.
+
+    Raises:
+        InvalidArgumentError: There is none, or they are the tokens of a server. The message
+            shows none.
+
+    """
+
+def jsonl_problem(line: bytes) -> str | None:
+    """Say what is wrong with a line of a file of ``Store.export_jsonl``.
+
+    Args:
+        line: The line.
+
+    Returns:
+        What was expected and what was found; ``None`` if nothing is wrong.
 
     """
 
@@ -2207,9 +2236,8 @@ class Store:
             A list of dictionaries with the keys of ``prestige.Candidate``.
 
         Raises:
-            InvalidArgumentError: A number is out of range, the embedding does not fit, or a
-                semantic store was opened read-only.
-            ModelError: The model failed on the text.
+            InvalidArgumentError: A number is out of range, or the embedding does not fit.
+            ModelError: The model failed on the text, or is not that of a store opened read-only.
             TypeError: Neither or both of ``query`` and ``embedding`` are given, or ``filter`` is
                 no dictionary of texts.
 
@@ -2256,8 +2284,7 @@ class Store:
             A dictionary with the keys of ``prestige.Explanation``.
 
         Raises:
-            InvalidArgumentError: A semantic store was opened read-only.
-            ModelError: The model failed on the text.
+            ModelError: The model failed on the text, or is not that of a store opened read-only.
             Exception: What the ``verifier`` raises.
 
         """
@@ -2373,7 +2400,8 @@ class Store:
             tls_certificate: PEM file with the certificate of the server and those that lead to the
                 root; given together with ``tls_key``.
             tls_key: PEM file with its private key.
-            backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
+            backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; made if it is not
+                there. None: nowhere.
             models: Models of ``POST /v1/embeddings`` by the names that requests call them; besides
                 them there is the bundled one, ``"minilm"``. Each is loaded with the first request
                 for it.

@@ -64,9 +64,8 @@ impl Store {
     ///     A list of dictionaries with the keys of ``prestige.Candidate``.
     ///
     /// Raises:
-    ///     InvalidArgumentError: A number is out of range, the embedding does not fit, or a
-    ///         semantic store was opened read-only.
-    ///     ModelError: The model failed on the text.
+    ///     InvalidArgumentError: A number is out of range, or the embedding does not fit.
+    ///     ModelError: The model failed on the text, or is not that of a store opened read-only.
     ///     TypeError: Neither or both of ``query`` and ``embedding`` are given, or ``filter`` is
     ///         no dictionary of texts.
     #[pyo3(signature = (query = None, k = Integer::Default(5), filter = None, min_similarity = None,
@@ -169,8 +168,7 @@ impl Store {
     ///     A dictionary with the keys of ``prestige.Explanation``.
     ///
     /// Raises:
-    ///     InvalidArgumentError: A semantic store was opened read-only.
-    ///     ModelError: The model failed on the text.
+    ///     ModelError: The model failed on the text, or is not that of a store opened read-only.
     ///     Exception: What the ``verifier`` raises.
     fn explain<'py>(&self, py: Python<'py>, value: Value<'_>) -> PyStoreResult<Bound<'py, PyDict>> {
         let value = value.as_bytes()?;

@@ -1,5 +1,6 @@
 //! The command line: arguments are parsed in Rust, and `prestige serve` runs there. The other commands are Python.
 
+use crate::error::PyStoreResult;
 use crate::loader::{Kept, Loader, Settings, bundled_folder, package_folder, query};
 use prestige_core::{EmbedderProvider, Error};
 use prestige_http::cli::{self, ModelChoice, Parsed};
@@ -31,6 +32,23 @@ pub(crate) fn parse_command(py: Python<'_>, argv: Vec<OsString>) -> PyResult<Bou
             Ok(parsed.into_any())
         }
     }
+}
+
+/// Read the token of a client out of the text of a token file.
+///
+/// Args:
+///     text: The token alone, or a single line of a server's file, ``ROLE TOKEN [NAMESPACES]``.
+///         Empty lines and those that begin with ``#`` are skipped.
+///
+/// Returns:
+///     The token.
+///
+/// Raises:
+///     InvalidArgumentError: There is none, or they are the tokens of a server. The message
+///         shows none.
+#[pyfunction]
+pub(crate) fn client_token(text: &str) -> PyStoreResult<String> {
+    Ok(prestige_http::client_token(text)?.to_owned())
 }
 
 /// Run ``prestige serve`` until a signal ends it.
@@ -74,7 +92,14 @@ fn provider(
         ..Settings::default()
     };
     match &choice.model {
-        Some(model) if is_path(model) => settings.model_path = Some(PathBuf::from(model)),
+        Some(model) if is_path(model) => {
+            if !Path::new(model).exists() {
+                return Err(Error::InvalidArgument(format!(
+                    "model: there is nothing at {model}; name the folder of a model, or one of `prestige models list`"
+                )));
+            }
+            settings.model_path = Some(PathBuf::from(model));
+        }
         Some(name) => {
             query(name, None, None).repository()?;
             settings.model_name = Some(name.clone());

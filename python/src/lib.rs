@@ -64,6 +64,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(calibrate::calibrate_similarities, module)?)?;
     module.add_function(wrap_pyfunction!(cli::parse_command, module)?)?;
     module.add_function(wrap_pyfunction!(cli::serve_main, module)?)?;
+    module.add_function(wrap_pyfunction!(cli::client_token, module)?)?;
+    module.add_function(wrap_pyfunction!(transfer::jsonl_problem, module)?)?;
     module.add_function(wrap_pyfunction!(transfer::restore, module)?)?;
     module.add_function(wrap_pyfunction!(reembed::reembed, module)?)?;
     module.add_function(wrap_pyfunction!(hub::model_presets, module)?)?;

@@ -401,7 +401,8 @@ impl Store {
     ///     tls_certificate: PEM file with the certificate of the server and those that lead to the
     ///         root; given together with ``tls_key``.
     ///     tls_key: PEM file with its private key.
-    ///     backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; None: nowhere.
+    ///     backup_directory: Where ``POST /api/v1/admin/backup`` makes copies; made if it is not
+    ///         there. None: nowhere.
     ///     models: Models of ``POST /v1/embeddings`` by the names that requests call them; besides
     ///         them there is the bundled one, ``"minilm"``. Each is loaded with the first request
     ///         for it.
@@ -444,11 +445,13 @@ impl Store {
             Some(path) => Listen::unix(path),
             None => Listen::tcp(host, port),
         };
+        let embeddings = embeddings_config(py, models, upstream)?;
         let config = Config {
             listen: with_tls(listen, tls_certificate, tls_key)?,
             tokens: tokens(token, token_file.as_deref())?,
             backup_directory,
-            embeddings: embeddings_config(py, models, upstream)?,
+            reembed_models: embeddings.models.clone(),
+            embeddings,
             ..Config::default()
         };
         blocking(py, || self.open.serve(self.handle(), config))

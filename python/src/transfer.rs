@@ -34,6 +34,18 @@ pub(crate) fn restore(py: Python<'_>, backup: PathBuf, path: PathBuf) -> PyStore
     blocking(py, || prestige_core::restore(backup, path))
 }
 
+/// Say what is wrong with a line of a file of ``Store.export_jsonl``.
+///
+/// Args:
+///     line: The line.
+///
+/// Returns:
+///     What was expected and what was found; ``None`` if nothing is wrong.
+#[pyfunction]
+pub(crate) fn jsonl_problem(line: &[u8]) -> Option<String> {
+    prestige_core::jsonl_problem(line)
+}
+
 /// Records on their way to Python, column by column.
 #[derive(Default)]
 struct Columns {

@@ -287,15 +287,15 @@ class TestCommand:
         assert run(capsys, "--store", tmp_path)[0] == 2
         assert run(capsys, "--store", tmp_path / "none", "--family", "f")[0] == 1
         code, _, err = run(capsys, tmp_path / "none.csv")
-        assert code == 1
+        assert code == 2
         assert "none.csv" in err
         good = tmp_path / "good.csv"
         good.write_text("similarity,label\n0.9,1\n0.1,0\n")
         assert run(capsys, good, "--chart", tmp_path / "chart.PNG")[0] == 0
         assert (tmp_path / "chart.PNG").read_bytes().startswith(b"\x89PNG")
         assert run(capsys, good, "--precision", 2)[0] == 2
-        assert run(capsys, good, "--chart", tmp_path)[0] == 1
-        assert run(capsys, good, "--model", tmp_path / "none")[0] == 0
+        assert run(capsys, good, "--chart", tmp_path)[0] == 2
+        assert run(capsys, good, "--model", tmp_path / "none")[0] == 2
         texts = tmp_path / "texts.csv"
         texts.write_text("text_a,text_b,label\na,b,1\n")
-        assert run(capsys, texts, "--model", tmp_path / "none")[0] == 1
+        assert run(capsys, texts, "--model", tmp_path / "none")[0] == 2

@@ -138,7 +138,7 @@ class TestUpkeep:
 
     def test_what_has_no_figure(self, place: Place) -> None:
         place.run("put", "k", "v")
-        for command in ("flush", "compact", "rebuild-index"):
+        for command in ("flush", "compact"):
             assert place.run(command) == (0, b"", "")
             assert place.json(command) == {}
         assert place.run("verify").out == b"The store is valid.\n"
@@ -156,7 +156,22 @@ class TestUpkeep:
         stats = place.json("stats")
         assert set(stats) == set(prestige.StoreStats.__annotations__)
         assert stats["puts"] == (1 if place.is_server else 0)
-        assert b"puts" in place.run("stats").out
+        shown = place.run("stats")
+        assert b"puts" in shown.out
+        # Of a directory they are those of the command itself, which is no news to anybody.
+        assert ("--url" in shown.err) is not place.is_server
+
+    def test_an_index_that_is_built_anew_says_of_what(self, tmp_path: Path) -> None:
+        path = tmp_path / "store"
+        with prestige.open(path, dedup_mode=prestige.DedupMode.SEMANTIC) as store:
+            store.put("1", "How do I reset my password?")
+            store.namespace("tenant").put("2", "Where is my invoice?")
+        figures = json.loads(run("rebuild-index", path, "--json").out)
+        assert (figures["vectors"], figures["namespaces"]) == (2, 2)
+        assert figures["seconds"] >= 0
+        figures = json.loads(run("rebuild-index", path, "-n", "tenant", "--json").out)
+        assert (figures["vectors"], figures["namespaces"]) == (1, 1)
+        assert run("rebuild-index", path).out.startswith(b"2 vectors of 2 namespaces indexed in ")
 
 
 class TestHealth:
@@ -173,6 +188,9 @@ class TestHealth:
             (["--warn", "total_kyes=2"], 3),
             (["--warn", "dedup_mode=2"], 3),
             (["--warn", "last_sweep_age_s=10"], 3),
+            (["--warn", "oldest_object_age_s=1h"], 0),
+            (["--warn", "oldest_object_age_s=30m", "--crit", "oldest_object_age_s=1day:"], 2),
+            (["--warn", "oldest_object_age_s=1GiB"], 3),
             (["--warn", "nonsense"], 3),
         ]:
             result = place.run("health", *arguments)
@@ -227,7 +245,7 @@ class TestTransfer:
         assert json.loads(result.out) == {"path": str(restored)}
         assert run("get", "k", "--path", restored).out == b"v"
         assert run("restore", backup, restored).code == 2
-        assert run("restore", tmp_path / "none", tmp_path / "new").code == 1
+        assert run("restore", tmp_path / "none", tmp_path / "new").code == 2
         assert not (tmp_path / "new").exists()
 
     def test_export_and_import(self, tmp_path: Path) -> None:
@@ -242,11 +260,86 @@ class TestTransfer:
         assert run("import", "-", "--path", other, given=exported.out).out == b"3 keys imported\n"
         assert run("keys", "--path", other).out == b"a/1\na/2\nb/1\n"
         assert run("import", file, "--path", other, given=b"").code == 0
-        assert run("import", tmp_path / "none", "--path", tmp_path / "new").code == 1
+        assert run("import", tmp_path / "none", "--path", tmp_path / "new").code == 2
         assert not (tmp_path / "new").exists()
         bad = run("import", "-", "--path", other, given=b'{"key": 1}\n')
         assert bad.code == 2
         assert "line 1" in bad.err
+
+    def test_a_line_that_is_no_record_says_what_was_expected(self, place: Place) -> None:
+        good = b'{"key":"k","value":"v"}\n'
+        for line, said in [
+            (b'{"key":1,"value":"v"}', "expected a string as `key`, found the number 1"),
+            (b'{"key":"k","value":"v","expires_us":"x"}', "as `expires_us`, found a string"),
+            (
+                b'{"key":"k","value":"v","metadata":{"a":1}}',
+                "`a` of `metadata`, found the number 1",
+            ),
+            (b'["k"]', "found a list"),
+            (b"k,v", "found what is not JSON at column 1"),
+            (b'{"key":"k"}', "it should have either `value` or `value_b64`"),
+        ]:
+            result = place.run("import", "-", given=good + line + b"\n")
+            assert result.code == 2, result
+            assert "line 2: " in result.err
+            assert said in result.err, result.err
+
+
+class TestFiles:
+    """A file that is named and cannot be used is a wrong argument, and the message names it."""
+
+    def test_files_that_cannot_be_read(self, place: Place, tmp_path: Path) -> None:
+        place.run("put", "k", "v")
+        none = tmp_path / "no" / "such"
+        for argument, words in [
+            ("--file", ["put", "k", "--file", none]),
+            ("--file", ["put", "k", "--file", tmp_path]),
+            ("FILE", ["import", none]),
+            ("FILE", ["import", tmp_path]),
+            ("--output", ["get", "k", "--output", none]),
+            ("--output", ["get", "k", "--output", tmp_path]),
+            ("FILE", ["export", none]),
+        ]:
+            result = place.run(*words)
+            assert (result.code, result.out) == (2, b""), (words, result)
+            assert result.err.startswith(f"prestige: {argument}: cannot "), result.err
+            assert "[Errno" not in result.err
+        assert place.run("get", "k").out == b"v"
+
+    def test_files_beside_a_store(self, tmp_path: Path) -> None:
+        none = tmp_path / "none"
+        pairs = tmp_path / "pairs.csv"
+        pairs.write_text("similarity,label\n0.9,1\n0.1,0\n")
+        for argument, words in [
+            ("FILE", ["calibrate", tmp_path / "none.csv"]),
+            ("--model", ["calibrate", pairs, "--model", none]),
+            ("--chart", ["calibrate", pairs, "--chart", none / "chart.svg"]),
+            ("BACKUP", ["restore", none, tmp_path / "new"]),
+            ("BACKUP", ["restore", pairs, tmp_path / "new"]),
+            ("--ca-file", ["count", "--url", "https://127.0.0.1:9", "--ca-file", none]),
+            ("--token-file", ["count", "--url", "http://127.0.0.1:9", "--token-file", none]),
+            ("none", ["demo", none]),
+        ]:
+            result = run(*words)
+            assert (result.code, result.out) == (2, b""), (words, result)
+            assert argument in result.err, result.err
+            assert "[Errno" not in result.err
+        assert not (tmp_path / "new").exists()
+
+    def test_token_files_of_clients(self, store: prestige.Store, tmp_path: Path) -> None:
+        file = tmp_path / "tokens"
+        with store.serve(token="secret-1") as server:
+            for text, code in [
+                ("secret-1\n", 0),
+                ("# mine\nread secret-1 tenant-*\n", 0),
+                ("read secret-1\nwrite secret-2\n", 2),
+                ("# nothing\n", 2),
+            ]:
+                file.write_text(text)
+                result = run("count", "--url", server.url, "--token-file", file)
+                assert result.code == code, (text, result)
+                assert "secret" not in result.err
+                assert code == 0 or str(file) in result.err
 
 
 class TestCandidates:
@@ -299,9 +392,37 @@ class TestUse:
         store.put("k", "v")
         assert run("get", "k", "--path", store.path).out == b"v"
         assert run("verify", store.path).code == 0
-        result = run("put", "k", "v", "--path", store.path)
-        assert result.code == 1
-        assert store.path in result.err
+        for words in (["put", "k", "v"], ["backup", f"{store.path}-copy"], ["sweep"]):
+            result = run(*words, "--path", store.path)
+            assert result.code == 1
+            for word in (store.path, words[0], "--url", "prestige serve"):
+                assert word in result.err, result.err
+        result = run("restore", store.path, f"{store.path}-copy")
+        assert (result.code, "prestige backup" in result.err) == (1, True), result.err
+        # What reads is enough to find the identical value.
+        found = json.loads(run("candidates", "v", "--path", store.path, "--json").out)
+        assert [candidate["value"] for candidate in found["candidates"]] == ["v"]
+
+    def test_an_open_semantic_store_is_searched(self, tmp_path: Path) -> None:
+        path = tmp_path / "store"
+        with prestige.open(path, dedup_mode=prestige.DedupMode.SEMANTIC) as store:
+            store.put("1", "How do I reset my password?")
+            store.flush()
+            store.put("2", "Where is my invoice?")
+            for place in (["--path", path], ["--url", store.serve().url]):
+                result = run("candidates", "reset the password", *place, "--json")
+                found = [one["value"] for one in json.loads(result.out)["candidates"]]
+                assert found == ["How do I reset my password?", "Where is my invoice?"]
+            assert store.verify() == []
+
+    def test_what_is_open_for_reading_only_says_so(self, tmp_path: Path) -> None:
+        path = tmp_path / "store"
+        prestige.open(path).close()
+        result = run("put", "k", "v", "-p", path, "-o", "read_only=true")
+        assert (result.code, "--option read_only" in result.err) == (1, True), result.err
+        with prestige.open(path, read_only=True) as store, store.serve() as server:
+            result = run("put", "k", "v", "--url", server.url)
+            assert (result.code, "--read-only" in result.err) == (1, True), result.err
 
     def test_options_of_the_directory(self, tmp_path: Path) -> None:
         path = tmp_path / "store"
@@ -310,8 +431,20 @@ class TestUse:
         assert run("put", "k", text, "-p", path, *options).code == 0
         with prestige.open(path) as store:
             assert store.dedup_mode == prestige.DedupMode.SEMANTIC
-        assert run("rebuild-index", path) == (0, b"", "")
-        for option in ("nonsense=1", "hnsw_m=many", "sync_writes=maybe", "dedup_mode=both", "_x=1"):
+        options = ["-o", "max_store_bytes=1KiB", "-o", "default_ttl_seconds=12h"]
+        assert run("put", "other", text, "-p", path, *options).code == 0
+        assert json.loads(run("get", "other", "-p", path, "--json").out)["ttl_seconds"] > 43_000
+        long = run("put", "long", "x" * 2000, "-p", path, *options)
+        assert (long.code, "max_store_bytes = 1024" in long.err) == (2, True), long
+        for option in (
+            "nonsense=1",
+            "semantic_model=./none",
+            "max_store_bytes=much",
+            "hnsw_m=many",
+            "sync_writes=maybe",
+            "dedup_mode=both",
+            "_x=1",
+        ):
             result = run("put", "k", "v", "-p", path, "-o", option)
             assert result.code == 2, option
             assert option.partition("=")[0] in result.err, result.err

@@ -18,6 +18,7 @@ from upstream_server import DIMENSION, MODEL, Failure, Upstream, running, vector
 
 import prestige
 
+BUNDLED = ["minilm", "all-MiniLM-L6-v2"]
 TEXTS = ["How do I reset my password?", "Where is my order?", "Hello, 世界 🌍"]
 
 
@@ -143,8 +144,21 @@ class TestLocal:
         with pytest.raises(openai.NotFoundError):
             client.models.retrieve(MODEL)
 
+    @pytest.mark.parametrize(
+        ("field", "value"),
+        [("model", 5), ("input", {}), ("dimensions", "8"), ("encoding_format", "hex"), ("task", 1)],
+    )
+    def test_a_field_that_is_wrong_is_named(
+        self, server: prestige.Server, field: str, value: object
+    ) -> None:
+        answer = post(server, {"model": "minilm", "input": "a", field: value})
+        error = json.loads(answer.body)["error"]
+        assert (answer.status, error["param"]) == (400, field), error
+        assert set(error) == {"message", "type", "param", "code"}
+
     def test_models_are_listed(self, client: openai.OpenAI) -> None:
-        assert [model.id for model in client.models.list()] == ["minilm"]
+        # All that can be asked for.
+        assert [model.id for model in client.models.list()] == BUNDLED
         assert client.models.retrieve("minilm").object == "model"
         assert client.models.retrieve("all-MiniLM-L6-v2").id == "all-MiniLM-L6-v2"
 
@@ -152,7 +166,7 @@ class TestLocal:
         model = prestige.SemanticModel(prefix="query: ")
         with store.serve(models={"asking": model}) as server:
             client = client_of(server)
-            assert {model.id for model in client.models.list()} == {"minilm", "asking"}
+            assert {model.id for model in client.models.list()} == {*BUNDLED, "asking"}
             answer = client.embeddings.create(model="asking", input=TEXTS)
         assert np.array_equal(array(answer), model.embed(TEXTS))
 
@@ -356,7 +370,7 @@ class TestUpstream:
         answer = client.embeddings.create(model="minilm", input=TEXTS)
         assert np.array_equal(array(answer), expected)
         assert upstream.asked == []
-        assert {model.id for model in client.models.list()} == {"minilm", MODEL}
+        assert {model.id for model in client.models.list()} == {*BUNDLED, MODEL}
         assert client.models.retrieve(MODEL).owned_by == "somebody"
 
     def test_named_models_alone(
@@ -366,7 +380,7 @@ class TestUpstream:
         assert client.embeddings.create(model="one", input="a").data
         with pytest.raises(openai.NotFoundError):
             client.embeddings.create(model="two", input="a")
-        assert {model.id for model in client.models.list()} == {"minilm", "one"}
+        assert {model.id for model in client.models.list()} == {*BUNDLED, "one"}
         assert len(upstream.asked) == 1
 
 

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import threading
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from commands import COMMAND, TIMEOUT_SECONDS, run_process
-from servers import serving
+from servers import OPENER, serving
 
 import prestige
 
@@ -138,6 +139,81 @@ class TestLife:
             assert server.end()[0] == 0
         assert not place.exists()
 
+    def test_a_relative_socket_is_told_with_its_place(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.chdir(tmp_path)
+        place = tmp_path / "a socket%"
+        arguments = ["--unix-socket", place.name, "--tcp", "false"]
+        with serving(tmp_path / "store", *arguments) as server:
+            assert server.said["unix_socket"] == str(place)
+            with prestige.connect(server.url) as store:
+                store.put("k", "v")
+            assert server.end()[0] == 0
+        for more, listed in [(["--tcp", "false"], 1), (["--tcp", "true", "--port", "0"], 1)]:
+            words = [*COMMAND, "serve", "store", *arguments[:2], *more]
+            with subprocess.Popen(words, stdout=subprocess.PIPE) as process:
+                assert process.stdout is not None
+                line = process.stdout.readline().decode()
+                process.terminate()
+            assert line.count(f"unix://{tmp_path}/a%20socket%25") == listed, line
+            assert ("http://" in line) is (more[1] == "true")
+
+    def test_the_directory_of_backups_is_made(self, tmp_path: Path) -> None:
+        backups = tmp_path / "in" / "backups"
+        with serving(tmp_path / "store", "--backup-directory", backups) as server:
+            assert backups.stat().st_mode & 0o777 == 0o700
+            with prestige.connect(server.url) as store:
+                store.put("k", "v")
+                store.backup("first")
+            assert server.end()[0] == 0
+        with prestige.open(backups / "first") as store:
+            assert store["k"] == b"v"
+
+    def test_a_file_with_a_token_alone(self, tmp_path: Path) -> None:
+        """The same file serves the server and its clients."""
+        file = tmp_path / "token"
+        file.write_text("everything\n")
+        with serving(tmp_path / "store", PRESTIGE_TOKEN_FILE=str(file)) as server:
+            assert server.ask(KV + "k")[0] == 401
+            done = run_process("put", "k", "v", "--url", server.url, PRESTIGE_TOKEN_FILE=str(file))
+            assert done.returncode == 0, done.stderr
+            assert server.ask(KV + "k", token="everything") == (200, b"v")
+
+    def test_the_threshold_of_the_cache(self, tmp_path: Path) -> None:
+        body = {"scope": 1, "model_id": "m"}
+        put = body | {"query": "a", "response": "r", "embedding": [1.0, 0.0]}
+        lookup = body | {"query": "b", "embedding": [0.8, 0.6]}
+        for given, hit in [({"PRESTIGE_CACHE_THRESHOLD": "0.7"}, True), ({}, False)]:
+            with serving(tmp_path / "store", **given) as server:
+                for path, document, found in [
+                    ("put", put, None),
+                    ("lookup", lookup, hit),
+                    ("lookup", lookup | {"threshold": 0.9}, False),
+                    ("lookup", lookup | {"threshold": 0.5}, True),
+                ]:
+                    request = urllib.request.Request(f"{server.url}/api/v1/cache/{path}")
+                    request.add_header("Content-Type", "application/json")
+                    data = json.dumps(document).encode()
+                    with OPENER.open(request, data, timeout=TIMEOUT_SECONDS) as answer:
+                        said = answer.read()
+                    assert found is None or (json.loads(said)["hit"] is not None) is found
+                assert server.end()[0] == 0
+
+    def test_sizes_and_times_have_units_wherever_they_are_given(self, tmp_path: Path) -> None:
+        file = tmp_path / "prestige.toml"
+        file.write_text('[store]\nvalue_cache_bytes = "1GiB"\nreaper_interval_seconds = "2min"\n')
+        words = ["db", "--config", file, "--max-body-bytes", "1MiB", "--lock-timeout-ms", "2s"]
+        code, out, errors = serve(*words, "--print-config", PRESTIGE_MAX_STORE_BYTES="10GiB")
+        assert (code, errors) == (0, "")
+        parsed = tomllib.loads(out)
+        assert parsed["store"]["max_store_bytes"] == 10 << 30
+        assert parsed["store"]["value_cache_bytes"] == 1 << 30
+        assert parsed["store"]["reaper_interval_seconds"] == 120
+        assert parsed["store"]["lock_timeout_ms"] == 2000
+        assert parsed["limits"]["max_body_bytes"] == 1 << 20
+        assert parsed["cache"]["cache_threshold"] == 0.97
+
     def test_options_reach_the_store(self, tmp_path: Path) -> None:
         path = tmp_path / "store"
         with serving(path, "--dedup-mode", "semantic", PRESTIGE_DEFAULT_TTL_SECONDS="1h") as server:
@@ -178,8 +254,10 @@ class TestRefusals:
             ([], 2, "which store?"),
             ([store, "--port", "99999"], 2, "--port"),
             ([store, "--model", "no/such/model/here"], 2, "model"),
-            ([store, "--dedup-mode", "semantic", "--model", tmp_path / "none"], 1, "none"),
-            ([store, "--token-file", tmp_path / "none"], 1, "none"),
+            ([store, "--dedup-mode", "semantic", "--model", tmp_path / "none"], 2, "none"),
+            ([store, "--token-file", tmp_path / "none"], 2, "token_file"),
+            ([store, "--backup-directory", empty], 2, "backup_directory"),
+            ([store, "--cache-threshold", "1.5"], 2, "--cache-threshold"),
             ([store, "--token-file", empty], 2, "no tokens"),
             ([store, "--tls-key", empty], 2, "tls_certificate"),
             ([store, "--tcp=false"], 2, "listen"),
@@ -192,6 +270,8 @@ class TestRefusals:
             assert (found, out) == (code, ""), (words, errors)
             assert said in errors, (words, errors)
             assert "Traceback" not in errors
+            # What cannot be served is not made.
+            assert not store.exists(), words
 
     def test_a_port_and_a_store_that_are_taken(self, tmp_path: Path) -> None:
         path = tmp_path / "store"
@@ -200,7 +280,7 @@ class TestRefusals:
             code, _, errors = serve(tmp_path / "other", "--port", port)
             assert (code, port in errors) == (1, True)
             code, _, errors = serve(path, "--port", "0")
-            assert (code, str(path) in errors) == (1, True)
+            assert (code, str(path) in errors, "--url" in errors) == (1, True, True)
             assert server.end()[0] == 0
 
 

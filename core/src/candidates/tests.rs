@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 use super::*;
-use crate::{DedupMode, Entry, Options, Store};
+use crate::{DedupMode, EmbedderProvider, Entry, Options, Store};
 use prestige_embed::{Embedder, Embeddings, Fingerprint, HashEmbedder};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -328,16 +328,56 @@ fn a_namespace_sees_its_own_candidates() {
 }
 
 #[test]
-fn a_semantic_store_opened_read_only_says_why_it_cannot_search() {
+fn a_semantic_store_is_searched_beside_its_owner() {
     let (directory, store, _) = semantic();
-    put(&store, "a", "red green blue", &[("k", "v")]);
-    store.close().unwrap();
-    let options = Options {
-        read_only: true,
-        ..Options::default()
+    let reading = |dimension: usize| {
+        let make: EmbedderProvider =
+            Arc::new(move || Ok(Arc::new(HashEmbedder::new(dimension)) as Arc<dyn Embedder>));
+        let options = Options {
+            read_only: true,
+            embedder: Some(make),
+            ..Options::default()
+        };
+        Store::open(directory.path(), options).unwrap()
     };
-    let reader = Store::open(directory.path(), options).unwrap();
-    let refused = reader.candidates(Query::Value(b"red"), &with_values(1));
-    assert!(refused.unwrap_err().to_string().contains("read-only"));
+    let find = |reader: &Store| {
+        let found = reader.candidates(Query::Value(b"green blue"), &with_values(2));
+        values(&found.unwrap()).join(", ")
+    };
+    // Nothing is there yet, not even the record of a model.
+    let reader = reading(DIMENSION);
+    assert_eq!(find(&reader), "");
+    put(&store, "a", "red green blue", &[("k", "v")]);
+    store.flush().unwrap();
+    put(&store, "b", "one two", &[]);
+    assert_eq!(find(&reader), "");
+    reader.refresh().unwrap();
+    assert_eq!(find(&reader), "red green blue, one two");
     assert_eq!(reader.metadata(b"a").unwrap()["k"], "v");
+    // The owner goes on, and replaces its index file; the reader keeps what it has found.
+    store.delete(b"a").unwrap();
+    put(&store, "c", "green blue red yellow", &[]);
+    store.flush().unwrap();
+    assert_eq!(find(&reader), "red green blue, one two");
+    let later = reading(DIMENSION);
+    assert_eq!(find(&later), "green blue red yellow, one two");
+    for reader in [reader, later] {
+        assert!(reader.verify().unwrap().is_empty());
+        reader.close().unwrap();
+    }
+    // The file that the reader knows of goes before its first search: the vectors are enough.
+    let reader = reading(DIMENSION);
+    put(&store, "e", "blue", &[]);
+    store.flush().unwrap();
+    std::fs::remove_dir_all(directory.path().join(crate::semantic::INDEX_FOLDER)).unwrap();
+    assert_eq!(find(&reader), "green blue red yellow, one two");
+    assert!(reader.verify().unwrap().is_empty());
+    let other = reading(DIMENSION * 2);
+    let refused = other.candidates(Query::Value(b"red"), &with_values(1));
+    assert!(matches!(refused, Err(Error::Model(_))), "{refused:?}");
+    let namespace = store.namespace("n").unwrap();
+    put(&namespace, "d", "green blue", &[]);
+    let reader = reading(DIMENSION).namespace("n").unwrap();
+    assert_eq!(find(&reader), "green blue");
+    assert!(store.verify().unwrap().is_empty());
 }

@@ -8,6 +8,7 @@ mod checkpoint;
 mod decide;
 mod merged;
 mod model;
+mod reading;
 mod rebuild;
 mod recover;
 mod reembed;

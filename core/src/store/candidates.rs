@@ -23,9 +23,9 @@ impl Store {
     /// of a key in the sense of eviction. A value whose last key has expired counts until that key is removed.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for `k` or `min_similarity` out of range, for a vector of another length, with
-    /// numbers that are not finite or in exact mode, and in a semantic store that was opened read-only;
-    /// [`Error::Model`] if the model fails; otherwise as [`Store::get`].
+    /// [`Error::InvalidArgument`] for `k` or `min_similarity` out of range, and for a vector of another length, with
+    /// numbers that are not finite or in exact mode; [`Error::Model`] if the model fails, or is another one than that of
+    /// a semantic store that was opened read-only, which is loaded here; otherwise as [`Store::get`].
     pub fn candidates(
         &self,
         query: Query<'_>,

@@ -9,6 +9,8 @@
 //! microseconds since the Unix epoch; without `expires_us` a key does not expire, and without `created_us` it counts as
 //! put when it is imported. `metadata` is that of the value, left out where there is none.
 
+mod problem;
+
 use super::export::{IMPORT_BYTES, IMPORT_RECORDS, Record};
 use super::put::{MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::engine::{Engine, Namespace};
@@ -222,14 +224,17 @@ fn text_or_base64(bytes: &[u8]) -> (Option<&str>, Option<String>) {
     }
 }
 
+/// What is wrong with a line of such a file, without its line feed; `None`: nothing. For whoever reads files where no store
+/// is.
+#[must_use]
+pub fn jsonl_problem(line: &[u8]) -> Option<String> {
+    from_line(line).err()
+}
+
 /// The record of a line, or what is wrong with it.
 fn from_line(line: &[u8]) -> std::result::Result<Owned, String> {
-    let line: ReadLine = serde_json::from_slice(line).map_err(|error| {
-        // The line that it names is that of a text of one line.
-        let reason = error.to_string();
-        let reason = reason.split(" at line ").next().unwrap_or_default();
-        format!("{reason} (column {})", error.column())
-    })?;
+    let line: ReadLine =
+        serde_json::from_slice(line).map_err(|error| problem::of_line(line, &error))?;
     let key = bytes_of("key", line.key, line.key_b64, MAX_KEY_BYTES)?;
     let value = bytes_of("value", line.value, line.value_b64, MAX_VALUE_BYTES)?;
     let metadata = line.metadata.filter(|metadata| !metadata.is_empty());

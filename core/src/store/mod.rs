@@ -27,6 +27,7 @@ pub use details::Details;
 pub use export::Record;
 pub(crate) use get::missing_object;
 pub use get::{Reader, Value};
+pub use jsonl::jsonl_problem;
 pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
 pub use scan::{Range, Scan};
 
@@ -96,7 +97,8 @@ impl Store {
     /// Opens the store in the directory `path`, or creates it.
     ///
     /// With [`Options::read_only`] nothing is created or changed: [`Error::Io`] if there is no store. It may have an
-    /// owner. Of a semantic store keys and values are read, and no model is needed.
+    /// owner. Of a semantic store keys and values are read, and no model is needed; the first call of
+    /// [`Self::candidates`] or [`Self::explain`] loads it, and the index.
     ///
     /// # Errors
     /// [`Error::Busy`] if the store is open already, [`Error::Io`] if the directory cannot be read and written,

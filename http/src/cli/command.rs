@@ -63,6 +63,8 @@ pub(crate) enum Command {
     Compact(Place),
     /// Build the vector index anew from the stored vectors
     RebuildIndex(Place),
+    /// Embed every text of a semantic store by another model, which becomes its own
+    Reembed(Reembed),
     /// Copy a store while it is in use
     Backup(Backup),
     /// Make a store from a backup
@@ -92,7 +94,8 @@ const HEALTH_HELP: &str = "\
 FIGURE is one of those that the command prints, as total_bytes. RANGE says where it is well, as Nagios plugins write it:
   10      from 0 to 10        10:20   from 10 to 20
   10:     from 10 on          @10:20  not from 10 to 20
-  ~:10    up to 10            Numbers may be sizes: ~:10GiB
+  ~:10    up to 10
+Numbers may be sizes, ~:10GiB, and those of figures that end with _s times: last_sweep_age_s=1h
 
 Without thresholds only a broken index or a store that cannot be read is critical.
 Exit codes: 0 ok, 1 warning, 2 critical, 3 unknown (wrong arguments, no such store).";
@@ -210,6 +213,15 @@ pub(crate) struct Evict {
     #[command(flatten)]
     #[serde(flatten)]
     pub place: Place,
+}
+
+#[derive(Args, Debug, Serialize)]
+pub(crate) struct Reembed {
+    /// The new model: a name of `prestige models list`, minilm for the bundled one, or a folder; of a server one that it allows
+    pub model: String,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub target: Target,
 }
 
 #[derive(Args, Debug, Serialize)]

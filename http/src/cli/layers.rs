@@ -80,6 +80,7 @@ pub(crate) fn parse(
     settings: impl Fn(&str, &clap::Arg) -> bool,
     file: impl Fn(&str, &ArgMatches) -> Result<Option<File>, String>,
 ) -> Result<Layered, Refused> {
+    let argv = with_truths(&command, argv);
     let words = || std::iter::once(OsString::from("prestige")).chain(argv.iter().cloned());
     let given = command
         .clone()
@@ -158,6 +159,40 @@ pub(crate) fn parse(
         sources.insert(id, source);
     }
     Ok(Layered { matches, sources })
+}
+
+/// Joins a truth that stands behind its argument as a word of its own, `--tcp false`, to `--tcp=false`. The value may be
+/// left out, so clap would take the word for the directory.
+fn with_truths(command: &Command, argv: &[OsString]) -> Vec<OsString> {
+    let definition = argv
+        .first()
+        .and_then(|name| name.to_str())
+        .and_then(|name| command.find_subcommand(name));
+    let takes_truth = |word: &OsString| {
+        let long = word.to_str().and_then(|word| word.strip_prefix("--"));
+        let mut arguments = definition.into_iter().flat_map(Command::get_arguments);
+        long.is_some()
+            && arguments
+                .any(|argument| argument.get_long() == long && argument.is_require_equals_set())
+    };
+    let mut words = Vec::with_capacity(argv.len());
+    let mut rest = argv.iter().peekable();
+    while let Some(word) = rest.next() {
+        let mut word = word.clone();
+        if word == "--" {
+            words.push(word);
+            words.extend(rest.by_ref().cloned());
+        } else if takes_truth(&word)
+            && let Some(value) = rest.next_if(|next| *next == "true" || *next == "false")
+        {
+            word.push("=");
+            word.push(value);
+            words.push(word);
+        } else {
+            words.push(word);
+        }
+    }
+    words
 }
 
 /// The error of a layer below the arguments: these were parsed before.

@@ -1,6 +1,6 @@
 //! Which store a command works on: a directory, or a server.
 
-use super::values::{Raw, pair, raw, timeout};
+use super::values::{Raw, option, raw, timeout};
 use clap::Args;
 use serde::Serialize;
 
@@ -28,7 +28,7 @@ pub(crate) struct Target {
     /// Token for the server; other users of the machine see arguments, but no environment [env: PRESTIGE_TOKEN]
     #[arg(long, value_name = "TOKEN", conflicts_with = "token_file")]
     pub token: Option<String>,
-    /// File whose first word is the token for the server [env: PRESTIGE_TOKEN_FILE]
+    /// File with the token for the server, alone or in a line ROLE TOKEN of a server's file [env: PRESTIGE_TOKEN_FILE]
     #[arg(long, value_name = "FILE", value_parser = raw())]
     pub token_file: Option<Raw>,
     /// PEM file of the authorities that may have signed the certificate of the server (default: those of the system)
@@ -37,8 +37,8 @@ pub(crate) struct Target {
     /// How long to wait for an answer of the server, in seconds or as 2min
     #[arg(long, value_name = "TIME", value_parser = timeout)]
     pub timeout: Option<f64>,
-    /// Option for opening the directory, an attribute of prestige.Options; may be repeated
-    #[arg(short, long = "option", value_name = "NAME=VALUE", value_parser = pair)]
+    /// Option for opening the directory, an attribute of prestige.Options, as max_store_bytes=10GiB; may be repeated
+    #[arg(short, long = "option", value_name = "NAME=VALUE", value_parser = option)]
     pub option: Vec<(String, String)>,
     /// Print JSON
     #[arg(long, help_heading = "Options")]

@@ -281,6 +281,16 @@ fn truths_have_several_forms() {
     assert_eq!(truth("serve db", &[]), false);
     assert_eq!(truth("serve db --sync-writes", &[]), true);
     assert_eq!(truth("serve --sync-writes db", &[]), true);
+    assert_eq!(truth("serve db --sync-writes true", &[]), true);
+    let (settings, _) = serve("serve --sync-writes false --tcp false db --port 1", &[]);
+    assert_eq!(
+        (&settings["sync_writes"], &settings["tcp"]),
+        (&json!(false), &json!(false))
+    );
+    assert_eq!(settings["port"], 1);
+    // Behind two dashes, and of other arguments, words are what they are.
+    assert_eq!(truth("serve --sync-writes -- true", &[]), true);
+    assert_eq!(serve("serve db --token true", &[]).0["token"], "true");
     assert_eq!(
         truth(
             "serve db --sync-writes=false",

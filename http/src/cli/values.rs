@@ -76,6 +76,51 @@ pub(crate) fn timeout(text: &str) -> Result<f64, String> {
     Err("expected seconds over 0 and up to 86400, as 0.5, 10, 250ms or 2min".to_owned())
 }
 
+/// Seconds with fractions, from 0 on: `0.5`, `60`, `250ms`, `1h`.
+pub(crate) fn interval(text: &str) -> Result<f64, String> {
+    let text = text.trim();
+    let number = match text.parse::<f64>() {
+        Ok(number) => number,
+        Err(_) => humantime::parse_duration(text)
+            .as_ref()
+            .map_or(f64::NAN, Duration::as_secs_f64),
+    };
+    if number >= 0.0 && number.is_finite() {
+        return Ok(number);
+    }
+    Err("expected seconds from 0 on, as 0.5, 60, 250ms or 1h".to_owned())
+}
+
+/// Whole milliseconds: `2000`, `500ms`, `2s`.
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let number = text.parse::<u64>().ok().or_else(|| {
+        let duration = humantime::parse_duration(text).ok()?;
+        u64::try_from(duration.as_millis()).ok()
+    });
+    let number = number.filter(|number| *number <= MOST);
+    number.ok_or_else(|| format!("expected milliseconds, as 2000, 500ms or 2s, up to {MOST}"))
+}
+
+/// An option of a store, `NAME=VALUE`. A size or time, which the end of the name tells, may have a unit; it is plain
+/// afterwards.
+pub(crate) fn option(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text)?;
+    if value.trim().parse::<f64>().is_ok() {
+        return Ok((name, value));
+    }
+    let plain = if name.ends_with("_bytes") {
+        size(&value)?.to_string()
+    } else if name.ends_with("_seconds") {
+        interval(&value)?.to_string()
+    } else if name.ends_with("_ms") {
+        milliseconds(&value)?.to_string()
+    } else {
+        value
+    };
+    Ok((name, plain))
+}
+
 /// A share or a similarity, over 0 and at most 1.
 pub(crate) fn share(text: &str) -> Result<f64, String> {
     match text.trim().parse::<f64>() {
@@ -116,7 +161,7 @@ pub(crate) struct Alert {
 }
 
 /// `FIGURE=RANGE`: `10` is well from 0 to 10, `10:` from 10 on, `~:10` up to 10, `10:20` between, `@10:20` outside.
-/// Numbers may be sizes.
+/// Numbers may be sizes, and those of figures in seconds, whose names end with `_s`, times.
 pub(crate) fn alert(text: &str) -> Result<Alert, String> {
     const EXPECTED: &str =
         "expected FIGURE=RANGE, a range being 10, 10:, ~:10, 10:20 or @10:20 (see the help)";
@@ -124,6 +169,10 @@ pub(crate) fn alert(text: &str) -> Result<Alert, String> {
     let (inside, range) = match given.strip_prefix('@') {
         Some(range) => (true, range),
         None => (false, given.as_str()),
+    };
+    let bound = |text: &str| match figure.ends_with("_s") {
+        true => bound(text, |text| interval(text).ok()),
+        false => bound(text, size_of),
     };
     let (low, high) = match range.split_once(':') {
         Some(("~", high)) => (None, bound(high)),
@@ -151,18 +200,21 @@ pub(crate) fn alert(text: &str) -> Result<Alert, String> {
     })
 }
 
-/// A bound of a range; `None`: open.
-fn bound(text: &str) -> Option<Result<f64, ()>> {
+/// A bound of a range, a number or what `unit` reads; `None`: open.
+fn bound(text: &str, unit: impl Fn(&str) -> Option<f64>) -> Option<Result<f64, ()>> {
     if text.is_empty() {
         return None;
     }
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite());
-    #[expect(
-        clippy::cast_precision_loss,
-        reason = "sizes are compared with figures, which are far below 2^53"
-    )]
-    let number = number.or_else(|| size(text).ok().map(|bytes| bytes as f64));
-    Some(number.ok_or(()))
+    Some(number.or_else(|| unit(text)).ok_or(()))
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "sizes are compared with figures, which are far below 2^53"
+)]
+fn size_of(text: &str) -> Option<f64> {
+    size(text).ok().map(|bytes| bytes as f64)
 }
 
 #[cfg(test)]
@@ -208,6 +260,13 @@ mod tests {
         assert_eq!(parsed("keys=10:20"), (Some(10.0), Some(20.0), false));
         assert_eq!(parsed("keys=@10:20"), (Some(10.0), Some(20.0), true));
         assert_eq!(parsed("bytes=~:1KiB"), (None, Some(1024.0), false));
+        assert_eq!(parsed("age_s=1h"), (Some(0.0), Some(3600.0), false));
+        assert_eq!(parsed("age_s=~:30m"), (None, Some(1800.0), false));
+        assert_eq!(
+            parsed("age_s=@90s:1day"),
+            (Some(90.0), Some(86_400.0), true)
+        );
+        assert_eq!(parsed("age_s=10"), (Some(0.0), Some(10.0), false));
         for wrong in [
             "keys",
             "=10",
@@ -217,8 +276,36 @@ mod tests {
             "keys=20:10",
             "keys=x",
             "keys=nan",
+            "keys=1h",
+            "age_s=1GiB",
         ] {
             assert!(alert(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn options_may_have_units() {
+        let plain = |text| option(text).unwrap().1;
+        assert_eq!(plain("max_store_bytes=10GiB"), (10u64 << 30).to_string());
+        assert_eq!(plain("max_store_bytes=10"), "10");
+        assert_eq!(plain("default_ttl_seconds=12h"), "43200");
+        assert_eq!(plain("reaper_interval_seconds=250ms"), "0.25");
+        assert_eq!(plain("lock_timeout_ms=2s"), "2000");
+        assert_eq!(plain("dedup_mode=semantic"), "semantic");
+        for wrong in [
+            "max_store_bytes=10XB",
+            "default_ttl_seconds=soon",
+            "lock_timeout_ms=",
+            "x",
+        ] {
+            assert!(option(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(interval("0"), Ok(0.0));
+        for wrong in ["-1", "nan", "inf", "soon", ""] {
+            assert!(
+                interval(wrong).is_err() && milliseconds(wrong).is_err(),
+                "{wrong}"
+            );
         }
     }
 

@@ -38,7 +38,7 @@ impl Default for EmbeddingsConfig {
 /// A model of this machine.
 #[derive(Clone)]
 pub struct LocalModel {
-    /// What requests call it; the first is what `GET /v1/models` lists. Case matters not.
+    /// What requests call it, and `GET /v1/models` lists; figures go by the first. Case matters not.
     pub names: Vec<String>,
     /// Loads it, at the first request for it.
     pub provider: EmbedderProvider,

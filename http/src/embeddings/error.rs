@@ -114,6 +114,11 @@ impl ApiError {
     }
 
     #[cfg(test)]
+    pub(super) fn param(&self) -> Option<&str> {
+        self.0.param.as_deref()
+    }
+
+    #[cfg(test)]
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.0.headers
     }

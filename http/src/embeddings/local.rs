@@ -41,7 +41,12 @@ impl Local {
         self.names.iter().any(|own| own.eq_ignore_ascii_case(name))
     }
 
-    /// The name that is listed.
+    /// All that requests may call it.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// The name that figures are given under.
     pub(super) fn name(&self) -> &str {
         self.names.first().map_or("", String::as_str)
     }

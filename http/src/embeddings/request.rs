@@ -1,9 +1,11 @@
 //! The body of `POST /v1/embeddings`.
 
 use super::error::ApiError;
+use crate::error::Problem;
 use crate::extract::parse_json;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde_path_to_error::Segment;
 use std::fmt;
 
 /// What a client asks for.
@@ -55,7 +57,7 @@ impl Request {
     /// # Errors
     /// 400, naming the parameter.
     pub(super) fn parse(body: &[u8], max_inputs: usize) -> Result<Self, ApiError> {
-        let request: Self = parse_json(body)?;
+        let request: Self = parse_json(body).map_err(|problem| of_member(problem, body))?;
         request.check(max_inputs)?;
         Ok(request)
     }
@@ -89,6 +91,29 @@ impl Request {
             None => Ok(()),
         }
     }
+}
+
+/// An error of a body, with the name of the member that it is about.
+fn of_member(problem: Problem, body: &[u8]) -> ApiError {
+    let error = ApiError::from(problem);
+    match wrong_member(body) {
+        Some(name) => error.about(&name),
+        None => error,
+    }
+}
+
+/// Which member of a body cannot be read; `None`: it is no object.
+fn wrong_member(body: &[u8]) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let read = serde_path_to_error::deserialize::<_, Request>(&mut deserializer);
+    let error = read.err()?;
+    if let Some(Segment::Map { key }) = error.path().iter().next() {
+        return Some(key.clone());
+    }
+    // What is missing has no place of its own, but is named.
+    let message = error.inner().to_string();
+    let (_, named) = message.split_once("field `")?;
+    named.split_once('`').map(|(name, _)| name.to_owned())
 }
 
 impl<'de> Deserialize<'de> for Input {
@@ -242,6 +267,40 @@ mod tests {
             (request.dimensions, request.user.as_deref()),
             (Some(8), Some("u"))
         );
+    }
+
+    #[test]
+    fn the_parameter_is_that_which_is_wrong() {
+        for (body, param) in [
+            (r#"{"model":"m"}"#, Some("input")),
+            (r#"{"input":"a"}"#, Some("model")),
+            (r#"{"model":5,"input":"a"}"#, Some("model")),
+            (r#"{"model":"m","input":5}"#, Some("input")),
+            (r#"{"model":"m","input":["a",1]}"#, Some("input")),
+            (r#"{"model":"m","input":[]}"#, Some("input")),
+            (
+                r#"{"model":"m","input":"a","dimensions":"8"}"#,
+                Some("dimensions"),
+            ),
+            (
+                r#"{"model":"m","input":"a","dimensions":0}"#,
+                Some("dimensions"),
+            ),
+            (
+                r#"{"model":"m","input":"a","encoding_format":"hex"}"#,
+                Some("encoding_format"),
+            ),
+            (
+                r#"{"model":"m","input":"a","input_type":"query"}"#,
+                Some("input_type"),
+            ),
+            (r#"{"model":"m","model":"m","input":"a"}"#, Some("model")),
+            ("[]", None),
+            ("", None),
+            (r#"{"model":"m","input":"a"} x"#, None),
+        ] {
+            assert_eq!(parse(body).unwrap_err().param(), param, "{body}");
+        }
     }
 
     #[test]

@@ -114,9 +114,9 @@ impl Embeddings {
         Ok(Route::Upstream(upstream))
     }
 
-    /// The names of local models.
+    /// Every name of the local models.
     pub(super) fn local_names(&self) -> impl Iterator<Item = &str> {
-        self.local.iter().map(Local::name)
+        self.local.iter().flat_map(Local::names)
     }
 
     /// Whether a local model or a listed one of the upstream has this name.

@@ -14,6 +14,7 @@ mod once;
 mod outcomes;
 mod page;
 mod parameters;
+mod reembed;
 mod unknown;
 mod vectors;
 
@@ -34,6 +35,7 @@ use utoipa_axum::router::OpenApiRouter;
 fn api() -> OpenApiRouter<Context> {
     OpenApiRouter::with_openapi(openapi::beginning())
         .merge(admin::routes())
+        .merge(reembed::routes())
         .merge(kv::routes())
         .merge(batch::routes())
         .merge(namespaces::routes())

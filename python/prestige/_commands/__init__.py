@@ -29,6 +29,7 @@ _MODULES = {
     "verify": "upkeep",
     "compact": "upkeep",
     "rebuild-index": "upkeep",
+    "reembed": "reembed",
     "backup": "transfer",
     "restore": "transfer",
     "export": "transfer",

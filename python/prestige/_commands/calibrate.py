@@ -14,6 +14,7 @@ from prestige.calibration import Calibration, of_places
 from prestige.exceptions import InvalidArgumentError
 
 from . import Arguments
+from .files import readable, writable
 from .target import Access, directory, is_remote, target
 
 COLUMNS = "text_a, text_b and label, or similarity and label"
@@ -24,13 +25,20 @@ def run_calibrate(arguments: Arguments) -> int:
     file, family = arguments["file"], arguments["family"]
     if file is None and family is None:
         raise InvalidArgumentError("calibrate: name the outcomes of the store with --family")
-    model = prestige.SemanticModel(os.fsdecode(arguments["model"])) if arguments["model"] else None
-    pairs = outcomes(arguments, family) if file is None else read(Path(os.fsdecode(file)))
+    model = prestige.SemanticModel(_model(arguments["model"])) if arguments["model"] else None
+    chart = writable("--chart", arguments["chart"]) if arguments["chart"] else None
+    pairs = outcomes(arguments, family) if file is None else read(file)
     found = of_places(pairs, precision=arguments["precision"], model=model)
-    if arguments["chart"]:
-        draw(found, Path(os.fsdecode(arguments["chart"])))
+    if chart:
+        draw(found, chart)
     print(found.to_json() if arguments["json"] else _shown(found))
     return 0
+
+
+def _model(name: bytes) -> str:
+    if not Path(os.fsdecode(name)).is_dir():
+        readable("--model", name, "name the folder of a model, or its .onnx file")
+    return os.fsdecode(name)
 
 
 def draw(found: Calibration, path: Path) -> None:
@@ -56,13 +64,14 @@ def outcomes(arguments: Arguments, family: str) -> Iterator[tuple[str, object]]:
         yield f"{place}, outcome {outcome['sequence']}", outcome
 
 
-def read(path: Path) -> Iterator[tuple[str, object]]:
+def read(file: bytes) -> Iterator[tuple[str, object]]:
     """The pairs of a file with their places; errors name the line."""
+    path = Path(os.fsdecode(file))
     readers = {".csv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InvalidArgumentError(f"{path}: expected a .csv or a .jsonl file")
-    data = path.read_bytes()
+    data = readable("FILE", file).read_bytes()
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -21,7 +21,7 @@ def run_candidates(arguments: Arguments) -> int:
     wanted: dict[str, list[str]] = {}
     for name, text in arguments["filter"]:
         wanted.setdefault(name, []).append(text)
-    with target(arguments, Access.CHANGE) as store:
+    with target(arguments, Access.READ) as store:
         found: list[Any] = list(
             store.candidates(
                 query,

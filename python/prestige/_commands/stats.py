@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+
 from . import Arguments
 from .output import print_figures, print_json
-from .target import Access, target
+from .target import Access, is_remote, target
 
 
 def run_stats(arguments: Arguments) -> int:
@@ -15,4 +17,10 @@ def run_stats(arguments: Arguments) -> int:
         print_json(figures)
     else:
         print_figures(figures)
+        if not is_remote(arguments):
+            print(
+                "prestige: these count what has happened since the store was opened, here by this "
+                "command; ask the server that has it open, with --url",
+                file=sys.stderr,
+            )
     return 0

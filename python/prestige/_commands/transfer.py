@@ -12,16 +12,21 @@ import prestige
 from prestige._terminal import Working
 
 from . import Arguments
+from .files import folder, readable, writable
 from .output import count, print_json, stdout_bytes
 from .target import Access, target
 
 STANDARD_STREAM = b"-"
+WHY_OWNER = (
+    "a backup shares the files of the store, which only the process that has it open keeps from "
+    "being removed meanwhile"
+)
 
 
 def run_backup(arguments: Arguments) -> int:
     """Copy a store; of a server into its backup directory."""
     backup = os.fsdecode(arguments["backup"])
-    with target(arguments, Access.CHANGE) as store, Working("backing up"):
+    with target(arguments, Access.CHANGE, WHY_OWNER) as store, Working("backing up"):
         store.backup(backup)
     return _told(arguments, {"backup": backup}, f"Backed up to {backup}")
 
@@ -29,15 +34,23 @@ def run_backup(arguments: Arguments) -> int:
 def run_restore(arguments: Arguments) -> int:
     """Make a store from a backup."""
     path = os.fsdecode(arguments["directory"])
-    with Working("restoring"):
-        prestige.restore(os.fsdecode(arguments["backup"]), path)
+    advice = "name a directory that `prestige backup` made"
+    backup = folder("BACKUP", arguments["backup"], advice)
+    try:
+        with Working("restoring"):
+            prestige.restore(backup, path)
+    except prestige.BusyError as error:
+        raise prestige.BusyError(
+            f"restore: {backup} is open as a store in another process: copy that by `prestige "
+            "backup`, of a server with --url URL, and restore the copy"
+        ) from error
     return _told(arguments, {"path": path}, f"Restored to {path}")
 
 
 def run_export(arguments: Arguments) -> int:
     """Write keys, values and times to a file or, through a temporary file, the standard output."""
     if arguments["file"] != STANDARD_STREAM:
-        number = _export(arguments, os.fsdecode(arguments["file"]))
+        number = _export(arguments, str(writable("FILE", arguments["file"])))
         return _told(arguments, {"exported": number}, f"{count(number, 'key')} exported")
     with tempfile.TemporaryDirectory(prefix="prestige-export-") as folder:
         path = Path(folder) / "records"
@@ -56,11 +69,9 @@ def _export(arguments: Arguments, path: str) -> int:
 def run_import(arguments: Arguments) -> int:
     """Put the keys of a file or, through a temporary file, of the standard input."""
     if arguments["file"] != STANDARD_STREAM:
-        path = os.fsdecode(arguments["file"])
-        if not Path(path).is_file():
-            # Before a store is made for it.
-            raise prestige.IOError(f"{path}: there is no such file")
-        number = _import(arguments, path)
+        # Before a store is made for it.
+        advice = "name one that `prestige export` wrote, or - for the standard input"
+        number = _import(arguments, str(readable("FILE", arguments["file"], advice)))
     else:
         with tempfile.TemporaryDirectory(prefix="prestige-import-") as folder:
             copy = Path(folder) / "records"

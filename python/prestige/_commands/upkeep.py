@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 from prestige._terminal import Working
 
@@ -84,7 +85,15 @@ def run_verify(arguments: Arguments) -> int:
 def run_rebuild_index(arguments: Arguments) -> int:
     """Build the vector index anew, without a namespace that of each of them."""
     with target(arguments, Access.CHANGE) as store, Working("rebuilding the index"):
-        store.rebuild_index()
+        started = time.monotonic()
+        vectors = [store.rebuild_index()]
         for name in [] if arguments["namespace"] else store.namespaces():
-            store.namespace(name).rebuild_index()
-    return _done(arguments)
+            vectors.append(store.namespace(name).rebuild_index())
+        seconds = time.monotonic() - started
+    figures = {"vectors": sum(vectors), "namespaces": len(vectors), "seconds": round(seconds, 3)}
+    if arguments["json"]:
+        print_json(figures)
+    else:
+        spaces = count(len(vectors), "namespace")
+        print(f"{count(sum(vectors), 'vector')} of {spaces} indexed in {seconds:.1f} s")
+    return 0

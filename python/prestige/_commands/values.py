@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
-from pathlib import Path
 
 from prestige import _terminal
 from prestige.exceptions import NotFoundError
 
 from . import Arguments
+from .files import readable, writable
 from .output import as_json, print_json, stdin_bytes, stdout_bytes
 from .target import Access, target
 
@@ -31,7 +30,7 @@ def run_put(arguments: Arguments) -> int:
 
 def _value(arguments: Arguments) -> bytes:
     if arguments["file"] is not None:
-        return Path(os.fsdecode(arguments["file"])).read_bytes()
+        return readable("--file", arguments["file"]).read_bytes()
     value: bytes | None = arguments["value"]
     return stdin_bytes() if value is None or value == STDIN else value
 
@@ -39,6 +38,9 @@ def _value(arguments: Arguments) -> bytes:
 def run_get(arguments: Arguments) -> int:
     """Print a value as it is; with ``--json`` everything that is known of the key."""
     key: bytes = arguments["key"]
+    file = None
+    if arguments["output"] is not None:
+        file = writable("--output", arguments["output"])
     with target(arguments, Access.READ) as store:
         value = store.get(key)
         if arguments["json"]:
@@ -53,8 +55,8 @@ def run_get(arguments: Arguments) -> int:
                 }
             )
             return 0
-    if arguments["output"] is not None:
-        Path(os.fsdecode(arguments["output"])).write_bytes(value)
+    if file is not None:
+        file.write_bytes(value)
         return 0
     output = stdout_bytes()
     output.write(value)

@@ -7,7 +7,7 @@ import os
 from collections.abc import AsyncGenerator, Callable, Iterator
 from typing import Any, NoReturn, TypeVar
 
-from .._native import DedupMode, SemanticModel, Store
+from .._native import DedupMode, Store
 from .._protocol import StoreProtocol
 from .._workers import run as run_in_worker
 from ..exceptions import UnsupportedError
@@ -167,22 +167,6 @@ class RemoteStore(Place, StoreProtocol):
         """Refuse: the ``asyncio`` form of ``refresh``."""
         self.refresh()
 
-    def reembed(
-        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
-    ) -> NoReturn:
-        """Refuse with ``UnsupportedError``: the process that has the store open does this."""
-        message = (
-            "reembed does not work over the wire, since the model is to run in the process that "
-            "has the store open: call it there, or prestige.reembed for a store that is closed"
-        )
-        raise UnsupportedError(message)
-
-    async def areembed(
-        self, model: SemanticModel, progress: Callable[[int, int], object] | None = None
-    ) -> NoReturn:
-        """Refuse: the ``asyncio`` form of ``reembed``."""
-        self.reembed(model, progress)
-
     def _make_EmbeddingCache(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401, N802
         """What ``prestige.EmbeddingCache`` makes of this store."""
         from .embedding_cache import RemoteEmbeddingCache  # noqa: PLC0415 - not all have one
@@ -324,6 +308,7 @@ OPERATIONS = (
     upkeep.flush,
     upkeep.compact,
     upkeep.rebuild_index,
+    upkeep.reembed,
     upkeep.verify,
     upkeep.backup,
     decisions.digest,

@@ -152,16 +152,26 @@ def _batches(path: str, lines: Iterator[bytes]) -> Iterator[Batch]:
             record = json.loads(line)
             if record.get("metadata") is not None:
                 record["metadata"] = _native.metadata_pairs(record["metadata"])
-            times = record.get("created_us"), record.get("expires_us")
+            times = _time(record, "created_us"), _time(record, "expires_us")
             key, value = _bytes(record, "key"), _bytes(record, "value")
             batch.add(key, value, *times, record.get("metadata"))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            message = f"{path}, line {number}: no record of an export: {error}"
+            reason = _native.jsonl_problem(line) or error
+            message = f"{path}, line {number}: this is no record of an export: {reason}"
             raise exceptions.InvalidArgumentError(message) from None
         if len(batch.keys) >= PAGE_ENTRIES or batch.bytes >= PAGE_BYTES:
             yield batch
             batch = Batch()
     yield batch
+
+
+def _time(record: dict[str, Any], name: str) -> int | None:
+    time_us = record.get(name)
+    if time_us is None:
+        return None
+    if type(time_us) is not int or time_us < 0:
+        raise ValueError(f"`{name}` is no time")
+    return time_us
 
 
 def _bytes(record: dict[str, Any], name: str) -> bytes:

@@ -3,8 +3,8 @@
 //! The heading of an argument is the table of the file that it stands in. What is not a number of bytes or seconds says
 //! so in its name, as everywhere.
 
-use crate::cli::values::{seconds, share, size, timeout};
-use crate::config::{Limits, Timeouts};
+use crate::cli::values::{interval, milliseconds, seconds, share, size, timeout};
+use crate::config::{CacheConfig, Limits, Timeouts};
 use crate::embeddings::{EmbeddingsConfig, Upstream};
 use clap::builder::BoolishValueParser;
 use clap::{Args, ValueEnum};
@@ -21,7 +21,8 @@ const DEFAULT_PORT: u16 = 8080;
     about = "Serve a store over HTTP, until SIGTERM or Ctrl-C",
     after_help = "Each setting can also be given in the environment, as PRESTIGE_MAX_STORE_BYTES=10GiB, and in a TOML \
                   file, as max_store_bytes = \"10GiB\" in the table that its heading names, here [store]. Arguments go \
-                  before the environment, and that before the file.\n\n\
+                  before the environment, and that before the file. Sizes and times may have units: 10GiB, 12h. \
+                  What takes BOOL is --tcp=false or --tcp false; --tcp alone is --tcp=true.\n\n\
                   The first SIGTERM or Ctrl-C lets requests in progress end and closes the store; a second one ends at \
                   once, and loses nothing that was acknowledged."
 )]
@@ -54,6 +55,9 @@ pub(crate) struct ServeArguments {
     #[command(flatten)]
     #[serde(flatten)]
     pub store: StoreSettings,
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub cache: CacheSettings,
     #[command(flatten)]
     #[serde(flatten)]
     pub embeddings: EmbeddingSettings,
@@ -91,7 +95,7 @@ pub(crate) struct ServerSettings {
     #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "path")]
     pub tls_key: Option<PathBuf>,
-    /// Directory in which backups are made on request; without it there are none
+    /// Directory in which backups are made on request, made if it does not exist; without it there are none
     #[arg(long, value_name = "DIR")]
     #[serde(serialize_with = "path")]
     pub backup_directory: Option<PathBuf>,
@@ -112,7 +116,8 @@ pub(crate) struct AccessSettings {
     /// A token that may do everything; best given in the environment, since arguments are seen by others
     #[arg(long, value_name = "TOKEN")]
     pub token: Option<String>,
-    /// File of tokens, one a line: ROLE TOKEN [NAMESPACE,NAMESPACE…], with the roles read, write and admin
+    /// File of tokens, one a line: ROLE TOKEN [NAMESPACE,NAMESPACE…], with the roles read, write and admin; or of one token
+    /// alone, which may do everything
     #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "path")]
     pub token_file: Option<PathBuf>,
@@ -197,6 +202,10 @@ pub(crate) struct StoreSettings {
     /// Model of a semantic store: a folder, or a name of `prestige models list` (default: the bundled one)
     #[arg(long, value_name = "MODEL")]
     pub model: Option<String>,
+    /// Folder of a model that /api/v1/admin/reembed may make that of the store, besides those of `prestige models list`; may
+    /// be repeated
+    #[arg(long, value_name = "MODEL", value_delimiter = ',')]
+    pub reembed_model: Vec<String>,
     /// Processors that the model uses; 0: all
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub model_threads: u64,
@@ -210,7 +219,7 @@ pub(crate) struct StoreSettings {
     #[arg(long, value_name = "SECONDS", default_value_t = Options::default().default_ttl_seconds, value_parser = seconds)]
     pub default_ttl_seconds: u64,
     /// Time between rounds that remove expired keys; 0: none
-    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().reaper_interval_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = Options::default().reaper_interval_seconds, value_parser = interval)]
     pub reaper_interval_seconds: f64,
     /// Whether a value goes with its last key; else it stays until a sweep
     #[arg(long, value_name = "BOOL", default_value = "true", default_missing_value = "true", num_args = 0..=1,
@@ -251,7 +260,7 @@ pub(crate) struct StoreSettings {
     #[arg(long, value_name = "N", default_value_t = Options::default().bloom_bits_per_key)]
     pub bloom_bits_per_key: u32,
     /// Longest wait for another request that writes the same key or value, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = Options::default().lock_timeout_ms)]
+    #[arg(long, value_name = "MS", default_value_t = Options::default().lock_timeout_ms, value_parser = milliseconds)]
     pub lock_timeout_ms: u64,
     /// Longest text that is embedded
     #[arg(long, value_name = "BYTES", default_value_t = Options::default().semantic.max_text_bytes, value_parser = size)]
@@ -271,6 +280,15 @@ pub(crate) struct StoreSettings {
     /// Most vectors of the index; 0: no bound
     #[arg(long, value_name = "N", default_value_t = Options::default().semantic.max_index_entries)]
     pub semantic_max_index_entries: u64,
+}
+
+#[derive(Args, Debug, Serialize)]
+#[command(next_help_heading = "Cache")]
+pub(crate) struct CacheSettings {
+    /// Least cosine similarity at which /api/v1/cache/lookup answers with the response to another query, where the caller
+    /// names none
+    #[arg(long, value_name = "SIMILARITY", default_value_t = CacheConfig::default().threshold, value_parser = share)]
+    pub cache_threshold: f64,
 }
 
 #[derive(Args, Debug, Serialize)]

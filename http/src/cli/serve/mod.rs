@@ -12,7 +12,7 @@ pub use settings::ModelChoice;
 use super::command::{Command, Prestige};
 use super::layers::Environment;
 use super::{EXIT_USAGE, parse_layers};
-use crate::Server;
+use crate::{Server, backups};
 use clap::CommandFactory as _;
 use prestige_core::{EmbedderProvider, Error, Store};
 use sd_notify::NotifyState;
@@ -20,6 +20,7 @@ use serde_json::json;
 use signals::Signals;
 use std::ffi::OsString;
 use std::io::Write as _;
+use std::path::Path;
 use std::sync::Arc;
 
 /// Exit code of a server that could not do its work.
@@ -90,7 +91,11 @@ fn run(arguments: &ServeArguments, models: Models<'_>, heed_interrupt: bool) -> 
     // Before the store is opened, which may take long: a signal meanwhile ends the server as soon as it is.
     let mut signals = Signals::install(heed_interrupt)
         .map_err(|error| Error::Io(format!("cannot handle signals: {error}")))?;
-    let store = Arc::new(Store::open(&path, options)?);
+    // Before a store is made: what cannot be served should leave nothing behind.
+    if let Some(directory) = &config.backup_directory {
+        backups::prepare(directory)?;
+    }
+    let store = Arc::new(Store::open(&path, options).map_err(|error| opening(&path, error))?);
     if signals.asked() {
         return store.close();
     }
@@ -104,20 +109,33 @@ fn run(arguments: &ServeArguments, models: Models<'_>, heed_interrupt: bool) -> 
     store.close()
 }
 
+/// What an opening is told that fails, in terms of the command line.
+fn opening(path: &Path, error: Error) -> Error {
+    match error {
+        Error::Busy(_) => Error::Busy(format!(
+            "the store at {} is open in another process, and one process has it at a time: if that is a server, ask it \
+             with --url URL; otherwise end it first, or serve beside it with --read-only",
+            path.display()
+        )),
+        other => other,
+    }
+}
+
 /// Says in one line that the server is ready.
 fn announce(arguments: &ServeArguments, store: &Store, server: &Server) {
     let path = store.path().display();
-    let socket = arguments.server.unix_socket.as_ref();
     let line = if arguments.json {
         json!({
             "url": server.url(),
-            "unix_socket": socket.map(|socket| socket.to_string_lossy()),
+            "unix_socket": server.unix_socket().map(Path::to_string_lossy),
             "path": path.to_string(),
             "pid": std::process::id(),
         })
         .to_string()
     } else {
-        let socket = socket.map(|socket| format!(" and unix://{}", socket.display()));
+        // A server without TCP has no other address.
+        let socket = server.address().and(server.unix_url());
+        let socket = socket.map(|url| format!(" and {url}"));
         format!(
             "Serving {path} at {}{}",
             server.url(),

@@ -6,9 +6,10 @@ use super::arguments::{
     StoreSettings,
 };
 use super::print::MASK;
-use crate::config::{Config, Limits, Listen, Timeouts, Tls};
+use crate::config::{CacheConfig, Config, Limits, Listen, Timeouts, Tls};
 use crate::embeddings::{EmbeddingsConfig, LocalModel, Secret, Upstream};
 use crate::tokens::Tokens;
+use prestige_core::embed::PRESETS;
 use prestige_core::{
     DedupMode, EmbedderProvider, Error, NormalizationMode, Options, SemanticOptions,
     VectorPrecision,
@@ -108,11 +109,61 @@ pub(super) fn config(arguments: &ServeArguments, models: Models<'_>) -> Result<C
         timeouts: timeouts(server, &arguments.limits),
         allowed_hosts: arguments.access.allowed_host.clone(),
         backup_directory: server.backup_directory.clone(),
+        cache: CacheConfig {
+            threshold: arguments.cache.cache_threshold,
+        },
         embeddings: embeddings(arguments, models)?,
+        reembed_models: reembed_models(arguments, models)?,
         worker_threads: server.worker_threads,
     };
     config.validate()?;
     Ok(config)
+}
+
+/// The models by which the texts of the store may be embedded anew: the bundled one, those known by name, and what the
+/// operator adds.
+fn reembed_models(
+    arguments: &ServeArguments,
+    models: Models<'_>,
+) -> Result<Vec<LocalModel>, Error> {
+    let bundled = BUNDLED_NAMES.map(str::to_owned).to_vec();
+    let mut allowed = vec![local_model(bundled, None, arguments, models)?];
+    for preset in PRESETS {
+        // The bundled one goes by the same names.
+        if !BUNDLED_NAMES.contains(&preset.name) {
+            let names = vec![preset.repository.to_owned(), preset.name.to_owned()];
+            let name = Some(preset.name.to_owned());
+            allowed.push(local_model(names, name, arguments, models)?);
+        }
+    }
+    for model in &arguments.store.reembed_model {
+        let named = local_model(names_of(model), Some(model.clone()), arguments, models)?;
+        allowed.push(named);
+    }
+    Ok(allowed)
+}
+
+/// What a model is called that is given by a folder or a name: a folder by its own name as well.
+fn names_of(model: &str) -> Vec<String> {
+    let short = model.trim_end_matches('/').rsplit('/').next();
+    let short = short.filter(|short| *short != model).map(str::to_owned);
+    std::iter::once(model.to_owned()).chain(short).collect()
+}
+
+fn local_model(
+    names: Vec<String>,
+    model: Option<String>,
+    arguments: &ServeArguments,
+    models: Models<'_>,
+) -> Result<LocalModel, Error> {
+    let choice = ModelChoice {
+        model,
+        threads: arguments.store.model_threads,
+    };
+    Ok(LocalModel {
+        names,
+        provider: models(&choice)?,
+    })
 }
 
 /// Names of the bundled model in requests.
@@ -133,21 +184,9 @@ fn embeddings(arguments: &ServeArguments, models: Models<'_>) -> Result<Embeddin
     let local = choices.into_iter().map(|model| {
         let names = match model {
             None => BUNDLED_NAMES.map(str::to_owned).to_vec(),
-            Some(model) => {
-                // A folder is called by its own name as well.
-                let short = model.trim_end_matches('/').rsplit('/').next();
-                let short = short.filter(|short| short != model).map(str::to_owned);
-                std::iter::once(model.clone()).chain(short).collect()
-            }
+            Some(model) => names_of(model),
         };
-        let choice = ModelChoice {
-            model: model.cloned(),
-            threads: arguments.store.model_threads,
-        };
-        Ok(LocalModel {
-            names,
-            provider: models(&choice)?,
-        })
+        local_model(names, model.cloned(), arguments, models)
     });
     Ok(EmbeddingsConfig {
         models: local.collect::<Result<_, Error>>()?,
@@ -207,8 +246,8 @@ fn tokens(access: &AccessSettings) -> Result<Tokens, Error> {
     };
     if let Some(path) = &access.token_file {
         let text = std::fs::read_to_string(path).map_err(|error| {
-            Error::Io(format!(
-                "cannot read the token file {}: {error}",
+            Error::InvalidArgument(format!(
+                "token_file: cannot read {}: {error}; name a file of lines ROLE TOKEN [NAMESPACE,NAMESPACE…]",
                 path.display()
             ))
         })?;

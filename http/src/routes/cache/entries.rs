@@ -27,7 +27,8 @@ pub(super) struct LookupBody {
     /// Whom and what the response is for: any JSON. Left out: null.
     #[serde(default)]
     scope: Value,
-    /// Least cosine similarity, over 0 and at most 1; null: 0.97.
+    /// Least cosine similarity, over 0 and at most 1; null: that of the server, its setting `cache_threshold`, 0.97 unless
+    /// it says otherwise.
     threshold: Option<f64>,
     /// The embedding of the query; null: the server computes it if it is needed.
     embedding: Option<Vec<f32>>,

@@ -7,15 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import quote
 
 from ... import _native
+from ...exceptions import InvalidArgumentError, UnsupportedError
 from ..errors import of_problem
 from ..wire import API, Operation, Pause, Reply, Request, switch
 
 if TYPE_CHECKING:
+    from ..._native import SemanticModel
     from ...health import HealthStats
     from ...stats import StoreStats
     from ..place import Place
 
 ACCEPTED = 202
+# The name of the model that comes with the package.
+BUNDLED = "minilm"
 # Called with what is done, and what there is to do.
 Progress = Callable[[int, int], object]
 # Seconds for which the server holds back the answer to a long operation, in case it ends.
@@ -53,7 +57,7 @@ def _admin(
         headers={"prefer": f"wait={WAIT_SECONDS:.0f}"},
         patience=WAIT_SECONDS,
         # Everything else may be done again.
-        fragile=name == "backup",
+        fragile=name in ("backup", "reembed"),
     )
     reply: Reply = yield request
     result = yield from ended(self, reply, progress)
@@ -116,14 +120,50 @@ def compact(self: Place) -> Operation[None]:
 
 def rebuild_index(self: Place, progress: Progress | None = None) -> Operation[int]:
     """Build the vector index of this namespace anew."""
-    if progress is not None and not callable(progress):
-        message = f"progress must be a function (done, total), not {type(progress).__name__}"
-        raise TypeError(message)
+    _check_progress(progress)
     result = yield from _admin(self, "rebuild_index", {}, progress)
     vectors = int(result["vectors"])
     if progress is not None and vectors:
         progress(vectors, vectors)
     return vectors
+
+
+def reembed(
+    self: Place, model: SemanticModel | str, progress: Progress | None = None
+) -> Operation[int]:
+    """Embed every text of the store by another model, which becomes that of the store.
+
+    ``model`` is named as the server allows it: by the name of a model that it knows, or of a folder
+    that its operator has allowed. The process that serves loads it.
+    """
+    _check_progress(progress)
+    name = _name_of(model)
+    if self._root is not None:
+        message = "a store has one model for all its namespaces: call reembed on the store itself"
+        raise InvalidArgumentError(message)
+    result = yield from _admin(self, "reembed", {"model": name}, progress)
+    return int(result["embedded"])
+
+
+def _name_of(model: SemanticModel | str) -> str:
+    if isinstance(model, str):
+        return model
+    if not isinstance(model, _native.SemanticModel):
+        message = f"model must be a SemanticModel or its name, not {type(model).__name__}"
+        raise TypeError(message)
+    if model.embedder is not None:
+        message = (
+            "reembed by a function does not work over the wire, since the model runs in the "
+            "process that has the store open: call it there"
+        )
+        raise UnsupportedError(message)
+    return str(model.model_path or model.model_name or BUNDLED)
+
+
+def _check_progress(progress: Progress | None) -> None:
+    if progress is not None and not callable(progress):
+        message = f"progress must be a function (done, total), not {type(progress).__name__}"
+        raise TypeError(message)
 
 
 def verify(self: Place) -> Operation[list[str]]:

@@ -1,0 +1,63 @@
+//! The directory in which backups are made on request.
+
+use prestige_core::Error;
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+/// Permissions of a directory that is made: backups hold what the store holds, for its owner alone.
+const MODE: u32 = 0o700;
+
+/// Makes the directory if there is none, so that the first backup does not find out.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] if it cannot be made, or is no directory.
+pub(crate) fn prepare(directory: &Path) -> Result<(), Error> {
+    let refused = |why: &dyn std::fmt::Display| {
+        Error::InvalidArgument(format!(
+            "backup_directory: {} {why}; name a directory that is there, or one that can be made",
+            directory.display()
+        ))
+    };
+    if directory.is_dir() {
+        return Ok(());
+    }
+    if directory.symlink_metadata().is_ok() {
+        return Err(refused(&"is no directory"));
+    }
+    DirBuilder::new()
+        .recursive(true)
+        .mode(MODE)
+        .create(directory)
+        .map_err(|error| refused(&format_args!("cannot be made: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn it_is_made_once_and_for_its_owner() {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = folder.path().join("a").join("b");
+        prepare(&directory).unwrap();
+        let mode = directory.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+        prepare(&directory).unwrap();
+        let file = folder.path().join("file");
+        std::fs::write(&file, b"precious").unwrap();
+        for (place, why) in [
+            (file.clone(), "is no directory"),
+            (file.join("in"), "cannot be made"),
+        ] {
+            let error = prepare(&place).unwrap_err().to_string();
+            assert!(
+                error.contains("backup_directory") && error.contains(why),
+                "{error}"
+            );
+        }
+        assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+    }
+}
