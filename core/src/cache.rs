@@ -268,7 +268,7 @@ pub(crate) struct CacheWrite<'a> {
 }
 
 impl CacheWrite<'_> {
-    /// Keeps a record of the write, which has succeeded: the next put of the key needs it. The writer still holds the
+    /// Keeps a record of the write, which has succeeded: what was just put is often read next. The writer still holds the
     /// key, and no reader keeps another record of it before this is dropped.
     pub(crate) fn keep(&self, key: &[u8], record: KeyRecord) {
         let (namespace, key) = (self.namespace, key.into());

@@ -41,6 +41,8 @@ pub(crate) struct Mutation<'a> {
     objects: FxHashMap<u64, TouchedObject>,
     /// Keys this change writes, with their new records: what is cached of them is out of date.
     keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
+    /// Values of the objects created by this change.
+    values: SmallVec<[(u64, &'a [u8]); 1]>,
     /// Digests of objects created by this change.
     created: FxHashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
@@ -114,6 +116,7 @@ impl<'a> Mutation<'a> {
             change: Counters::default(),
             objects: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
             keys: SmallVec::with_capacity(entries),
+            values: SmallVec::with_capacity(entries),
             created: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
             lowest: Lowest::default(),
             latest_use_us: 0,
@@ -161,7 +164,7 @@ impl<'a> Mutation<'a> {
     pub(crate) fn create_object(
         &mut self,
         digest: Digest,
-        value: &[u8],
+        value: &'a [u8],
         vector: Option<Vec<f32>>,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
@@ -183,6 +186,7 @@ impl<'a> Mutation<'a> {
         self.change.objects += 1;
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
+        self.values.push((id, value));
         self.objects.insert(
             id,
             TouchedObject {
@@ -467,6 +471,9 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
+            for (id, value) in &self.values {
+                cache.keep_value(*id, value);
+            }
             for (key, record) in &self.keys {
                 if let Some(record) = record {
                     cached.keep(key, *record);
