@@ -132,7 +132,7 @@ bench-large: $(EXTENSION) ## Measure searches among 1,000,000 vectors: an hour t
 
 .PHONY: bench-http
 bench-http: $(EXTENSION) ## Measure the service over HTTP, into docs/: five minutes
-	@cargo build --release -p prestige-http --example http_load --example http_constant
+	@cargo build --release --workspace --example http_load --example http_constant
 	@$(BIN)/python benchmarks/bench.py --suite http --no-peers
 
 .PHONY: bench-quick

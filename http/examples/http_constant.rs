@@ -9,10 +9,6 @@ use std::error::Error;
 use std::io::Read as _;
 use tokio::net::TcpListener;
 
-/// As the service has it.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> Result<(), Box<dyn Error>> {
     let length = std::env::args().nth(1).ok_or("expected BYTES")?.parse()?;
     let body = Bytes::from(vec![b'x'; length]);

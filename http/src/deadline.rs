@@ -4,7 +4,6 @@ use crate::error::{Code, Problem};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::StatusCode;
-use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
@@ -19,11 +18,15 @@ use tokio::time::Instant;
 const LEAST_BYTES_PER_SECOND: u64 = 16 << 10;
 
 /// Answers `request` within `timeout`, and one second more for every 16 KiB of its body that have come.
-pub(crate) async fn answer_in_time(request: Request, next: Next, timeout: Duration) -> Response {
+pub(crate) async fn answer_in_time<F: Future<Output = Response>>(
+    request: Request,
+    answer: impl FnOnce(Request) -> F,
+    timeout: Duration,
+) -> Response {
     use http_body::Body as _;
     let started = Instant::now();
     if request.body().is_end_stream() {
-        return match tokio::time::timeout(timeout, next.run(request)).await {
+        return match tokio::time::timeout(timeout, answer(request)).await {
             Ok(response) => response,
             Err(_) => too_slow(true),
         };
@@ -36,7 +39,7 @@ pub(crate) async fn answer_in_time(request: Request, next: Next, timeout: Durati
             received: counted,
         })
     });
-    let mut answer = pin!(next.run(request));
+    let mut answer = pin!(answer(request));
     loop {
         let bytes = received.bytes.load(Ordering::Relaxed);
         let deadline = started + timeout + Duration::from_secs(bytes / LEAST_BYTES_PER_SECOND);

@@ -4,37 +4,37 @@
 use crate::metrics::{InFlight, Metrics};
 use crate::state::Context;
 use crate::telemetry::request_span;
-use axum::extract::{MatchedPath, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use std::sync::Arc;
 use std::time::Instant;
 use tracing::Span;
 
 /// Unknown paths share one label, so that a scanner can fill neither memory nor log.
-const UNMATCHED: &str = "unmatched";
+pub(crate) const UNMATCHED: &str = "unmatched";
 /// Unknown methods share one as well.
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
 
 /// A request in progress.
-pub(crate) struct Observed {
+pub(crate) struct Observed<'a> {
     started: Instant,
     method: &'static str,
-    route: Option<MatchedPath>,
+    route: &'a str,
     span: Span,
     metrics: Arc<Metrics>,
     _in_flight: InFlight,
 }
 
-impl Observed {
-    pub(crate) fn begin(context: &Context, request: &Request) -> Self {
+impl<'a> Observed<'a> {
+    /// `route`: the template of its path, or [`UNMATCHED`].
+    pub(crate) fn begin(context: &Context, route: &'a str, request: &Request) -> Self {
         let method = request.method().as_str();
         let method = METHODS.into_iter().find(|known| *known == method);
         let method = method.unwrap_or("other");
-        let route = request.extensions().get::<MatchedPath>().cloned();
         Self {
             started: Instant::now(),
             method,
-            span: request_span(method, shown(&route), request.headers()),
+            span: request_span(method, route, request.headers()),
             route,
             metrics: Arc::clone(&context.metrics),
             _in_flight: context.metrics.begin_request(),
@@ -48,7 +48,7 @@ impl Observed {
 
     /// Counts, logs and traces it: answered, if not sent yet.
     pub(crate) fn end(self, response: &Response) {
-        let route = shown(&self.route);
+        let route = self.route;
         let status = response.status().as_u16();
         let elapsed = self.started.elapsed();
         self.span.record("http.response.status_code", status);
@@ -66,8 +66,4 @@ impl Observed {
             "request"
         );
     }
-}
-
-fn shown(route: &Option<MatchedPath>) -> &str {
-    route.as_ref().map_or(UNMATCHED, MatchedPath::as_str)
 }

@@ -6,7 +6,7 @@ use crate::history;
 use crate::lifecycle::Lifecycle;
 use crate::listen::{Bound, Serving, accept};
 use crate::percent;
-use crate::routes::router;
+use crate::routes::Service;
 use crate::state::Context;
 use parking_lot::Mutex;
 use prestige_core::{Error, Store};
@@ -67,7 +67,7 @@ impl Server {
         // The context keeps the store open, and is not kept longer than the threads.
         let lifecycle = Arc::clone(&context.lifecycle);
         let serving = Serving {
-            router: router(context.clone()),
+            service: Service::new(context.clone()),
             stop: CancellationToken::new(),
             kill: CancellationToken::new(),
             tasks: TaskTracker::new(),

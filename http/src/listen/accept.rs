@@ -3,8 +3,8 @@
 use super::Listener;
 use super::connection::{Connection, serve};
 use crate::guard::Transport;
+use crate::routes::Service;
 use crate::state::Context;
-use axum::Router;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -18,7 +18,7 @@ const AFTER_ERROR: Duration = Duration::from_millis(100);
 #[derive(Clone)]
 pub(crate) struct Serving {
     pub context: Context,
-    pub router: Router,
+    pub service: Service,
     /// Requests in progress are answered, others not accepted any more.
     pub stop: CancellationToken,
     /// Everything ends at once.

@@ -3,6 +3,7 @@
 use super::Serving;
 use crate::guard::Transport;
 use crate::hold::until_sent;
+use axum::body::Body;
 use axum::extract::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -14,7 +15,6 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_io_timeout::TimeoutStream;
-use tower::Service as _;
 
 /// When the server stops, how long a connection without a request in progress is kept: for the last bytes of an answer to
 /// leave. Otherwise one that has sent half a head would be waited for.
@@ -44,13 +44,13 @@ where
     let in_progress = Arc::new(());
     let service = {
         let in_progress = Arc::clone(&in_progress);
-        let router = serving.router.clone();
+        let service = serving.service.clone();
         hyper::service::service_fn(move |mut request: Request<Incoming>| {
             let held = Arc::clone(&in_progress);
-            let mut router = router.clone();
+            let service = service.clone();
             request.extensions_mut().insert(transport);
             async move {
-                let response = router.call(request).await?;
+                let response = service.answer(request.map(Body::new)).await?;
                 Ok::<_, Infallible>(until_sent(response, held))
             }
         })

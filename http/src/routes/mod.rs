@@ -15,8 +15,11 @@ mod outcomes;
 mod page;
 mod parameters;
 mod reembed;
+mod service;
 mod unknown;
 mod vectors;
+
+pub(crate) use service::Service;
 
 use crate::embeddings;
 use crate::error::Problem;
@@ -26,7 +29,7 @@ use crate::state::Context;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::middleware::from_fn_with_state;
-use axum::response::IntoResponse as _;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa_axum::router::OpenApiRouter;
@@ -57,7 +60,7 @@ pub fn openapi_json() -> String {
 }
 
 /// All routes, and what every request goes through.
-pub(crate) fn router(context: Context) -> Router {
+fn router(context: Context) -> Router {
     let (router, collected) = api().split_for_parts();
     let document = openapi::complete(&collected).to_string();
     let router = router.route(
@@ -71,9 +74,12 @@ pub(crate) fn router(context: Context) -> Router {
         .method_not_allowed_fallback(unknown::method)
         // The last one is the first that a request meets.
         .layer(from_fn_with_state(context.clone(), once::answer_once))
-        .layer(CatchPanicLayer::custom(|_| {
-            Problem::internal(&"a panic").into_response()
-        }))
+        .layer(CatchPanicLayer::custom(|_| panicked()))
         .layer(from_fn_with_state(context.clone(), gate::pass))
         .with_state(context)
+}
+
+/// Answered where a handler panics.
+fn panicked() -> Response {
+    Problem::internal(&"a panic").into_response()
 }

@@ -119,8 +119,9 @@ pub(in crate::routes) async fn get(
     answered.insert(VARY, HeaderValue::from_static("accept"));
     answered.insert(CONTENT_TYPE, HeaderValue::from_static(form));
     if form == RAW {
-        let body = Body::from(bytes::Bytes::from_owner(value));
-        return Ok((answered, body).into_response());
+        let mut response = Response::new(Body::from(bytes::Bytes::from_owner(value)));
+        *response.headers_mut() = answered;
+        return Ok(response);
     }
     let (long, encoding) = (details.size() > LONG_VALUE_BYTES, query.encoding);
     let write = move || document(&key, &value, &details, encoding);

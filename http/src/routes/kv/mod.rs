@@ -7,9 +7,11 @@ mod patch;
 mod put;
 mod remove;
 
+pub(super) use get::get;
 pub(super) use put::{Deduplicated, PutOutcome};
 
 use crate::error::{Answer, Problem};
+use crate::extract::KEYS;
 use crate::headers::{OBJECT_ID, etag_of};
 use crate::state::Context;
 use axum::Json;
@@ -21,6 +23,15 @@ use prestige_core::Dedup;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
+
+/// The route of a key that is not empty.
+pub(super) const KEY: &str = "/api/v1/kv/{*key}";
+
+/// Whether a path is surely of [`KEY`]. Those that begin with an underscore, as the counts do, are left to the router.
+pub(super) fn is_key(path: &str) -> bool {
+    path.strip_prefix(KEYS)
+        .is_some_and(|key| !key.is_empty() && !key.starts_with('_'))
+}
 
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -94,4 +105,31 @@ fn refuse(preconditions: &crate::headers::Preconditions) -> Answer<()> {
     Err(Problem::invalid(
         "If-Match and If-None-Match are conditions of PUT, GET, HEAD and DELETE, not of this request",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_key;
+
+    #[test]
+    fn the_short_way_is_for_keys_alone() {
+        for path in [
+            "/api/v1/kv/a",
+            "/api/v1/kv/a/b",
+            "/api/v1/kv//",
+            "/api/v1/kv/%5Fcount",
+        ] {
+            assert!(is_key(path), "{path}");
+        }
+        for path in [
+            "/api/v1/kv",
+            "/api/v1/kv/",
+            "/api/v1/kv/_count",
+            "/api/v1/kv/_count/approx",
+            "/api/v1/kv:batchGet",
+            "/api/v1/cache/lookup",
+        ] {
+            assert!(!is_key(path), "{path}");
+        }
+    }
 }
