@@ -3,7 +3,7 @@
 //! By `ring`: its assembly takes 4.6 µs for 1,536 bytes on a processor without SHA instructions, where portable code takes
 //! 8.4 µs, and hashing is the largest part of a put.
 
-use crate::parts::in_parts;
+use prestige_embed::in_parts;
 use smallvec::{SmallVec, smallvec};
 use std::fmt;
 

@@ -63,7 +63,6 @@ mod options;
 mod outcomes;
 mod overview;
 mod owner;
-mod parts;
 mod record;
 mod schema;
 mod semantic;

@@ -58,6 +58,7 @@ mod load;
 mod micro_batch;
 #[cfg(feature = "onnx")]
 mod onnx;
+mod parts;
 mod pooling;
 mod preset;
 mod runtime;
@@ -75,6 +76,7 @@ pub use hub::{ModelQuery, cache_folder, is_offline};
 pub use load::{EmbedderLoad, ROUND_SIZES};
 #[cfg(feature = "onnx")]
 pub use onnx::OnnxEmbedder;
+pub use parts::in_parts;
 pub use pooling::Pooling;
 pub use preset::{PRESETS, Preset, repository_files};
 pub use runtime::RuntimeLibrary;

@@ -7,7 +7,7 @@ use axum::extract::{FromRequestParts, Request};
 use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// What the sender of a request may do; an extractor of every handler that is not open to all.
 #[derive(Clone, Debug)]
@@ -22,10 +22,13 @@ struct Granted {
 impl Access {
     /// Everything: of servers without tokens.
     pub(crate) fn full() -> Self {
-        Self(Arc::new(Granted {
-            role: Role::Admin,
-            reach: Reach::All,
-        }))
+        static FULL: LazyLock<Access> = LazyLock::new(|| {
+            Access(Arc::new(Granted {
+                role: Role::Admin,
+                reach: Reach::All,
+            }))
+        });
+        FULL.clone()
     }
 
     /// Refuses unless the token has `role` in `namespace`.

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use std::mem::size_of;
 
 use crate::dot::dot;
-use crate::neighbour::{Neighbour, best};
+use crate::neighbour::{Nearest, Neighbour};
 use crate::vector::inverse_norm;
 
 /// Vectors by id, in one block of memory.
@@ -110,18 +110,15 @@ impl Rows {
 
     /// The best `k` rows that are not in `hidden`. `query` has unit length.
     pub fn search(&self, query: &[f32], k: usize, hidden: &HashSet<u64>) -> Vec<Neighbour> {
-        if k == 0 {
-            return Vec::new();
+        let mut nearest = Nearest::of(k);
+        let rows = self.values.chunks_exact(self.dimension);
+        for ((id, scale), row) in self.ids.iter().zip(&self.scales).zip(rows) {
+            let similarity = dot(query, row) * scale;
+            if nearest.wants(similarity) && !hidden.contains(id) {
+                nearest.add(Neighbour::clamped(*id, similarity));
+            }
         }
-        let rows = self.values.chunks_exact(self.dimension).zip(&self.scales);
-        let candidates = self
-            .ids
-            .iter()
-            .zip(rows)
-            .filter(|(id, _)| hidden.is_empty() || !hidden.contains(id))
-            .map(|(id, (row, scale))| Neighbour::clamped(*id, dot(query, row) * scale))
-            .collect();
-        best(candidates, k)
+        nearest.into_sorted()
     }
 
     /// Bytes held.

@@ -9,16 +9,13 @@ use crate::error::IndexError;
 use crate::exact::Rows;
 use crate::form::Form;
 use crate::index::VectorIndex;
-use crate::neighbour::{Neighbour, best};
+use crate::neighbour::{Nearest, Neighbour, best};
 use crate::vector::to_unit;
 
 /// Queries that hold up a writer together: some milliseconds.
 const QUERIES_AT_ONCE: usize = 64;
 /// Rows multiplied with them at once, so that the products stay in the second-level cache.
 const ROWS_AT_ONCE: usize = 1_024;
-/// Neighbours gathered beyond those wanted, before the worst are dropped.
-const SPARE: usize = 64;
-
 /// What one of many queries has found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
@@ -96,40 +93,5 @@ impl Rows {
             }
         }
         nearest.into_iter().map(Nearest::into_sorted).collect()
-    }
-}
-
-/// The best so far.
-#[derive(Clone)]
-struct Nearest {
-    k: usize,
-    found: Vec<Neighbour>,
-    /// What is less similar is none of them.
-    least: f32,
-}
-
-impl Nearest {
-    fn of(k: usize) -> Self {
-        Self {
-            k,
-            found: Vec::new(),
-            least: f32::NEG_INFINITY,
-        }
-    }
-
-    fn wants(&self, similarity: f32) -> bool {
-        self.k > 0 && similarity >= self.least
-    }
-
-    fn add(&mut self, neighbour: Neighbour) {
-        self.found.push(neighbour);
-        if self.found.len() >= self.k.saturating_add(SPARE) {
-            self.found = best(std::mem::take(&mut self.found), self.k);
-            self.least = self.found.last().map_or(self.least, |last| last.similarity);
-        }
-    }
-
-    fn into_sorted(self) -> Vec<Neighbour> {
-        best(self.found, self.k)
     }
 }

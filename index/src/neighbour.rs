@@ -2,6 +2,9 @@
 
 use std::cmp::Ordering;
 
+/// Neighbours gathered beyond those wanted, before the worst are dropped.
+const SPARE: usize = 64;
+
 /// A vector found by a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Neighbour {
@@ -40,6 +43,41 @@ pub fn best(mut candidates: Vec<Neighbour>, k: usize) -> Vec<Neighbour> {
     }
     candidates.sort_unstable_by(Neighbour::order);
     candidates
+}
+
+/// The best so far of a scan.
+#[derive(Clone)]
+pub(crate) struct Nearest {
+    k: usize,
+    found: Vec<Neighbour>,
+    /// What is less similar is none of them.
+    least: f32,
+}
+
+impl Nearest {
+    pub(crate) fn of(k: usize) -> Self {
+        Self {
+            k,
+            found: Vec::new(),
+            least: f32::NEG_INFINITY,
+        }
+    }
+
+    pub(crate) fn wants(&self, similarity: f32) -> bool {
+        self.k > 0 && similarity >= self.least
+    }
+
+    pub(crate) fn add(&mut self, neighbour: Neighbour) {
+        self.found.push(neighbour);
+        if self.found.len() >= self.k.saturating_add(SPARE) {
+            self.found = best(std::mem::take(&mut self.found), self.k);
+            self.least = self.found.last().map_or(self.least, |last| last.similarity);
+        }
+    }
+
+    pub(crate) fn into_sorted(self) -> Vec<Neighbour> {
+        best(self.found, self.k)
+    }
 }
 
 #[cfg(test)]

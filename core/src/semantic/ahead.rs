@@ -4,7 +4,7 @@
 use super::{Semantic, Vectors};
 use crate::digest::Digest;
 use crate::error::Result;
-use crate::parts::in_parts;
+use prestige_embed::in_parts;
 use prestige_index::{Found, Neighbour};
 use std::collections::HashMap;
 

@@ -9,10 +9,14 @@ use std::panic::resume_unwind;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
 use super::{Batched, Check, Distinct, Stages};
+use crate::parts::in_parts;
 use crate::{EmbedError, Embeddings};
 
 /// Most texts of a window.
 const WINDOW_TEXTS: usize = 4096;
+
+/// Fewer texts are not worth a thread: they are tokenised in two milliseconds or so.
+const PART_TEXTS: usize = 64;
 
 /// A window ends with the text that makes it this long, in bytes: it is tokenised in a tenth of a second or so.
 const WINDOW_BYTES: usize = 1 << 20;
@@ -31,7 +35,7 @@ impl<S: Stages> Batched<S> {
         let mut texts_left = items.len();
         thread::scope(|scope| {
             let mut ready = match windows.next() {
-                Some(window) => self.prepare_all(window)?,
+                Some(window) => self.prepare_all(&window, window.len() / PART_TEXTS)?,
                 None => return Ok(()),
             };
             loop {
@@ -73,7 +77,7 @@ impl<S: Stages> Batched<S> {
     ) -> Ahead<'scope, 'text, S::Input> {
         let spawned = {
             let window = window.clone();
-            thread::Builder::new().spawn_scoped(scope, move || self.prepare_all(window))
+            thread::Builder::new().spawn_scoped(scope, move || self.prepare_all(&window, 1))
         };
         match spawned {
             Ok(thread) => Ahead::Thread(thread),
@@ -82,11 +86,22 @@ impl<S: Stages> Batched<S> {
         }
     }
 
-    /// Makes the texts of a window ready, and sorts them.
-    fn prepare_all(&self, window: Vec<(usize, &str)>) -> Result<Window<S::Input>, EmbedError> {
+    /// Makes the texts of a window ready, and sorts them. The first window is waited for, by all processors, so there are
+    /// as many `parts`; another one is made ready beside the model.
+    fn prepare_all(
+        &self,
+        window: &[(usize, &str)],
+        parts: usize,
+    ) -> Result<Window<S::Input>, EmbedError> {
+        let prepare = |part: &[(usize, &str)]| -> Result<Window<S::Input>, EmbedError> {
+            let one = |(row, text): &(usize, &str)| {
+                Ok((*row, self.caught(|| self.stages.prepare(text))?))
+            };
+            part.iter().map(one).collect()
+        };
         let mut ready = Vec::with_capacity(window.len());
-        for (row, text) in window {
-            ready.push((row, self.caught(|| self.stages.prepare(text))?));
+        for part in in_parts(window, parts, "prestige-tokens", prepare) {
+            ready.append(&mut part?);
         }
         ready.sort_by_key(|(_, input)| std::cmp::Reverse(self.stages.size(input)));
         Ok(ready)
@@ -103,7 +118,7 @@ impl<I> Ahead<'_, '_, I> {
     fn get<S: Stages<Input = I>>(self, batched: &Batched<S>) -> Result<Window<I>, EmbedError> {
         match self {
             Self::Thread(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-            Self::Later(window) => batched.prepare_all(window),
+            Self::Later(window) => batched.prepare_all(&window, window.len() / PART_TEXTS),
         }
     }
 }

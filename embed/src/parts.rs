@@ -5,7 +5,7 @@ const MOST_THREADS: usize = 4;
 
 /// What `work` makes of parts of `items`, which follow one another: one part for each processor, but at most `useful`.
 /// The calling thread does one of them.
-pub(crate) fn in_parts<T, R>(
+pub fn in_parts<T, R>(
     items: &[T],
     useful: usize,
     name: &str,
