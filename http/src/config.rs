@@ -116,8 +116,8 @@ pub struct Tls {
 pub struct Limits {
     /// Longest body, and longest line of a streamed one, in bytes. Default 64 MiB.
     pub body_bytes: usize,
-    /// Most bytes of bodies that are held at a time, of all requests in progress; at least `body_bytes`. What is made of a
-    /// body takes memory besides. Default 256 MiB.
+    /// Most bytes of bodies that are held at a time, of all requests in progress; less than `body_bytes` counts as
+    /// `body_bytes`, so that the longest body can be read. What is made of a body takes memory besides. Default 256 MiB.
     pub total_body_bytes: usize,
     /// Longest key, in bytes. Default 65,536, the store's own bound. In a path a key has at most some 65,000 bytes
     /// percent-encoded, the longest path of HTTP here.
@@ -206,12 +206,6 @@ impl Config {
                 )));
             }
         }
-        if self.limits.total_body_bytes < self.limits.body_bytes {
-            return Err(Error::InvalidArgument(format!(
-                "the limit total_body_bytes must be at least body_bytes, {}, so that the longest body can be read; it is {}",
-                self.limits.body_bytes, self.limits.total_body_bytes
-            )));
-        }
         for (name, value) in [
             ("header", self.timeouts.header),
             ("request", self.timeouts.request),
@@ -270,10 +264,6 @@ mod tests {
         );
         refused(|config| config.limits.body_bytes = 0, "body_bytes");
         refused(|config| config.limits.requests = usize::MAX, "requests");
-        refused(
-            |config| config.limits.total_body_bytes = 1000,
-            "total_body_bytes",
-        );
         refused(|config| config.timeouts.header = Duration::ZERO, "header");
         refused(|config| config.cache.threshold = 0.0, "threshold");
         refused(|config| config.cache.threshold = f64::NAN, "threshold");

@@ -103,7 +103,8 @@ pub(crate) async fn read_body(mut body: Body, limit: usize) -> Answer<Bytes> {
             continue;
         }
         if joined.is_empty() {
-            joined.reserve(announced.max(length));
+            // What has come bounds what is reserved for what is to come.
+            joined.reserve(announced.clamp(length, 2 * length));
             joined.extend_from_slice(&first);
         }
         joined.extend_from_slice(&piece);

@@ -43,11 +43,12 @@ struct Taken {
 
 impl Places {
     pub(crate) fn new(limits: &Limits) -> Self {
+        let all = limits.total_body_bytes.max(limits.body_bytes);
         Self {
             requests: Arc::new(Semaphore::new(limits.requests)),
             bodies: Arc::new(Room {
-                left: AtomicUsize::new(limits.total_body_bytes),
-                all: limits.total_body_bytes,
+                left: AtomicUsize::new(all),
+                all,
             }),
         }
     }
@@ -170,6 +171,7 @@ mod tests {
         Places::new(&Limits {
             requests,
             total_body_bytes,
+            body_bytes: 1,
             ..Limits::default()
         })
     }

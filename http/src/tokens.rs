@@ -254,7 +254,8 @@ fn lines_of(text: &str) -> Vec<(usize, &str)> {
 
 /// A line that is one token alone, and no role whose token was forgotten.
 fn bare(line: &str) -> Option<&str> {
-    let one = !line.contains(char::is_whitespace) && line.parse::<Role>().is_err();
+    let one =
+        !line.contains(char::is_whitespace) && line.to_ascii_lowercase().parse::<Role>().is_err();
     one.then_some(line)
 }
 
@@ -304,7 +305,12 @@ mod tests {
         tokens.add_lines("# all of it\n secret-1 \n").unwrap();
         assert_eq!(tokens.find(b"secret-1"), Some((Role::Admin, &Reach::All)));
         // In a list a role was forgotten, and a role alone is no token.
-        for text in ["secret-1\nread other", "secret-1\nsecret-2", "admin"] {
+        for text in [
+            "secret-1\nread other",
+            "secret-1\nsecret-2",
+            "admin",
+            "Read",
+        ] {
             let error = Tokens::none().add_lines(text).unwrap_err().to_string();
             assert!(
                 error.contains("ROLE TOKEN") && !error.contains("cret-1"),

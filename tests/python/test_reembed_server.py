@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 from pathlib import Path
 
 import pytest
-from commands import run
+from commands import COMMAND, run
 from servers import serving
 from test_reembed import NEW, OLD, TEXTS, first_word, made, model, opened
 from tiny_models import write_model
@@ -111,3 +112,24 @@ class TestCommand:
         prestige.open(exact).close()
         assert run("reembed", "minilm", "--path", exact).code == 2
         assert run("reembed", tmp_path / "none", "--path", path).code == 2
+
+    def test_a_folder_goes_before_a_model_known_by_its_name(self, tmp_path: Path) -> None:
+        first, named, path = tmp_path / "first", tmp_path / "minilm", tmp_path / "store"
+        write_model(first)
+        write_model(named, dimension=12)
+        with prestige.open(
+            path, dedup_mode=prestige.DedupMode.SEMANTIC, semantic_model_path=first
+        ) as store:
+            store.put("1", "apple pear")
+        with serving(path, "--model", first, "--reembed-model", named) as server:
+            result = run("reembed", "minilm", "--url", server.url)
+            assert result.out.startswith(b"1 text embedded by minilm in "), result
+            assert server.end()[0] == 0
+        with prestige.open(path, semantic_model_path=named) as store:
+            assert store.verify() == []
+        again = tmp_path / "again" / "minilm"
+        words = ["serve", path, "--reembed-model", named, "--reembed-model", again]
+        ended = subprocess.run(
+            [*COMMAND, *map(str, words)], check=False, capture_output=True, timeout=60
+        )
+        assert (ended.returncode, b"rename one" in ended.stderr) == (2, True), ended

@@ -120,14 +120,28 @@ pub(super) fn config(arguments: &ServeArguments, models: Models<'_>) -> Result<C
     Ok(config)
 }
 
-/// The models by which the texts of the store may be embedded anew: the bundled one, those known by name, and what the
-/// operator adds.
+/// The models by which the texts of the store may be embedded anew: what the operator adds, the bundled one, and those known
+/// by name. A name means the first that has it, so a folder called like a model known by name stands before that.
 fn reembed_models(
     arguments: &ServeArguments,
     models: Models<'_>,
 ) -> Result<Vec<LocalModel>, Error> {
+    let mut allowed: Vec<LocalModel> = Vec::new();
+    for model in &arguments.store.reembed_model {
+        let names = names_of(model);
+        let taken = |name: &String| {
+            let mut others = allowed.iter().flat_map(|other| &other.names);
+            others.any(|other| other.eq_ignore_ascii_case(name))
+        };
+        if let Some(name) = names.iter().find(|name| taken(name)) {
+            return Err(Error::InvalidArgument(format!(
+                "--reembed-model {model}: another one is called {name} as well; rename one of the folders"
+            )));
+        }
+        allowed.push(local_model(names, Some(model.clone()), arguments, models)?);
+    }
     let bundled = BUNDLED_NAMES.map(str::to_owned).to_vec();
-    let mut allowed = vec![local_model(bundled, None, arguments, models)?];
+    allowed.push(local_model(bundled, None, arguments, models)?);
     for preset in PRESETS {
         // The bundled one goes by the same names.
         if !BUNDLED_NAMES.contains(&preset.name) {
@@ -135,10 +149,6 @@ fn reembed_models(
             let name = Some(preset.name.to_owned());
             allowed.push(local_model(names, name, arguments, models)?);
         }
-    }
-    for model in &arguments.store.reembed_model {
-        let named = local_model(names_of(model), Some(model.clone()), arguments, models)?;
-        allowed.push(named);
     }
     Ok(allowed)
 }
