@@ -11,6 +11,8 @@ from .single_flight import Flights
 from .wire import Operation, Request
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from .store import RemoteStore
 
 _T = TypeVar("_T")
@@ -66,6 +68,20 @@ class CachePlace:
 
     async def aclose(self) -> None:
         """Nothing: the ``asyncio`` form of ``close``."""
+
+    def __enter__(self) -> Self:
+        self._store._check_open()
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        self._store._check_open()
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.aclose()
 
     def __bool__(self) -> bool:
         # An empty cache is a cache: `if cache:` asks whether there is one.

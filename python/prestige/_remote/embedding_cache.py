@@ -329,20 +329,6 @@ class RemoteEmbeddingCache(CachePlace):
             raise TypeError(message)
         return self._run(self._contains(text))
 
-    def __enter__(self) -> RemoteEmbeddingCache:
-        self._store._check_open()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> RemoteEmbeddingCache:
-        self._store._check_open()
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await self.aclose()
-
     def __repr__(self) -> str:
         return (
             f"<prestige.EmbeddingCache path={self.path!r}{self._shown_namespace} "

@@ -409,20 +409,6 @@ class RemoteSemanticCache(CachePlace):
             return sum(entries for _, entries in listed)
         return sum(n for scope, n in listed if _native.scope_json(scope) == self._own.json)
 
-    def __enter__(self) -> RemoteSemanticCache:
-        self._store._check_open()
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    async def __aenter__(self) -> RemoteSemanticCache:
-        self._store._check_open()
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await self.aclose()
-
     def __repr__(self) -> str:
         return (
             f"<prestige.SemanticCache path={self.path!r}{self._shown_namespace} "
