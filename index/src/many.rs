@@ -16,6 +16,7 @@ use crate::vector::to_unit;
 const QUERIES_AT_ONCE: usize = 64;
 /// Rows multiplied with them at once, so that the products stay in the second-level cache.
 const ROWS_AT_ONCE: usize = 1_024;
+
 /// What one of many queries has found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {

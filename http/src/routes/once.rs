@@ -2,7 +2,7 @@
 //! handlers do not see to it themselves.
 
 use crate::error::Answer;
-use crate::extract::read_body;
+use crate::extract::{KEYS, read_body};
 use crate::idempotency::{Asked, IDEMPOTENCY_KEY};
 use crate::state::Context;
 use axum::body::Body;
@@ -22,7 +22,6 @@ const POSTED: [&str; 8] = [
     "/api/v1/embeddings:delete",
     "/api/v1/embeddings:clear",
 ];
-const KEYS: &str = "/api/v1/kv/";
 
 /// Answers a request that may come twice.
 pub(super) async fn answer_once(

@@ -60,7 +60,7 @@ pub(super) fn routes() -> OpenApiRouter<Context> {
             patch::patch,
             remove::delete
         ))
-        .route("/api/v1/kv/", empty)
+        .route(KEYS, empty)
 }
 
 /// What is answered to a put.
