@@ -107,7 +107,7 @@ pub use prestige_embed as embed;
 pub use semantic::{Gate, Progress};
 pub use stats::{LATENCY_BUCKETS, Latency, LatencySnapshot, SIMILARITY_BINS, Similarities, Stats};
 pub use store::{
-    Condition, Dedup, Details, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, Range, Reader,
-    Record, Scan, Store, Value, jsonl_problem,
+    Condition, Dedup, Details, Embedded, EmbeddingAhead, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES,
+    PutOutcome, Range, Reader, Record, Scan, Store, Value, jsonl_problem,
 };
 pub use verify::Violation;

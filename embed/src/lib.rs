@@ -120,6 +120,26 @@ pub trait Embedder: Send + Sync + std::fmt::Debug {
     fn load(&self) -> EmbedderLoad {
         EmbedderLoad::default()
     }
+
+    /// The same for threads that the caller knows nothing of; `None` if it runs code of the caller's, which belongs on
+    /// the caller's own thread.
+    fn in_background(&self) -> Option<&dyn BackgroundEmbedder> {
+        None
+    }
+}
+
+/// An [`Embedder`] that any thread may call, and that gives up when it is told to.
+pub trait BackgroundEmbedder: Send + Sync {
+    /// As [`Embedder::embed`]; `check` is called by this thread several times a second, without any lock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Embedder::embed`], and that of `check`, which ends the call.
+    fn embed_while(
+        &self,
+        texts: &[&str],
+        check: &dyn Fn() -> Result<(), EmbedError>,
+    ) -> Result<Embeddings, EmbedError>;
 }
 
 impl<E: Embedder + ?Sized> Embedder for Arc<E> {
@@ -145,5 +165,9 @@ impl<E: Embedder + ?Sized> Embedder for Arc<E> {
 
     fn load(&self) -> EmbedderLoad {
         (**self).load()
+    }
+
+    fn in_background(&self) -> Option<&dyn BackgroundEmbedder> {
+        (**self).in_background()
     }
 }

@@ -13,7 +13,8 @@ use crate::micro_batch::{micro_batches, round_length};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
 use crate::{
-    EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, ModelSpec, Pooling, RuntimeLibrary,
+    BackgroundEmbedder, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, ModelSpec,
+    Pooling, RuntimeLibrary,
 };
 
 /// An [`Embedder`] that runs an ONNX model on the CPU.
@@ -36,14 +37,11 @@ impl OnnxEmbedder {
     pub fn open(spec: &ModelSpec, runtime: &RuntimeLibrary) -> Result<Self, EmbedError> {
         Ok(Self(Batched::new(OnnxModel::open(spec, runtime)?)))
     }
+}
 
-    /// As [`Embedder::embed`]; `check` is called by this thread about twice a second while it computes, and ten times
-    /// while it waits for others. No lock is held meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// As [`Embedder::embed`], and that of `check`, which ends the call.
-    pub fn embed_while(
+impl BackgroundEmbedder for OnnxEmbedder {
+    /// Calls `check` about twice a second while it computes, and ten times while it waits for others.
+    fn embed_while(
         &self,
         texts: &[&str],
         check: &dyn Fn() -> Result<(), EmbedError>,
@@ -76,6 +74,10 @@ impl Embedder for OnnxEmbedder {
 
     fn load(&self) -> EmbedderLoad {
         self.0.load()
+    }
+
+    fn in_background(&self) -> Option<&dyn BackgroundEmbedder> {
+        Some(self)
     }
 }
 

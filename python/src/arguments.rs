@@ -1,12 +1,13 @@
 //! What the client of a server, which is Python, takes from here: the checks and conversions of arguments that the
 //! classes of this module make, so that the same call has the same result and the same error with either.
 
-use crate::batch::{entry_of, numbered};
+use crate::batch::numbered;
 use crate::candidates::{digest_of, filter_of, floats, metadata_of, rank_of};
 use crate::convert::{Key, Value, key_to_python, prefix_argument};
 use crate::error::{PyStoreResult, exception};
 use crate::lifetime::Moment;
 use crate::numbers::{Integer, finite};
+use crate::put_many::entry_of;
 use numpy::{IntoPyArray as _, PyArray2, PyArrayMethods as _};
 use prestige_core::{Error, Metadata, Verdict};
 use pyo3::prelude::*;

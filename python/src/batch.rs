@@ -1,19 +1,12 @@
 //! Many keys at once: a page of Python objects is gathered with the GIL held, and worked on without it.
 
-use crate::candidates::metadata_of;
-use crate::convert::{Key, Value};
+use crate::convert::Key;
 use crate::error::{PyStoreResult, blocking, invalid};
-use crate::numbers::Integer;
 use crate::store::Store;
-use prestige_core::{Entry, Metadata};
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyIterator, PyList, PyMapping, PyString, PyTuple};
+use pyo3::types::{PyBytes, PyIterator, PyList, PyString};
 
-/// Most entries of one write.
-const PAGE_ENTRIES: usize = 1_000;
-/// A write ends with the entry that makes its keys and values this long, in bytes.
-const PAGE_BYTES: usize = 4 << 20;
 /// Most keys looked up or deleted at once.
 const PAGE_KEYS: usize = 4_096;
 /// Keys of the first page of `get_many`: as long as the length of the values is not known, they may all be large.
@@ -21,74 +14,8 @@ const FIRST_PAGE_KEYS: usize = 64;
 /// Bytes of values that a page of `get_many` is to have, by the average of the page before: they are in memory twice.
 const PAGE_VALUE_BYTES: usize = 16 << 20;
 
-/// One entry of `put_many`, kept alive while it is written.
-pub(crate) struct Gathered<'py> {
-    pub key: Key<'py>,
-    pub value: Value<'py>,
-    pub ttl_seconds: Option<u64>,
-    pub metadata: Option<Metadata>,
-}
-
 #[pymethods]
 impl Store {
-    /// Store many values, in few large writes.
-    ///
-    /// Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
-    /// stored and, in a semantic store, embedded once. Of several entries with one key the last
-    /// wins. The input may be endless: only one write's worth of it is held.
-    ///
-    /// Args:
-    ///     entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
-    ///         ``(key, value, ttl_seconds, metadata)``.
-    ///     ttl_seconds: For entries that name none, as in ``put``.
-    ///     progress: Called after every write with the number of entries stored so far.
-    ///
-    /// Returns:
-    ///     The number of entries stored.
-    ///
-    /// Raises:
-    ///     TypeError: An entry is of another form; the message gives its number, from 0.
-    ///     Exception: As ``put``, and what the input or ``progress`` raises. What was written
-    ///         before stays; the write in progress leaves nothing.
-    #[pyo3(signature = (entries, ttl_seconds = None, progress = None))]
-    fn put_many(
-        &self,
-        py: Python<'_>,
-        entries: &Bound<'_, PyAny>,
-        ttl_seconds: Option<Integer<'_>>,
-        progress: Option<&Bound<'_, PyAny>>,
-    ) -> PyStoreResult<u64> {
-        let mut entries = entries_of(entries)?;
-        // Also where there turns out to be nothing to write; so in each of these methods.
-        blocking(py, || self.handle().check_writable())?;
-        let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
-        let ttl_seconds = ttl_seconds.transpose()?;
-        let mut stored = 0;
-        loop {
-            let page = gather(&mut entries, ttl_seconds, stored)?;
-            if page.is_empty() {
-                return Ok(stored);
-            }
-            let entries = page
-                .iter()
-                .map(|entry| {
-                    Ok(Entry {
-                        key: entry.key.as_bytes()?,
-                        value: entry.value.as_bytes()?,
-                        ttl_seconds: entry.ttl_seconds,
-                        metadata: entry.metadata.as_ref(),
-                    })
-                })
-                .collect::<PyResult<Vec<_>>>()?;
-            blocking(py, || self.handle().put_many(&entries))?;
-            stored += page.len() as u64;
-            if let Some(progress) = progress {
-                progress.call1((stored,))?;
-            }
-            py.check_signals()?;
-        }
-    }
-
     /// Return the values of many keys.
     ///
     /// Args:
@@ -196,67 +123,6 @@ impl Store {
             py.check_signals()?;
         }
     }
-}
-
-fn entries_of<'py>(entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
-    if entries.cast::<PyDict>().is_ok() || entries.cast::<PyMapping>().is_ok() {
-        return entries.call_method0("items")?.try_iter();
-    }
-    entries.try_iter()
-}
-
-/// The next entries, enough for one write.
-fn gather<'py>(
-    entries: &mut Bound<'py, PyIterator>,
-    ttl_seconds: Option<u64>,
-    before: u64,
-) -> PyResult<Vec<Gathered<'py>>> {
-    let (mut page, mut bytes) = (Vec::new(), 0);
-    while page.len() < PAGE_ENTRIES && bytes < PAGE_BYTES {
-        let Some(entry) = entries.next() else { break };
-        let gathered = entry_of(&entry?, ttl_seconds, before + page.len() as u64)?;
-        bytes += gathered.key.as_bytes()?.len() + gathered.value.as_bytes()?.len();
-        page.push(gathered);
-    }
-    Ok(page)
-}
-
-/// An entry of `put_many`, the one with this number.
-pub(crate) fn entry_of<'py>(
-    entry: &Bound<'py, PyAny>,
-    ttl_seconds: Option<u64>,
-    number: u64,
-) -> PyResult<Gathered<'py>> {
-    let form = || {
-        PyTypeError::new_err(format!(
-            "entry {number} should be (key, value), (key, value, ttl_seconds) or (key, value, ttl_seconds, metadata)"
-        ))
-    };
-    let parts = match entry.cast::<PyTuple>() {
-        Ok(tuple) => tuple.clone(),
-        Err(_) => entry.cast::<PyList>().map_err(|_| form())?.to_tuple(),
-    };
-    if !(2..=4).contains(&parts.len()) {
-        return Err(form());
-    }
-    let numbered = |error| numbered(entry.py(), "entry", number, error);
-    let ttl_seconds = match parts.get_item(2) {
-        Ok(own) if !own.is_none() => {
-            let natural = own.extract::<Integer<'_>>()?.natural("ttl_seconds");
-            Some(natural.map_err(numbered)?)
-        }
-        _ => ttl_seconds,
-    };
-    let metadata = match parts.get_item(3) {
-        Ok(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
-        _ => None,
-    };
-    Ok(Gathered {
-        key: parts.get_item(0)?.extract().map_err(numbered)?,
-        value: parts.get_item(1)?.extract().map_err(numbered)?,
-        ttl_seconds,
-        metadata,
-    })
 }
 
 /// Keys of an iterable, a page at a time, so that an endless one does not fill the memory.

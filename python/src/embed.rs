@@ -3,7 +3,7 @@
 use crate::aio::check_exit;
 use crate::embedder::raised;
 use prestige_core::embed::{
-    EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, OnnxEmbedder,
+    BackgroundEmbedder, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, OnnxEmbedder,
 };
 use pyo3::prelude::*;
 use std::sync::OnceLock;
@@ -82,6 +82,20 @@ impl Embedder for LoadedModel {
             Some(model) if self.is_ours() => model.load(),
             _ => EmbedderLoad::default(),
         }
+    }
+
+    fn in_background(&self) -> Option<&dyn BackgroundEmbedder> {
+        Some(self)
+    }
+}
+
+impl BackgroundEmbedder for LoadedModel {
+    fn embed_while(
+        &self,
+        texts: &[&str],
+        check: &dyn Fn() -> Result<(), EmbedError>,
+    ) -> Result<Embeddings, EmbedError> {
+        self.model()?.embed_while(texts, check)
     }
 }
 

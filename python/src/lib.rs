@@ -25,6 +25,7 @@ mod model;
 mod namespace;
 mod numbers;
 mod options;
+mod put_many;
 mod reembed;
 mod registry;
 mod safety;

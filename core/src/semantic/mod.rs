@@ -42,7 +42,7 @@ use crate::schema::{INDEX_LOG, NamespaceId, numbered_key};
 use crate::stats::{Count, Timed};
 use merged::Merged;
 use parking_lot::{Mutex, MutexGuard};
-use prestige_embed::{Embedder, Embeddings};
+use prestige_embed::{EmbedError, Embedder, Embeddings};
 use prestige_index::VectorIndex;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
@@ -52,6 +52,9 @@ use std::time::{Duration, Instant};
 
 /// Embeddings of texts, by the digest of the text.
 pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
+
+/// Asked now and then while texts are embedded in the background; an error ends that.
+pub(crate) type Check<'a> = &'a dyn Fn() -> std::result::Result<(), EmbedError>;
 
 /// The semantic stage of one namespace.
 pub(crate) struct Semantic {
@@ -120,6 +123,35 @@ impl Semantic {
         &self,
         engine: &Engine,
         namespace: &Namespace,
+        texts: Vec<(Digest, &str)>,
+        vectors: &mut Vectors,
+    ) -> Result<()> {
+        self.embed_while(None, engine, namespace, texts, vectors)
+    }
+
+    /// As [`Self::embed`], on a thread that the caller knows nothing of, until `check` fails.
+    pub(crate) fn embed_in_background(
+        &self,
+        check: Check<'_>,
+        engine: &Engine,
+        namespace: &Namespace,
+        texts: Vec<(Digest, &str)>,
+        vectors: &mut Vectors,
+    ) -> Result<()> {
+        self.embed_while(Some(check), engine, namespace, texts, vectors)
+    }
+
+    /// Whether [`Self::embed_in_background`] may be called.
+    pub(crate) fn has_background_embedder(&self) -> bool {
+        let embedder = self.embedder.as_ref();
+        embedder.is_some_and(|embedder| embedder.in_background().is_some())
+    }
+
+    fn embed_while(
+        &self,
+        check: Option<Check<'_>>,
+        engine: &Engine,
+        namespace: &Namespace,
         mut texts: Vec<(Digest, &str)>,
         vectors: &mut Vectors,
     ) -> Result<()> {
@@ -133,7 +165,7 @@ impl Semantic {
                 "the vectors of a cache are not made by the store; ask the cache".to_owned(),
             ));
         };
-        let embeddings = embed(engine, namespace, embedder.as_ref(), &texts)?;
+        let embeddings = embed_while(check, engine, namespace, embedder.as_ref(), &texts)?;
         for (digest, vector) in digests.into_iter().zip(embeddings.rows()) {
             vectors.insert(digest, vector.to_vec());
         }
@@ -258,9 +290,23 @@ fn embed(
     embedder: &dyn Embedder,
     texts: &[&str],
 ) -> Result<Embeddings> {
+    embed_while(None, engine, namespace, embedder, texts)
+}
+
+/// As [`embed`]; with `check` on a thread that the caller knows nothing of.
+fn embed_while(
+    check: Option<Check<'_>>,
+    engine: &Engine,
+    namespace: &Namespace,
+    embedder: &dyn Embedder,
+    texts: &[&str],
+) -> Result<Embeddings> {
     let entered = Entered::new(engine);
     let start = Instant::now();
-    let embeddings = embedder.embed(texts)?;
+    let embeddings = match (check, embedder.in_background()) {
+        (Some(check), Some(embedder)) => embedder.embed_while(texts, check)?,
+        _ => embedder.embed(texts)?,
+    };
     let stats = &namespace.stats;
     stats.add_time(Timed::Embed, start.elapsed(), 1);
     stats.add(Count::TextsEmbedded, texts.len() as u64);

@@ -5,6 +5,7 @@ mod calls;
 mod candidates;
 mod condition;
 mod details;
+mod embed_ahead;
 mod export;
 mod get;
 mod jsonl;
@@ -24,6 +25,7 @@ mod tests;
 pub use condition::Condition;
 pub(crate) use details::About;
 pub use details::Details;
+pub use embed_ahead::{Embedded, EmbeddingAhead};
 pub use export::Record;
 pub(crate) use get::missing_object;
 pub use get::{Reader, Value};
@@ -194,6 +196,18 @@ impl Store {
                 name: namespace.name.clone(),
                 namespace: Arc::downgrade(namespace),
                 closed: AtomicBool::new(false),
+            }),
+        }
+    }
+
+    /// A handle of the same store or view.
+    fn another_handle(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            view: self.view.as_ref().map(|view| View {
+                name: view.name.clone(),
+                namespace: Weak::clone(&view.namespace),
+                closed: AtomicBool::new(view.closed.load(Ordering::Acquire)),
             }),
         }
     }

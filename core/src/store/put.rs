@@ -4,6 +4,7 @@
 //! `locks.rs` and runs the model before it takes any.
 
 use super::condition::{self, Condition};
+use super::embed_ahead::Embedded;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::entered::Entered;
@@ -155,7 +156,19 @@ impl Engine {
         conditions: &[Condition<'_>],
     ) -> Result<Vec<PutOutcome>> {
         let prepared = self.prepare(entries)?;
-        self.put_prepared(namespace, entries, &prepared, conditions)
+        let embedded = Embedded::default();
+        self.put_prepared(namespace, entries, &prepared, conditions, embedded)
+    }
+
+    /// As [`Self::put_many`], with what was embedded ahead.
+    pub(super) fn put_embedded(
+        &self,
+        namespace: &Namespace,
+        entries: &[Entry<'_>],
+        embedded: Embedded,
+    ) -> Result<Vec<PutOutcome>> {
+        let prepared = self.prepare(entries)?;
+        self.put_prepared(namespace, entries, &prepared, &[], embedded)
     }
 
     /// Puts `records`, of different keys, with their own times in one write. Returns their number.
@@ -174,7 +187,7 @@ impl Engine {
             entry.created_us = record.created_us;
             entry.expires_us = record.expires_us.unwrap_or(0);
         }
-        let put = self.put_prepared(namespace, &entries, &prepared, &[])?;
+        let put = self.put_prepared(namespace, &entries, &prepared, &[], Embedded::default())?;
         Ok(put.len() as u64)
     }
 
@@ -184,6 +197,7 @@ impl Engine {
         entries: &[Entry<'_>],
         prepared: &[Prepared<'_>],
         conditions: &[Condition<'_>],
+        embedded: Embedded,
     ) -> Result<Vec<PutOutcome>> {
         namespace.check_no_cache()?;
         // The model need not run for a put that is refused anyway.
@@ -192,7 +206,7 @@ impl Engine {
             let digest = current.map(|current| current.digest());
             condition::check(conditions, digest.as_ref())?;
         }
-        let mut gathered = self.gather(namespace, prepared)?;
+        let mut gathered = self.gather(namespace, prepared, embedded)?;
         loop {
             match self.try_put(namespace, prepared, conditions, &gathered)? {
                 Attempt::Done(done) => {
@@ -215,13 +229,20 @@ impl Engine {
                 }
                 // Candidates keep changing: hold every stripe, and the next round must come through.
                 Attempt::NeedStripe(_) => gathered.stripes = (0..STRIPES).collect(),
-                Attempt::OtherStage => gathered = self.gather(namespace, prepared)?,
+                Attempt::OtherStage => {
+                    gathered = self.gather(namespace, prepared, Embedded::default())?;
+                }
             }
         }
     }
 
     /// What a put needs to begin: the vectors of the values that are not stored yet.
-    fn gather(&self, namespace: &Namespace, prepared: &[Prepared<'_>]) -> Result<Gathered> {
+    fn gather(
+        &self,
+        namespace: &Namespace,
+        prepared: &[Prepared<'_>],
+        embedded: Embedded,
+    ) -> Result<Gathered> {
         let mut gathered = Gathered {
             stage: namespace.semantic(self)?,
             vectors: Vectors::default(),
@@ -234,6 +255,7 @@ impl Engine {
         let Some(stage) = &gathered.stage else {
             return Ok(gathered);
         };
+        gathered.vectors = embedded.of(stage);
         let semantic = &self.options.semantic;
         let (mut wanted, mut new) = (HashSet::new(), Vec::new());
         for entry in prepared {
@@ -243,7 +265,10 @@ impl Engine {
             {
                 continue;
             }
-            if stage.has_room(semantic) && stage.embeds(&entry.value, semantic) {
+            if stage.has_room(semantic)
+                && !gathered.vectors.contains_key(&entry.digest)
+                && stage.embeds(&entry.value, semantic)
+            {
                 wanted.insert(entry.digest);
             }
             new.push((entry.digest, &*entry.value));

@@ -1,0 +1,279 @@
+//! `put_many`: entries of Python are gathered into pages with the GIL held, and each page is written without it.
+//!
+//! Where texts are embedded, a page is in one of two places: gathered, while its texts are embedded by a thread of the
+//! store's, and written, while those of the next one are. The page that waits for its embeddings is written as soon as
+//! they are there, between two entries of the input, so that a slow input does not hold it up.
+
+use crate::aio::check_exit;
+use crate::batch::numbered;
+use crate::candidates::metadata_of;
+use crate::convert::{Key, Value};
+use crate::error::{PyStoreResult, blocking};
+use crate::numbers::Integer;
+use crate::store::Store;
+use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
+use pyo3::exceptions::PyTypeError;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
+use std::time::Duration;
+
+/// Most entries of one write.
+const PAGE_ENTRIES: usize = 1_000;
+/// A write ends with the entry that makes its keys and values this long, in bytes.
+const PAGE_BYTES: usize = 4 << 20;
+/// How often signals are looked at while embeddings are waited for.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// One entry of `put_many`, kept alive while it is written.
+pub(crate) struct Gathered<'py> {
+    pub key: Key<'py>,
+    pub value: Value<'py>,
+    pub ttl_seconds: Option<u64>,
+    pub metadata: Option<Metadata>,
+}
+
+#[pymethods]
+impl Store {
+    /// Store many values, in few large writes.
+    ///
+    /// Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
+    /// stored and, in a semantic store, embedded once. Of several entries with one key the last
+    /// wins. The input may be endless: only one write's worth of it is held, and in a semantic
+    /// store two, since the texts of one are embedded while the one before is written.
+    ///
+    /// Args:
+    ///     entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
+    ///         ``(key, value, ttl_seconds, metadata)``.
+    ///     ttl_seconds: For entries that name none, as in ``put``.
+    ///     progress: Called after every write with the number of entries stored so far.
+    ///
+    /// Returns:
+    ///     The number of entries stored.
+    ///
+    /// Raises:
+    ///     TypeError: An entry is of another form; the message gives its number, from 0.
+    ///     Exception: As ``put``, and what the input or ``progress`` raises. What was written
+    ///         before stays; the write in progress leaves nothing.
+    #[pyo3(signature = (entries, ttl_seconds = None, progress = None))]
+    fn put_many(
+        &self,
+        py: Python<'_>,
+        entries: &Bound<'_, PyAny>,
+        ttl_seconds: Option<Integer<'_>>,
+        progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyStoreResult<u64> {
+        let mut entries = entries_of(entries)?;
+        // Also where there turns out to be nothing to write; so in each of these methods.
+        blocking(py, || self.handle().check_writable())?;
+        let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
+        let ttl_seconds = ttl_seconds.transpose()?;
+        let mut writer = Writer {
+            py,
+            store: self.handle(),
+            progress,
+            stored: 0,
+            ahead: None,
+            waiting: Vec::new(),
+            embedding: None,
+        };
+        let mut gathered = 0;
+        loop {
+            let page = gather(&mut entries, ttl_seconds, gathered, || writer.write_ready());
+            let (page, last) = match page {
+                Ok(page) => page,
+                Err(error) => {
+                    // What came before the entry at fault is stored.
+                    writer.finish()?;
+                    return Err(error);
+                }
+            };
+            gathered += page.len() as u64;
+            if !page.is_empty() {
+                writer.add(page, last)?;
+            }
+            if last {
+                writer.finish()?;
+                return Ok(writer.stored);
+            }
+        }
+    }
+}
+
+/// Writes pages in their order.
+struct Writer<'a, 'py> {
+    py: Python<'py>,
+    store: &'a prestige_core::Store,
+    progress: Option<&'a Bound<'py, PyAny>>,
+    stored: u64,
+    /// Whether texts are embedded ahead of their write; `None`: not asked yet.
+    ahead: Option<bool>,
+    /// Gathered, and not written.
+    waiting: Vec<Gathered<'py>>,
+    /// Of the texts that wait.
+    embedding: Option<EmbeddingAhead>,
+}
+
+impl<'py> Writer<'_, 'py> {
+    /// Writes `page`, or has it wait for its embeddings and writes the one that has waited. `last`: no other follows.
+    fn add(&mut self, page: Vec<Gathered<'py>>, last: bool) -> PyStoreResult<()> {
+        let alone = last && self.waiting.is_empty();
+        if alone || !self.embeds_ahead()? {
+            return self.write(&page, Embedded::default());
+        }
+        let before = self.embedded()?;
+        let values = page
+            .iter()
+            .map(|entry| Ok(entry.value.as_bytes()?.to_vec()))
+            .collect::<PyResult<Vec<_>>>()?;
+        self.embedding = self.store.embed_ahead(values, &before);
+        let written = std::mem::replace(&mut self.waiting, page);
+        if written.is_empty() {
+            return Ok(());
+        }
+        self.write(&written, before)
+    }
+
+    fn embeds_ahead(&mut self) -> PyStoreResult<bool> {
+        if let Some(ahead) = self.ahead {
+            return Ok(ahead);
+        }
+        let store = self.store;
+        let ahead = blocking(self.py, || store.embeds_ahead())?;
+        self.ahead = Some(ahead);
+        Ok(ahead)
+    }
+
+    /// Writes the page that waits, if its texts are embedded. Called between two entries of the input.
+    fn write_ready(&mut self) -> PyStoreResult<()> {
+        let embedding = self.embedding.as_mut();
+        if embedding.is_some_and(|embedding| embedding.wait(Duration::ZERO)) {
+            return self.finish();
+        }
+        Ok(())
+    }
+
+    /// Writes the page that waits.
+    fn finish(&mut self) -> PyStoreResult<()> {
+        let embedded = self.embedded()?;
+        let page = std::mem::take(&mut self.waiting);
+        if page.is_empty() {
+            return Ok(());
+        }
+        self.write(&page, embedded)
+    }
+
+    /// The embeddings of the page that waits, when they are there.
+    fn embedded(&mut self) -> PyStoreResult<Embedded> {
+        let py = self.py;
+        let Some(mut embedding) = self.embedding.take() else {
+            return Ok(Embedded::default());
+        };
+        let waited = loop {
+            match blocking(py, || Ok(embedding.wait(PATIENCE))) {
+                Ok(true) => break Ok(()),
+                Ok(false) => {}
+                Err(error) => break Err(error),
+            }
+            if let Err(error) = py.check_signals().and_then(|()| check_exit()) {
+                break Err(error.into());
+            }
+        };
+        // Its thread is waited for without the GIL.
+        let embedded = py.detach(|| embedding.embedded());
+        waited.map(|()| embedded)
+    }
+
+    fn write(&mut self, page: &[Gathered<'py>], embedded: Embedded) -> PyStoreResult<()> {
+        let entries = page
+            .iter()
+            .map(|entry| {
+                Ok(Entry {
+                    key: entry.key.as_bytes()?,
+                    value: entry.value.as_bytes()?,
+                    ttl_seconds: entry.ttl_seconds,
+                    metadata: entry.metadata.as_ref(),
+                })
+            })
+            .collect::<PyResult<Vec<_>>>()?;
+        let store = self.store;
+        blocking(self.py, || store.put_embedded(&entries, embedded))?;
+        self.stored += page.len() as u64;
+        if let Some(progress) = self.progress {
+            progress.call1((self.stored,))?;
+        }
+        Ok(self.py.check_signals()?)
+    }
+}
+
+impl Drop for Writer<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(embedding) = self.embedding.take() {
+            self.py.detach(|| drop(embedding));
+        }
+    }
+}
+
+fn entries_of<'py>(entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterator>> {
+    if entries.cast::<PyDict>().is_ok() || entries.cast::<PyMapping>().is_ok() {
+        return entries.call_method0("items")?.try_iter();
+    }
+    entries.try_iter()
+}
+
+/// The next entries, enough for one write, and whether there may be more. `between` is called after each.
+fn gather<'py>(
+    entries: &mut Bound<'py, PyIterator>,
+    ttl_seconds: Option<u64>,
+    before: u64,
+    mut between: impl FnMut() -> PyStoreResult<()>,
+) -> PyStoreResult<(Vec<Gathered<'py>>, bool)> {
+    let (mut page, mut bytes) = (Vec::new(), 0);
+    while page.len() < PAGE_ENTRIES && bytes < PAGE_BYTES {
+        let Some(entry) = entries.next() else {
+            return Ok((page, true));
+        };
+        let gathered = entry_of(&entry?, ttl_seconds, before + page.len() as u64)?;
+        bytes += gathered.key.as_bytes()?.len() + gathered.value.as_bytes()?.len();
+        page.push(gathered);
+        between()?;
+    }
+    Ok((page, false))
+}
+
+/// An entry of `put_many`, the one with this number.
+pub(crate) fn entry_of<'py>(
+    entry: &Bound<'py, PyAny>,
+    ttl_seconds: Option<u64>,
+    number: u64,
+) -> PyResult<Gathered<'py>> {
+    let form = || {
+        PyTypeError::new_err(format!(
+            "entry {number} should be (key, value), (key, value, ttl_seconds) or (key, value, ttl_seconds, metadata)"
+        ))
+    };
+    let parts = match entry.cast::<PyTuple>() {
+        Ok(tuple) => tuple.clone(),
+        Err(_) => entry.cast::<PyList>().map_err(|_| form())?.to_tuple(),
+    };
+    if !(2..=4).contains(&parts.len()) {
+        return Err(form());
+    }
+    let numbered = |error| numbered(entry.py(), "entry", number, error);
+    let ttl_seconds = match parts.get_item(2) {
+        Ok(own) if !own.is_none() => {
+            let natural = own.extract::<Integer<'_>>()?.natural("ttl_seconds");
+            Some(natural.map_err(numbered)?)
+        }
+        _ => ttl_seconds,
+    };
+    let metadata = match parts.get_item(3) {
+        Ok(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
+        _ => None,
+    };
+    Ok(Gathered {
+        key: parts.get_item(0)?.extract().map_err(numbered)?,
+        value: parts.get_item(1)?.extract().map_err(numbered)?,
+        ttl_seconds,
+        metadata,
+    })
+}
