@@ -18,7 +18,7 @@ use crate::schema::{
     ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
     SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
-use crate::semantic::{Followed, SemanticGuard, Slot, Slots, Successor};
+use crate::semantic::{Created, CreatedText, Followed, SemanticGuard, Slot, Slots, Successor};
 use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
@@ -30,6 +30,9 @@ pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>
 
 /// Guards of the digest stripes a mutation needs; none where it changes no object.
 pub(crate) type DigestGuards<'a> = StripeGuards<'a, Known>;
+
+/// The embedding of a new object, and its row among the pairs of the put.
+type NewVector = (Vec<f32>, Option<usize>);
 
 /// A change in the making.
 pub(crate) struct Mutation<'a> {
@@ -43,6 +46,9 @@ pub(crate) struct Mutation<'a> {
     keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
     /// Values of the objects created by this change.
     values: SmallVec<[(u64, &'a [u8]); 1]>,
+    /// Embeddings of the objects created by this change, by ascending ids. Every text of a batch is compared with them, so
+    /// they are at hand without a search.
+    vectors: Vec<CreatedText>,
     /// Digests of objects created by this change.
     created: FxHashMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
@@ -57,8 +63,6 @@ struct TouchedObject {
     meta: ObjectMeta,
     /// The refcount on disk; `None`: the object is created by this change.
     refcount_before: Option<u64>,
-    /// The embedding of an object created by this change.
-    vector: Option<Vec<f32>>,
     /// Its embedding by the model of the successor, if this change brings it.
     next_vector: Option<Vec<f32>>,
     /// Whether this change takes a vector from it that is not of the model in use.
@@ -73,7 +77,6 @@ impl TouchedObject {
         Self {
             meta,
             refcount_before: Some(meta.refcount),
-            vector: None,
             next_vector: None,
             loses_vector: false,
             metadata: None,
@@ -117,6 +120,7 @@ impl<'a> Mutation<'a> {
             objects: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
             keys: SmallVec::with_capacity(entries),
             values: SmallVec::with_capacity(entries),
+            vectors: Vec::new(),
             created: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
             lowest: Lowest::default(),
             latest_use_us: 0,
@@ -154,10 +158,8 @@ impl<'a> Mutation<'a> {
     }
 
     /// Embeddings of the objects created by this change: the index does not know them yet.
-    pub(crate) fn created_vectors(&self) -> impl Iterator<Item = (u64, &[f32])> {
-        self.objects
-            .iter()
-            .filter_map(|(id, object)| object.vector.as_deref().map(|vector| (*id, vector)))
+    pub(crate) fn created_vectors(&self) -> &Created {
+        &self.vectors
     }
 
     /// Stores a new object, without a reference yet.
@@ -165,7 +167,7 @@ impl<'a> Mutation<'a> {
         &mut self,
         digest: Digest,
         value: &'a [u8],
-        vector: Option<Vec<f32>>,
+        vector: Option<NewVector>,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
         let key = numbered_key(self.namespace.id, id);
@@ -187,12 +189,17 @@ impl<'a> Mutation<'a> {
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
         self.values.push((id, value));
+        // Ids only grow, so the order is right.
+        self.vectors.extend(vector.map(|(vector, row)| CreatedText {
+            object_id: id,
+            vector,
+            row,
+        }));
         self.objects.insert(
             id,
             TouchedObject {
                 meta,
                 refcount_before: None,
-                vector,
                 next_vector: None,
                 loses_vector: false,
                 metadata: None,
@@ -382,7 +389,9 @@ impl<'a> Mutation<'a> {
         let mut described: SmallVec<[u64; 1]> = SmallVec::new();
         let mut objects: SmallVec<[_; 2]> = std::mem::take(&mut self.objects).into_iter().collect();
         objects.sort_unstable_by_key(|(id, _)| *id);
+        let mut vectors = std::mem::take(&mut self.vectors).into_iter().peekable();
         for (id, object) in objects {
+            let vector = vectors.next_if(|created| created.object_id == id);
             // Until the write has succeeded nothing is known of what it touches, as nothing is of what it creates.
             if object.refcount_before.is_some()
                 && let Some(known) = known(digests, &object.meta.digest)
@@ -411,8 +420,8 @@ impl<'a> Mutation<'a> {
                 } else if object.refcount_before.is_none() {
                     followed.unseen.push(id);
                 }
-                if let Some(vector) = object.vector {
-                    index_changes.push((LogEntry::Add(id), vector));
+                if let Some(created) = vector {
+                    index_changes.push((LogEntry::Add(id), created.vector));
                 }
             }
         }

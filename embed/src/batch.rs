@@ -34,13 +34,10 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::error::catch_panic;
 use crate::load::{EmbedderLoad, Rounds};
-use crate::{EmbedError, Embeddings};
+use crate::{Check, EmbedError, Embeddings};
 
 /// How often a caller who waits asks whether it is to give up.
 const PATIENCE: Duration = Duration::from_millis(100);
-
-/// Asked now and then by a long call; an error ends the call.
-pub(crate) type Check<'a> = &'a dyn Fn() -> Result<(), EmbedError>;
 
 /// An embedder in its two stages: what can be done by many threads at once, and what cannot.
 pub(crate) trait Stages: Debug + Send + Sync {

@@ -128,17 +128,22 @@ pub trait Embedder: Send + Sync + std::fmt::Debug {
     }
 }
 
+/// Asked by a long call whether it is to go on; an error ends the call.
+pub type Check<'a> = &'a dyn Fn() -> Result<(), EmbedError>;
+
 /// An [`Embedder`] that any thread may call, and that gives up when it is told to.
 pub trait BackgroundEmbedder: Send + Sync {
-    /// As [`Embedder::embed`]; `check` is called by this thread several times a second, without any lock.
+    /// As [`Embedder::embed`]. `begin` is called once, when texts are ready for the model and before it runs, and may
+    /// wait; `check` several times a second from then on. Both by this thread, without any lock.
     ///
     /// # Errors
     ///
-    /// As [`Embedder::embed`], and that of `check`, which ends the call.
+    /// As [`Embedder::embed`], and those of `begin` and `check`, which end the call.
     fn embed_while(
         &self,
         texts: &[&str],
-        check: &dyn Fn() -> Result<(), EmbedError>,
+        begin: Check<'_>,
+        check: Check<'_>,
     ) -> Result<Embeddings, EmbedError>;
 }
 

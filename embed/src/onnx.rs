@@ -13,8 +13,8 @@ use crate::micro_batch::{micro_batches, round_length};
 use crate::session::{Batch, ModelSession, Output};
 use crate::tokenizer::{TextTokenizer, Tokens};
 use crate::{
-    BackgroundEmbedder, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, ModelSpec,
-    Pooling, RuntimeLibrary,
+    BackgroundEmbedder, Check, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint,
+    ModelSpec, Pooling, RuntimeLibrary,
 };
 
 /// An [`Embedder`] that runs an ONNX model on the CPU.
@@ -44,9 +44,10 @@ impl BackgroundEmbedder for OnnxEmbedder {
     fn embed_while(
         &self,
         texts: &[&str],
-        check: &dyn Fn() -> Result<(), EmbedError>,
+        begin: Check<'_>,
+        check: Check<'_>,
     ) -> Result<Embeddings, EmbedError> {
-        self.0.embed(texts, check)
+        self.0.embed(texts, begin, check)
     }
 }
 
@@ -60,7 +61,7 @@ impl Embedder for OnnxEmbedder {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        self.embed_while(texts, &|| Ok(()))
+        self.0.embed(texts, &|| Ok(()), &|| Ok(()))
     }
 
     fn fits(&self, text: &str) -> bool {

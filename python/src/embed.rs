@@ -3,7 +3,8 @@
 use crate::aio::check_exit;
 use crate::embedder::raised;
 use prestige_core::embed::{
-    BackgroundEmbedder, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint, OnnxEmbedder,
+    BackgroundEmbedder, Check, EmbedError, Embedder, EmbedderLoad, Embeddings, Fingerprint,
+    OnnxEmbedder,
 };
 use pyo3::prelude::*;
 use std::sync::OnceLock;
@@ -65,7 +66,9 @@ impl Embedder for LoadedModel {
     }
 
     fn embed(&self, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-        self.model()?.embed_while(texts, &run_signal_handlers)
+        let begin = || Ok(());
+        self.model()?
+            .embed_while(texts, &begin, &run_signal_handlers)
     }
 
     fn fits(&self, text: &str) -> bool {
@@ -93,9 +96,10 @@ impl BackgroundEmbedder for LoadedModel {
     fn embed_while(
         &self,
         texts: &[&str],
-        check: &dyn Fn() -> Result<(), EmbedError>,
+        begin: Check<'_>,
+        check: Check<'_>,
     ) -> Result<Embeddings, EmbedError> {
-        self.model()?.embed_while(texts, check)
+        self.model()?.embed_while(texts, begin, check)
     }
 }
 

@@ -1,8 +1,8 @@
 //! `put_many`: entries of Python are gathered into pages with the GIL held, and each page is written without it.
 //!
-//! Where texts are embedded, a page is in one of two places: gathered, while its texts are embedded by a thread of the
-//! store's, and written, while those of the next one are. The page that waits for its embeddings is written as soon as
-//! they are there, between two entries of the input, so that a slow input does not hold it up.
+//! Where texts are embedded, threads of the store's embed those of the next pages while a page is written. A page that
+//! waits for its embeddings is written as soon as they are there, between two entries of the input, so that a slow input
+//! does not hold it up.
 
 use crate::aio::check_exit;
 use crate::batch::numbered;
@@ -15,12 +15,16 @@ use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 /// Most entries of one write.
 const PAGE_ENTRIES: usize = 1_000;
 /// A write ends with the entry that makes its keys and values this long, in bytes.
 const PAGE_BYTES: usize = 4 << 20;
+/// Most pages whose texts are being embedded while another one is written. With one, the model would wait while the next
+/// is made ready for it.
+const MOST_WAITING: usize = 2;
 /// How often signals are looked at while embeddings are waited for.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -38,8 +42,8 @@ impl Store {
     ///
     /// Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
     /// stored and, in a semantic store, embedded once. Of several entries with one key the last
-    /// wins. The input may be endless: only one write's worth of it is held, and in a semantic
-    /// store two, since the texts of one are embedded while the one before is written.
+    /// wins. The input may be endless: only one write's worth of it is held; in a semantic
+    /// store four, since the texts of the next ones are embedded while one is written.
     ///
     /// Args:
     ///     entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
@@ -73,8 +77,7 @@ impl Store {
             progress,
             stored: 0,
             ahead: None,
-            waiting: Vec::new(),
-            embedding: None,
+            waiting: VecDeque::new(),
         };
         let mut gathered = 0;
         loop {
@@ -107,30 +110,33 @@ struct Writer<'a, 'py> {
     stored: u64,
     /// Whether texts are embedded ahead of their write; `None`: not asked yet.
     ahead: Option<bool>,
-    /// Gathered, and not written.
-    waiting: Vec<Gathered<'py>>,
-    /// Of the texts that wait.
+    /// Pages whose texts are being embedded, the next to be written first.
+    waiting: VecDeque<Waiting<'py>>,
+}
+
+struct Waiting<'py> {
+    page: Vec<Gathered<'py>>,
     embedding: Option<EmbeddingAhead>,
 }
 
 impl<'py> Writer<'_, 'py> {
-    /// Writes `page`, or has it wait for its embeddings and writes the one that has waited. `last`: no other follows.
+    /// Writes `page`, or begins to embed it and writes the one that has waited longest. `last`: no other follows.
     fn add(&mut self, page: Vec<Gathered<'py>>, last: bool) -> PyStoreResult<()> {
         let alone = last && self.waiting.is_empty();
         if alone || !self.embeds_ahead()? {
             return self.write(&page, Embedded::default());
         }
-        let before = self.embedded()?;
-        let values = page
-            .iter()
-            .map(|entry| Ok(entry.value.as_bytes()?.to_vec()))
-            .collect::<PyResult<Vec<_>>>()?;
-        self.embedding = self.store.embed_ahead(values, &before);
-        let written = std::mem::replace(&mut self.waiting, page);
-        if written.is_empty() {
-            return Ok(());
+        let values = page.iter().map(|entry| entry.value.as_bytes());
+        let values = values.collect::<PyResult<Vec<_>>>()?;
+        let before = self.waiting.iter();
+        let before = before.filter_map(|waiting| Some(waiting.embedding.as_ref()?.texts()));
+        let (store, before) = (self.store, before.collect());
+        let embedding = self.py.detach(|| store.embed_ahead(&values, before));
+        self.waiting.push_back(Waiting { page, embedding });
+        if self.waiting.len() > MOST_WAITING {
+            self.write_next()?;
         }
-        self.write(&written, before)
+        Ok(())
     }
 
     fn embeds_ahead(&mut self) -> PyStoreResult<bool> {
@@ -143,36 +149,41 @@ impl<'py> Writer<'_, 'py> {
         Ok(ahead)
     }
 
-    /// Writes the page that waits, if its texts are embedded. Called between two entries of the input.
+    /// Writes the next page, if its texts are embedded. Called between two entries of the input.
     fn write_ready(&mut self) -> PyStoreResult<()> {
-        let embedding = self.embedding.as_mut();
+        let next = self.waiting.front_mut();
+        let embedding = next.and_then(|next| next.embedding.as_mut());
         if embedding.is_some_and(|embedding| embedding.wait(Duration::ZERO)) {
-            return self.finish();
+            self.write_next()?;
         }
         Ok(())
     }
 
-    /// Writes the page that waits.
+    /// Writes all that waits.
     fn finish(&mut self) -> PyStoreResult<()> {
-        let embedded = self.embedded()?;
-        let page = std::mem::take(&mut self.waiting);
-        if page.is_empty() {
-            return Ok(());
+        while !self.waiting.is_empty() {
+            self.write_next()?;
         }
+        Ok(())
+    }
+
+    /// Writes the page that has waited longest, when its texts are embedded.
+    fn write_next(&mut self) -> PyStoreResult<()> {
+        let Some(Waiting { page, embedding }) = self.waiting.pop_front() else {
+            return Ok(());
+        };
+        let embedded = match embedding {
+            Some(embedding) => self.wait_for(embedding)?,
+            None => Embedded::default(),
+        };
         self.write(&page, embedded)
     }
 
-    /// The embeddings of the page that waits, when they are there.
-    fn embedded(&mut self) -> PyStoreResult<Embedded> {
+    fn wait_for(&self, mut embedding: EmbeddingAhead) -> PyStoreResult<Embedded> {
         let py = self.py;
-        let Some(mut embedding) = self.embedding.take() else {
-            return Ok(Embedded::default());
-        };
         let waited = loop {
-            match blocking(py, || Ok(embedding.wait(PATIENCE))) {
-                Ok(true) => break Ok(()),
-                Ok(false) => {}
-                Err(error) => break Err(error),
+            if py.detach(|| embedding.wait(PATIENCE)) {
+                break Ok(());
             }
             if let Err(error) = py.check_signals().and_then(|()| check_exit()) {
                 break Err(error.into());
@@ -207,7 +218,10 @@ impl<'py> Writer<'_, 'py> {
 
 impl Drop for Writer<'_, '_> {
     fn drop(&mut self) {
-        if let Some(embedding) = self.embedding.take() {
+        let waiting = self.waiting.drain(..);
+        let embedding: Vec<_> = waiting.filter_map(|waiting| waiting.embedding).collect();
+        if !embedding.is_empty() {
+            // The threads come to their end without the GIL.
             self.py.detach(|| drop(embedding));
         }
     }

@@ -95,7 +95,11 @@ impl Engine {
                 None => {
                     new += 1;
                     let vector = entry.vector.map(<[f32]>::to_vec);
-                    mutation.create_object(*digest, entry.value, vector)?
+                    mutation.create_object(
+                        *digest,
+                        entry.value,
+                        vector.map(|vector| (vector, None)),
+                    )?
                 }
             };
             let now_us = self.now_us();

@@ -1,6 +1,7 @@
 //! Searching for many new texts at once, before any lock is taken: what was found serves under the semantic lock if nothing
 //! has changed meanwhile.
 
+use super::pairs::Pairs;
 use super::{Semantic, Vectors};
 use crate::digest::Digest;
 use crate::error::Result;
@@ -12,11 +13,16 @@ use std::collections::HashMap;
 const LEAST: usize = 8;
 
 /// Numbers that a thread of its own must have to compare to be worth its start: about a millisecond of an exact scan.
-const NUMBERS_PER_THREAD: usize = 50_000_000;
+pub(super) const NUMBERS_PER_THREAD: usize = 50_000_000;
 
-/// What a search found, by the digest of the text.
+/// What a search found.
 #[derive(Debug, Default)]
-pub(crate) struct Ahead(HashMap<Digest, Found>);
+pub(crate) struct Ahead {
+    /// By the digest of the text.
+    found: HashMap<Digest, Found>,
+    /// How similar they are to each other.
+    pub pairs: Pairs,
+}
 
 /// A text that is not stored yet.
 #[derive(Clone, Copy, Debug)]
@@ -30,7 +36,7 @@ pub(crate) struct NewText<'a> {
 impl Ahead {
     /// Whether nothing was searched for.
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.found.is_empty()
     }
 }
 
@@ -56,12 +62,15 @@ impl Semantic {
         for part in parts {
             found.extend(part?);
         }
-        Ok(Ahead(digests.into_iter().zip(found).collect()))
+        Ok(Ahead {
+            found: digests.into_iter().zip(found).collect(),
+            pairs: Pairs::of(vectors),
+        })
     }
 
     /// The neighbours that the index proposes for a text. The caller holds the semantic lock, so they stay the nearest.
     pub(super) fn proposed(&self, new: &NewText<'_>, k: usize) -> Result<Vec<Neighbour>> {
-        match new.ahead.0.get(new.digest) {
+        match new.ahead.found.get(new.digest) {
             Some(found) if found.version == self.index.version() => Ok(found.neighbours.clone()),
             _ => Ok(self.index.search(new.vector, k)?),
         }

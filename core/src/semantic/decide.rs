@@ -6,6 +6,7 @@
 
 use super::Semantic;
 use super::ahead::NewText;
+use super::pairs::Pairs;
 use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -16,8 +17,20 @@ use prestige_index::Neighbour;
 use std::collections::HashMap;
 use std::time::Instant;
 
-/// Objects that the change in progress creates, with their vectors: the index does not know them yet.
-pub(crate) type Created<'a> = [(u64, &'a [f32])];
+/// A text whose object the change in progress creates: the index does not know it yet.
+#[derive(Debug)]
+pub(crate) struct CreatedText {
+    pub object_id: u64,
+    pub vector: Vec<f32>,
+    /// Its row among the pairs of the put.
+    pub row: Option<usize>,
+}
+
+/// All of them.
+pub(crate) type Created = [CreatedText];
+
+/// The pairs of a put, and the row of the text that is compared.
+pub(crate) type OwnRow<'a> = (&'a Pairs, Option<usize>);
 
 /// What the verifier has said of pairs of texts, by the digests of the new and the stored one.
 pub(crate) type Verdicts = HashMap<(Digest, Digest), bool>;
@@ -79,17 +92,19 @@ impl Semantic {
         mutation: &Mutation<'_>,
         verdicts: &Verdicts,
     ) -> Result<Decided> {
-        let created: Vec<_> = mutation.created_vectors().collect();
+        let created = mutation.created_vectors();
         let start = Instant::now();
+        let pairs = &new.ahead.pairs;
+        let own = (pairs, pairs.row(new.digest));
         let neighbours = self.proposed(new, engine.options.semantic.search_k)?;
-        let candidates = self.compare(engine, namespace, new.vector, &neighbours, &created)?;
+        let candidates = self.compare(engine, namespace, new.vector, &neighbours, created, own)?;
         let stats = &namespace.stats;
         stats.add_time(Timed::Search, start.elapsed(), 1);
         let best = best(&candidates);
         let decision = match best {
             None => Decision::New,
             Some(best) => {
-                let near = (&best, &candidates[..], &created[..]);
+                let near = (&best, &candidates[..], created);
                 self.decide_for(engine, namespace, new.digest, near, mutation, verdicts)?
             }
         };
@@ -106,7 +121,7 @@ impl Semantic {
         engine: &Engine,
         namespace: &Namespace,
         digest: &Digest,
-        (best, candidates, created): (&Near, &[Near], &Created<'_>),
+        (best, candidates, created): (&Near, &[Near], &Created),
         mutation: &Mutation<'_>,
         verdicts: &Verdicts,
     ) -> Result<Decision> {
@@ -142,7 +157,8 @@ impl Semantic {
         namespace: &Namespace,
         vector: &[f32],
         neighbours: &[Neighbour],
-        created: &Created<'_>,
+        created: &Created,
+        (pairs, row): OwnRow<'_>,
     ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
         let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
@@ -167,11 +183,12 @@ impl Semantic {
             let approximate = neighbours.iter();
             candidates.extend(approximate.map(|found| near(found.id, found.similarity, false)));
         }
-        candidates.extend(
-            created
-                .iter()
-                .map(|(id, other)| near(*id, dot(vector, other), true)),
-        );
+        candidates.extend(created.iter().map(|other| {
+            let known = row.zip(other.row);
+            let known = known.and_then(|(one, other)| pairs.similarity(one, other));
+            let similarity = known.unwrap_or_else(|| dot(vector, &other.vector));
+            near(other.object_id, similarity, true)
+        }));
         Ok(candidates)
     }
 
@@ -195,7 +212,7 @@ impl Semantic {
         namespace: &Namespace,
         best: &Near,
         candidates: &[Near],
-        created: &Created<'_>,
+        created: &Created,
     ) -> Result<Vec<Gate>> {
         let options = &engine.options.semantic;
         let mut gates = Vec::new();
@@ -235,11 +252,12 @@ impl Semantic {
         engine: &Engine,
         namespace: &Namespace,
         candidate: &Near,
-        created: &Created<'_>,
+        created: &Created,
     ) -> Result<usize> {
-        let own = created.iter().find(|(id, _)| *id == candidate.object_id);
-        let vector = match own {
-            Some((_, vector)) => vector.to_vec(),
+        let own = created.iter();
+        let mut own = own.filter(|created| created.object_id == candidate.object_id);
+        let vector = match own.next() {
+            Some(created) => created.vector.clone(),
             // Without a vector it would not have come so far.
             None => self
                 .stored_vector(engine, namespace, candidate.object_id)?
@@ -257,8 +275,8 @@ impl Semantic {
         let stored = self.similarities(engine, namespace, &vector, &ids)?;
         let created = created
             .iter()
-            .filter(|(id, _)| *id != candidate.object_id)
-            .map(|(_, other)| dot(&vector, other));
+            .filter(|created| created.object_id != candidate.object_id)
+            .map(|created| dot(&vector, &created.vector));
         let nearer = stored
             .into_iter()
             .flatten()

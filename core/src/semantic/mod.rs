@@ -8,6 +8,7 @@ mod checkpoint;
 mod decide;
 mod merged;
 mod model;
+mod pairs;
 mod reading;
 mod rebuild;
 mod recover;
@@ -20,8 +21,9 @@ pub(crate) use ahead::{Ahead, NewText};
 pub(crate) use checkpoint::FOLDER as INDEX_FOLDER;
 pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 pub use decide::Gate;
-pub(crate) use decide::{Decided, Decision, Merge, Near, Verdicts, best};
+pub(crate) use decide::{Created, CreatedText, Decided, Decision, Merge, Near, Verdicts, best};
 pub(crate) use model::{ModelRecord, put_model, recorded_model};
+pub(crate) use pairs::Pairs;
 pub use rebuild::Progress;
 #[cfg(test)]
 pub(crate) use rebuild::rebuild_as_graph;
@@ -42,7 +44,7 @@ use crate::schema::{INDEX_LOG, NamespaceId, numbered_key};
 use crate::stats::{Count, Timed};
 use merged::Merged;
 use parking_lot::{Mutex, MutexGuard};
-use prestige_embed::{EmbedError, Embedder, Embeddings};
+use prestige_embed::{Check, Embedder, Embeddings};
 use prestige_index::VectorIndex;
 use rocksdb::WriteBatch;
 use std::collections::HashMap;
@@ -53,8 +55,12 @@ use std::time::{Duration, Instant};
 /// Embeddings of texts, by the digest of the text.
 pub(crate) type Vectors = HashMap<Digest, Vec<f32>>;
 
-/// Asked now and then while texts are embedded in the background; an error ends that.
-pub(crate) type Check<'a> = &'a dyn Fn() -> std::result::Result<(), EmbedError>;
+/// What a thread that embeds in the background asks, as [`prestige_embed::BackgroundEmbedder`] says.
+#[derive(Clone, Copy)]
+pub(crate) struct Background<'a> {
+    pub begin: Check<'a>,
+    pub check: Check<'a>,
+}
 
 /// The semantic stage of one namespace.
 pub(crate) struct Semantic {
@@ -126,19 +132,19 @@ impl Semantic {
         texts: Vec<(Digest, &str)>,
         vectors: &mut Vectors,
     ) -> Result<()> {
-        self.embed_while(None, engine, namespace, texts, vectors)
+        self.embed_by(None, engine, namespace, texts, vectors)
     }
 
-    /// As [`Self::embed`], on a thread that the caller knows nothing of, until `check` fails.
+    /// As [`Self::embed`], on a thread that the caller knows nothing of.
     pub(crate) fn embed_in_background(
         &self,
-        check: Check<'_>,
+        background: Background<'_>,
         engine: &Engine,
         namespace: &Namespace,
         texts: Vec<(Digest, &str)>,
         vectors: &mut Vectors,
     ) -> Result<()> {
-        self.embed_while(Some(check), engine, namespace, texts, vectors)
+        self.embed_by(Some(background), engine, namespace, texts, vectors)
     }
 
     /// Whether [`Self::embed_in_background`] may be called.
@@ -147,9 +153,9 @@ impl Semantic {
         embedder.is_some_and(|embedder| embedder.in_background().is_some())
     }
 
-    fn embed_while(
+    fn embed_by(
         &self,
-        check: Option<Check<'_>>,
+        background: Option<Background<'_>>,
         engine: &Engine,
         namespace: &Namespace,
         mut texts: Vec<(Digest, &str)>,
@@ -165,7 +171,7 @@ impl Semantic {
                 "the vectors of a cache are not made by the store; ask the cache".to_owned(),
             ));
         };
-        let embeddings = embed_while(check, engine, namespace, embedder.as_ref(), &texts)?;
+        let embeddings = embed_by(background, engine, namespace, embedder.as_ref(), &texts)?;
         for (digest, vector) in digests.into_iter().zip(embeddings.rows()) {
             vectors.insert(digest, vector.to_vec());
         }
@@ -290,12 +296,12 @@ fn embed(
     embedder: &dyn Embedder,
     texts: &[&str],
 ) -> Result<Embeddings> {
-    embed_while(None, engine, namespace, embedder, texts)
+    embed_by(None, engine, namespace, embedder, texts)
 }
 
-/// As [`embed`]; with `check` on a thread that the caller knows nothing of.
-fn embed_while(
-    check: Option<Check<'_>>,
+/// As [`embed`]; with `background` on a thread that the caller knows nothing of.
+fn embed_by(
+    background: Option<Background<'_>>,
     engine: &Engine,
     namespace: &Namespace,
     embedder: &dyn Embedder,
@@ -303,8 +309,10 @@ fn embed_while(
 ) -> Result<Embeddings> {
     let entered = Entered::new(engine);
     let start = Instant::now();
-    let embeddings = match (check, embedder.in_background()) {
-        (Some(check), Some(embedder)) => embedder.embed_while(texts, check)?,
+    let embeddings = match (background, embedder.in_background()) {
+        (Some(Background { begin, check }), Some(embedder)) => {
+            embedder.embed_while(texts, begin, check)?
+        }
         _ => embedder.embed(texts)?,
     };
     let stats = &namespace.stats;

@@ -1,7 +1,7 @@
-//! Embedding the values of the next put while this one is written.
+//! Embedding the values of the next puts while this one is written.
 //!
 //! A put runs the model first and then searches, decides and writes, most of which one thread does. In a long row of puts
-//! a thread of its own runs the model for the next one meanwhile, so that no processor waits. What it finds is a help and
+//! other threads run the model for the next ones meanwhile, so that no processor waits. What it finds is a help and
 //! no more: a put makes for itself whatever is missing, and meets every error itself.
 
 use super::put::MAX_VALUE_BYTES;
@@ -9,8 +9,9 @@ use super::{Entry, PutOutcome, Store};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
-use crate::semantic::{Semantic, Vectors};
+use crate::semantic::{Background, Semantic, Vectors};
 use crate::stats::Timed;
+use parking_lot::{Condvar, Mutex};
 use prestige_embed::EmbedError;
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,22 +20,46 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+/// How often a thread that waits for its turn asks whether it is to give up.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Embeddings of values, for [`Store::put_embedded`].
 #[derive(Default)]
 pub struct Embedded {
     /// The stage whose model they are by; `None`: there are none.
     stage: Option<Arc<Semantic>>,
     vectors: Vectors,
-    /// Of all the values, also of those that needed no embedding.
+}
+
+/// The values that one [`Store::embed_ahead`] is about, for those after it.
+#[derive(Clone)]
+pub struct TextSet(Arc<Texts>);
+
+struct Texts {
     digests: HashSet<Digest>,
+    /// Whether the model is done with them. The lock is held for a few instructions.
+    done: Mutex<bool>,
+    changed: Condvar,
 }
 
 /// Values that are being embedded. Dropping it gives up, within about a second.
 pub struct EmbeddingAhead {
+    texts: TextSet,
     give_up: Arc<AtomicBool>,
     receiver: Receiver<Embedded>,
     received: Option<Embedded>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread does.
+struct Work {
+    store: Store,
+    own: TextSet,
+    /// As they will be stored.
+    texts: Vec<(Digest, Vec<u8>)>,
+    /// What need not be embedded, and has the model first: the put that comes first is waited for first.
+    before: Vec<TextSet>,
+    give_up: Arc<AtomicBool>,
 }
 
 impl Store {
@@ -48,21 +73,30 @@ impl Store {
         Ok(stage.is_some_and(|stage| stage.has_background_embedder()))
     }
 
-    /// Begins to embed `values` on another thread, except those of `before`: the put that will have been made when these
-    /// are put. `None` if there is no thread to be had.
+    /// Begins to embed `values` on another thread, except those of `before`: of the puts that will have been made when
+    /// these are put. `None` if it cannot be done, for which the put of the values will have a reason to give, or a thread
+    /// is not to be had.
     #[must_use]
-    pub fn embed_ahead(&self, values: Vec<Vec<u8>>, before: &Embedded) -> Option<EmbeddingAhead> {
-        let store = self.another_handle();
-        let held = before.digests.clone();
+    pub fn embed_ahead(&self, values: &[&[u8]], before: Vec<TextSet>) -> Option<EmbeddingAhead> {
+        let texts = self.writer().ok()?.digested(values);
+        let own = TextSet(Arc::new(Texts {
+            digests: texts.iter().map(|(digest, _)| *digest).collect(),
+            done: Mutex::new(false),
+            changed: Condvar::new(),
+        }));
         let give_up = Arc::new(AtomicBool::new(false));
         let (sender, receiver) = sync_channel(1);
-        let work = {
-            let give_up = Arc::clone(&give_up);
-            move || store.run_ahead(&values, &held, &give_up, &sender)
+        let work = Work {
+            store: self.another_handle(),
+            own: own.clone(),
+            texts,
+            before,
+            give_up: Arc::clone(&give_up),
         };
         let builder = std::thread::Builder::new().name("prestige-ahead".to_owned());
-        let thread = builder.spawn(work).ok()?;
+        let thread = builder.spawn(move || work.run(&sender)).ok()?;
         Some(EmbeddingAhead {
+            texts: own,
             give_up,
             receiver,
             received: None,
@@ -88,17 +122,13 @@ impl Store {
         stats.add_time(Timed::PutMany, start.elapsed(), 1);
         Ok(outcomes)
     }
+}
 
-    fn run_ahead(
-        &self,
-        values: &[Vec<u8>],
-        held: &HashSet<Digest>,
-        give_up: &AtomicBool,
-        sender: &SyncSender<Embedded>,
-    ) {
-        let embedded = self.writer().and_then(|engine| {
-            let namespace = self.namespace_of(&engine)?;
-            engine.embed_values(&namespace, values, held, give_up)
+impl Work {
+    fn run(&self, sender: &SyncSender<Embedded>) {
+        let embedded = self.store.writer().and_then(|engine| {
+            let namespace = self.store.namespace_of(&engine)?;
+            self.embed(&engine, &namespace)
         });
         // The put comes upon the same error, if it lasts.
         let embedded = embedded.unwrap_or_else(|error| {
@@ -108,56 +138,85 @@ impl Store {
         // Nobody may be waiting any more.
         let _ = sender.send(embedded);
     }
-}
 
-impl Engine {
-    /// The embeddings of those of `values` that a put would embed, except for what is `held`.
-    fn embed_values(
-        &self,
-        namespace: &Namespace,
-        values: &[Vec<u8>],
-        held: &HashSet<Digest>,
-        give_up: &AtomicBool,
-    ) -> Result<Embedded> {
+    /// The embeddings of what a put would embed.
+    fn embed(&self, engine: &Engine, namespace: &Namespace) -> Result<Embedded> {
         let mut embedded = Embedded::default();
-        let Some(stage) = namespace.semantic(self)? else {
+        let Some(stage) = namespace.semantic(engine)? else {
             return Ok(embedded);
         };
-        let (options, semantic) = (&self.options, &self.options.semantic);
-        // A put refuses longer ones.
-        let values: Vec<_> = values
-            .iter()
-            .filter(|value| value.len() <= MAX_VALUE_BYTES)
-            .map(|value| {
-                let mode = options.normalization_mode;
-                mode.apply(value, options.normalization_max_bytes)
-            })
-            .collect();
-        let mut texts = Vec::with_capacity(values.len());
-        for (value, digest) in values.iter().zip(Digest::of_all(&values)) {
-            if !embedded.digests.insert(digest)
-                || held.contains(&digest)
+        let semantic = &engine.options.semantic;
+        let (mut seen, mut texts) = (HashSet::new(), Vec::with_capacity(self.texts.len()));
+        for (digest, value) in &self.texts {
+            if !seen.insert(digest)
+                || self
+                    .before
+                    .iter()
+                    .any(|before| before.0.digests.contains(digest))
                 || !stage.has_room(semantic)
-                || self.object_of_digest(namespace, &digest)?.is_some()
+                || engine.object_of_digest(namespace, digest)?.is_some()
                 || !stage.embeds(value, semantic)
             {
                 continue;
             }
             if let Ok(text) = str::from_utf8(value) {
-                texts.push((digest, text));
+                texts.push((*digest, text));
             }
         }
-        let check = || match give_up.load(Ordering::Relaxed) {
-            false => Ok(()),
-            true => Err(EmbedError::InvalidInput {
-                expected: "somebody who waits for the embeddings".to_owned(),
-                found: "nobody".to_owned(),
-            }),
+        let background = Background {
+            begin: &|| self.wait_for_turn(),
+            check: &|| self.check(),
         };
         let vectors = &mut embedded.vectors;
-        stage.embed_in_background(&check, self, namespace, texts, vectors)?;
+        stage.embed_in_background(background, engine, namespace, texts, vectors)?;
         embedded.stage = Some(stage);
         Ok(embedded)
+    }
+
+    /// Meanwhile the texts are ready for the model.
+    fn wait_for_turn(&self) -> std::result::Result<(), EmbedError> {
+        for before in &self.before {
+            let mut done = before.0.done.lock();
+            while !*done {
+                before.0.changed.wait_for(&mut done, PATIENCE);
+                self.check()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn check(&self) -> std::result::Result<(), EmbedError> {
+        if self.give_up.load(Ordering::Relaxed) {
+            return Err(EmbedError::InvalidInput {
+                expected: "somebody who waits for the embeddings".to_owned(),
+                found: "nobody".to_owned(),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Work {
+    /// However it ended.
+    fn drop(&mut self) {
+        *self.own.0.done.lock() = true;
+        self.own.0.changed.notify_all();
+    }
+}
+
+impl Engine {
+    /// Values as they are stored, with their digests. Those that a put refuses are left out.
+    fn digested(&self, values: &[&[u8]]) -> Vec<(Digest, Vec<u8>)> {
+        let (mode, most) = (
+            self.options.normalization_mode,
+            self.options.normalization_max_bytes,
+        );
+        let fitting = values.iter().filter(|value| value.len() <= MAX_VALUE_BYTES);
+        let values: Vec<_> = fitting
+            .map(|value| mode.apply(value, most).into_owned())
+            .collect();
+        let digests = Digest::of_all(&values);
+        digests.into_iter().zip(values).collect()
     }
 }
 
@@ -170,6 +229,12 @@ impl Embedded {
 }
 
 impl EmbeddingAhead {
+    /// What is being embedded.
+    #[must_use]
+    pub fn texts(&self) -> TextSet {
+        self.texts.clone()
+    }
+
     /// Waits until it has come to an end, but no longer than `timeout`. Returns whether it has.
     pub fn wait(&mut self, timeout: Duration) -> bool {
         if self.received.is_none() {

@@ -25,7 +25,7 @@ mod tests;
 pub use condition::Condition;
 pub(crate) use details::About;
 pub use details::Details;
-pub use embed_ahead::{Embedded, EmbeddingAhead};
+pub use embed_ahead::{Embedded, EmbeddingAhead, TextSet};
 pub use export::Record;
 pub(crate) use get::missing_object;
 pub use get::{Reader, Value};

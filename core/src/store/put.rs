@@ -480,7 +480,7 @@ impl Engine {
                         if semantic.is_none() {
                             semantic = Some(stage.lock()?);
                         }
-                        let created = || mutation.created_vectors().count();
+                        let created = || mutation.created_vectors().len();
                         let options = &self.options.semantic;
                         let digest = &entry.digest;
                         // The last place may have been taken since it was asked for.
@@ -507,7 +507,8 @@ impl Engine {
                                 continue;
                             }
                             Some(Decision::New) => {
-                                let vector = Some(vector.to_vec());
+                                let vector =
+                                    Some((vector.to_vec(), ahead.pairs.row(&entry.digest)));
                                 (
                                     mutation.create_object(entry.digest, &entry.value, vector)?,
                                     Dedup::New,

@@ -8,9 +8,9 @@
 use std::panic::resume_unwind;
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use super::{Batched, Check, Distinct, Stages};
+use super::{Batched, Distinct, Stages};
 use crate::parts::in_parts;
-use crate::{EmbedError, Embeddings};
+use crate::{Check, EmbedError, Embeddings};
 
 /// Most texts of a window.
 const WINDOW_TEXTS: usize = 4096;
@@ -25,9 +25,14 @@ const WINDOW_BYTES: usize = 1 << 20;
 type Window<I> = Vec<(usize, I)>;
 
 impl<S: Stages> Batched<S> {
-    /// Embeds texts, each distinct one once, in rows in their order. Between two rounds, and while it waits for its turn,
-    /// `check` is asked whether to go on; its error is returned.
-    pub(crate) fn embed(&self, texts: &[&str], check: Check<'_>) -> Result<Embeddings, EmbedError> {
+    /// Embeds texts, each distinct one once, in rows in their order. Before the first round `begin` is called, and between
+    /// two rounds and while it waits for its turn, `check` is asked whether to go on; the error of either is returned.
+    pub(crate) fn embed(
+        &self,
+        texts: &[&str],
+        begin: Check<'_>,
+        check: Check<'_>,
+    ) -> Result<Embeddings, EmbedError> {
         let Distinct { items, rows } = Distinct::of(texts.iter().copied());
         let dimension = self.stages.dimension();
         let mut data = vec![0.0; items.len() * dimension];
@@ -38,6 +43,7 @@ impl<S: Stages> Batched<S> {
                 Some(window) => self.prepare_all(&window, window.len() / PART_TEXTS)?,
                 None => return Ok(()),
             };
+            begin()?;
             loop {
                 let ahead = windows
                     .next()

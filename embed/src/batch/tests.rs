@@ -98,7 +98,7 @@ impl Stages for Gated {
 
 /// Embeds to the end.
 fn embed(batched: &Batched<Gated>, texts: &[&str]) -> Result<Embeddings, EmbedError> {
-    batched.embed(texts, &|| Ok(()))
+    batched.embed(texts, &|| Ok(()), &|| Ok(()))
 }
 
 fn assert_idle(batched: &Batched<Gated>) {
@@ -251,15 +251,19 @@ fn a_long_call_can_be_given_up_between_two_rounds() {
     let names: Vec<String> = (0..1000).map(|i| format!("text {i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let asked = AtomicUsize::new(0);
-    let answer = batched.embed(&names, &|| match asked.fetch_add(1, Ordering::SeqCst) {
-        0 => Ok(()),
-        _ => Err(given_up()),
-    });
+    let answer = batched.embed(
+        &names,
+        &|| Ok(()),
+        &|| match asked.fetch_add(1, Ordering::SeqCst) {
+            0 => Ok(()),
+            _ => Err(given_up()),
+        },
+    );
     assert_eq!(answer, Err(given_up()));
     assert_eq!(batched.stages.sizes(), [256, 256]);
     assert_idle(&batched);
     // Nobody is asked when there is nothing left to give up.
-    let answer = batched.embed(&names[..256], &|| Err(given_up()));
+    let answer = batched.embed(&names[..256], &|| Ok(()), &|| Err(given_up()));
     assert_eq!(answer.unwrap(), direct(&names[..256]));
 }
 
@@ -277,7 +281,7 @@ fn a_caller_who_waits_can_give_up_and_the_others_do_not_notice() {
         }
         // Gives up as soon as it is asked, while the gate is still shut.
         assert_eq!(
-            batched.embed(&["impatient"], &|| Err(given_up())),
+            batched.embed(&["impatient"], &|| Ok(()), &|| Err(given_up())),
             Err(given_up())
         );
         assert_eq!(batched.queue.lock().waiting.len(), 1);
