@@ -80,7 +80,7 @@ pub use dot::dot;
 pub use error::IndexError;
 pub use freeze::Frozen;
 pub use index::VectorIndex;
-pub use many::Found;
+pub use many::{Found, nearest_before};
 pub use neighbour::Neighbour;
 pub use parameters::IndexParameters;
 pub use precision::Precision;

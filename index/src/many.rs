@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 
 use crate::error::IndexError;
 use crate::exact::Rows;
@@ -69,6 +69,39 @@ impl VectorIndex {
     }
 }
 
+/// For each of `vectors`, of equal lengths, the places of the `k` most similar of those before it, best first. Vectors
+/// whose similarities differ in the last bits alone may be in either order.
+#[must_use]
+pub fn nearest_before(vectors: &[&[f32]], k: usize) -> Vec<Vec<usize>> {
+    let dimension = vectors.first().map_or(0, |first| first.len());
+    let all = vectors.concat();
+    let Ok(all) = ArrayView2::from_shape((vectors.len(), dimension), &all) else {
+        return Vec::new();
+    };
+    let mut nearest = Vec::with_capacity(vectors.len());
+    for start in (0..vectors.len()).step_by(QUERIES_AT_ONCE) {
+        let end = vectors.len().min(start + QUERIES_AT_ONCE);
+        let products = all
+            .slice(s![start..end, ..])
+            .dot(&all.slice(s![..end, ..]).t());
+        for (own, products) in (start..).zip(products.rows()) {
+            let mut found = Nearest::of(k);
+            for (place, similarity) in (0_u64..).zip(products.iter().take(own)) {
+                if found.wants(*similarity) {
+                    found.add(Neighbour::clamped(place, *similarity));
+                }
+            }
+            let places = found.into_sorted().into_iter();
+            nearest.push(
+                places
+                    .filter_map(|found| usize::try_from(found.id).ok())
+                    .collect(),
+            );
+        }
+    }
+    nearest
+}
+
 impl Rows {
     /// As [`search`](Self::search), of each of the `queries`, which follow one another.
     fn search_many(&self, queries: &[f32], k: usize, hidden: &HashSet<u64>) -> Vec<Vec<Neighbour>> {
@@ -95,5 +128,40 @@ impl Rows {
             }
         }
         nearest.into_iter().map(Nearest::into_sorted).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+    use super::*;
+    use crate::dot;
+
+    #[test]
+    fn the_nearest_before_are_those_of_a_scan() {
+        for (count, k) in [(0, 3), (1, 3), (2, 3), (700, 5), (300, 1), (9, 0)] {
+            let vectors: Vec<Vec<f32>> = (0..count)
+                .map(|number| {
+                    let angle = (number * number % 997) as f32;
+                    vec![angle.sin(), angle.cos()]
+                })
+                .collect();
+            let vectors: Vec<&[f32]> = vectors.iter().map(Vec::as_slice).collect();
+            let nearest = nearest_before(&vectors, k);
+            assert_eq!(nearest.len(), count);
+            for (own, found) in nearest.iter().enumerate() {
+                let mut before: Vec<f32> = vectors[..own]
+                    .iter()
+                    .map(|other| dot(vectors[own], other))
+                    .collect();
+                let found: Vec<f32> = found.iter().map(|place| before[*place]).collect();
+                before.sort_unstable_by(|a, b| b.total_cmp(a));
+                before.truncate(k);
+                assert_eq!(found.len(), before.len());
+                for (found, expected) in found.iter().zip(before) {
+                    assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+                }
+            }
+        }
     }
 }

@@ -7,20 +7,20 @@ use crate::digest::Digest;
 use crate::error::Result;
 use prestige_embed::in_parts;
 use prestige_index::{Found, Neighbour};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Fewer texts are searched for one by one, under the lock.
 const LEAST: usize = 8;
 
 /// Numbers that a thread of its own must have to compare to be worth its start: about a millisecond of an exact scan.
-pub(super) const NUMBERS_PER_THREAD: usize = 50_000_000;
+const NUMBERS_PER_THREAD: usize = 50_000_000;
 
 /// What a search found.
 #[derive(Debug, Default)]
 pub(crate) struct Ahead {
     /// By the digest of the text.
     found: HashMap<Digest, Found>,
-    /// How similar they are to each other.
+    /// Which are nearest to each other.
     pub pairs: Pairs,
 }
 
@@ -41,15 +41,23 @@ impl Ahead {
 }
 
 impl Semantic {
-    /// Searches for `vectors`, if they are many.
-    pub(crate) fn search_ahead(&self, vectors: &Vectors, k: usize) -> Result<Ahead> {
-        if vectors.len() < LEAST {
+    /// Searches for those of `texts` that have one of `vectors`, if they are many. They come in the order in which they are
+    /// put.
+    pub(crate) fn search_ahead(
+        &self,
+        texts: impl Iterator<Item = Digest>,
+        vectors: &Vectors,
+        k: usize,
+    ) -> Result<Ahead> {
+        let mut seen = HashSet::new();
+        let texts: Vec<(Digest, &[f32])> = texts
+            .filter(|digest| seen.insert(*digest))
+            .filter_map(|digest| Some((digest, &vectors.get(&digest)?[..])))
+            .collect();
+        if texts.len() < LEAST {
             return Ok(Ahead::default());
         }
-        let (digests, queries): (Vec<Digest>, Vec<&[f32]>) = vectors
-            .iter()
-            .map(|(digest, vector)| (*digest, &vector[..]))
-            .unzip();
+        let queries: Vec<&[f32]> = texts.iter().map(|(_, vector)| *vector).collect();
         let numbers = queries.len() * self.index.len() * self.dimension();
         let search = |part: &[&[f32]]| self.index.search_many(part, k);
         let parts = in_parts(
@@ -63,8 +71,12 @@ impl Semantic {
             found.extend(part?);
         }
         Ok(Ahead {
-            found: digests.into_iter().zip(found).collect(),
-            pairs: Pairs::of(vectors),
+            pairs: Pairs::of(&texts),
+            found: texts
+                .into_iter()
+                .map(|(digest, _)| digest)
+                .zip(found)
+                .collect(),
         })
     }
 

@@ -150,7 +150,7 @@ impl Semantic {
     }
 
     /// The nearest stored texts, in no order. What the index proposes by its approximate similarity is scored exactly with
-    /// the stored vectors, and so is all that is in `created`.
+    /// the stored vectors, and so is what is in `created`: all, or those among which the two nearest are.
     pub(crate) fn compare(
         &self,
         engine: &Engine,
@@ -183,12 +183,11 @@ impl Semantic {
             let approximate = neighbours.iter();
             candidates.extend(approximate.map(|found| near(found.id, found.similarity, false)));
         }
-        candidates.extend(created.iter().map(|other| {
-            let known = row.zip(other.row);
-            let known = known.and_then(|(one, other)| pairs.similarity(one, other));
-            let similarity = known.unwrap_or_else(|| dot(vector, &other.vector));
-            near(other.object_id, similarity, true)
-        }));
+        let with = |other: &CreatedText| near(other.object_id, dot(vector, &other.vector), true);
+        match pairs.nearest_of(row, created) {
+            Some(nearest) => candidates.extend(nearest.into_iter().map(with)),
+            None => candidates.extend(created.iter().map(with)),
+        }
         Ok(candidates)
     }
 

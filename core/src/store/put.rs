@@ -276,7 +276,8 @@ impl Engine {
         self.embed_missing(namespace, prepared, &wanted, &mut gathered)?;
         if let Some(stage) = &gathered.stage {
             let (start, vectors) = (Instant::now(), &gathered.vectors);
-            gathered.ahead = stage.search_ahead(vectors, semantic.search_k)?;
+            let texts = new.iter().map(|(digest, _)| *digest);
+            gathered.ahead = stage.search_ahead(texts, vectors, semantic.search_k)?;
             if !gathered.ahead.is_empty() {
                 let stats = &namespace.stats;
                 stats.add_time(Timed::Search, start.elapsed(), 1);
