@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 const LEAST: usize = 8;
 
 /// Numbers that a thread of its own must have to compare to be worth its start: about a millisecond of an exact scan.
-const NUMBERS_PER_THREAD: usize = 50_000_000;
+pub(super) const NUMBERS_PER_THREAD: usize = 50_000_000;
 
 /// What a search found.
 #[derive(Debug, Default)]
