@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::{EmbedError, Embedder, Embeddings, Fingerprint};
+use crate::{BackgroundEmbedder, Check, EmbedError, Embedder, Embeddings, Fingerprint};
 
 /// An embedder for tests: the same text always gets the same vector, texts that share words get
 /// near vectors, and no model is needed. It knows nothing of meaning: use it to test what happens
@@ -93,6 +93,23 @@ impl Embedder for HashEmbedder {
             self.add_text(text, row);
         }
         Embeddings::new_checked(data, texts.len(), self.dimension)
+    }
+
+    fn in_background(&self) -> Option<&dyn BackgroundEmbedder> {
+        Some(self)
+    }
+}
+
+impl BackgroundEmbedder for HashEmbedder {
+    fn embed_while(
+        &self,
+        texts: &[&str],
+        begin: Check<'_>,
+        check: Check<'_>,
+    ) -> Result<Embeddings, EmbedError> {
+        begin()?;
+        check()?;
+        self.embed(texts)
     }
 }
 

@@ -264,3 +264,6 @@ impl Drop for EmbeddingAhead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
