@@ -28,7 +28,7 @@ class TextStore:
 
     def embed(self, texts: list[str]) -> None:
         """Put all texts in one call; that embeds them."""
-        self._put_many((f"key-{number}", text) for number, text in enumerate(texts))
+        self._put_many([(f"key-{number}", text) for number, text in enumerate(texts)])
 
 
 open_store = TextStore

@@ -1641,7 +1641,8 @@ class Store:
 
         Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
         stored and, in a semantic store, embedded once. Of several entries with one key the last
-        wins. The input may be endless: only one write's worth of it is held.
+        wins. The input may be endless: only one write's worth of it is held. Of a list or dict a
+        semantic store embeds the texts of the next writes while it makes one.
 
         Args:
             entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or

@@ -1,8 +1,8 @@
 //! `put_many`: entries of Python are gathered into pages with the GIL held, and each page is written without it.
 //!
-//! Where texts are embedded, threads of the store's embed those of the next pages while a page is written. A page that
-//! waits for its embeddings is written as soon as they are there, between two entries of the input, so that a slow input
-//! does not hold it up.
+//! Where texts are embedded, threads of the store's embed those of the next pages while a page is written. Not so with an
+//! input that may wait for what it has given to be written, or for something else: a page of a generator is written
+//! before it is asked for the next entry.
 
 use crate::aio::check_exit;
 use crate::batch::numbered;
@@ -12,7 +12,7 @@ use crate::error::{PyStoreResult, blocking};
 use crate::numbers::Integer;
 use crate::store::Store;
 use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
-use pyo3::exceptions::PyTypeError;
+use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
 use std::collections::VecDeque;
@@ -42,8 +42,8 @@ impl Store {
     ///
     /// Up to 1,000 entries or 4 MiB at a time are one atomic write, in which equal values are
     /// stored and, in a semantic store, embedded once. Of several entries with one key the last
-    /// wins. The input may be endless: only one write's worth of it is held; in a semantic
-    /// store four, since the texts of the next ones are embedded while one is written.
+    /// wins. The input may be endless: only one write's worth of it is held. Of a list or dict a
+    /// semantic store embeds the texts of the next writes while it makes one.
     ///
     /// Args:
     ///     entries: A mapping, or an iterable of ``(key, value)``, ``(key, value, ttl_seconds)`` or
@@ -66,6 +66,12 @@ impl Store {
         ttl_seconds: Option<Integer<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
+        // A container of Python's: all its entries are there already.
+        let ahead = if entries.len().is_ok() {
+            None
+        } else {
+            Some(false)
+        };
         let mut entries = entries_of(entries)?;
         // Also where there turns out to be nothing to write; so in each of these methods.
         blocking(py, || self.handle().check_writable())?;
@@ -76,18 +82,19 @@ impl Store {
             store: self.handle(),
             progress,
             stored: 0,
-            ahead: None,
+            ahead,
             waiting: VecDeque::new(),
         };
         let mut gathered = 0;
         loop {
-            let page = gather(&mut entries, ttl_seconds, gathered, || writer.write_ready());
-            let (page, last) = match page {
+            let (page, last) = match gather(&mut entries, ttl_seconds, gathered) {
                 Ok(page) => page,
                 Err(error) => {
-                    // What came before the entry at fault is stored.
-                    writer.finish()?;
-                    return Err(error);
+                    // The pages before the one of the entry at fault are stored.
+                    if error.is_instance_of::<PyException>(py) {
+                        writer.finish()?;
+                    }
+                    return Err(error.into());
                 }
             };
             gathered += page.len() as u64;
@@ -126,12 +133,11 @@ impl<'py> Writer<'_, 'py> {
         if alone || !self.embeds_ahead()? {
             return self.write(&page, Embedded::default());
         }
-        let values = page.iter().map(|entry| entry.value.as_bytes());
-        let values = values.collect::<PyResult<Vec<_>>>()?;
+        let entries = entries_to_put(&page)?;
         let before = self.waiting.iter();
         let before = before.filter_map(|waiting| Some(waiting.embedding.as_ref()?.texts()));
         let (store, before) = (self.store, before.collect());
-        let embedding = self.py.detach(|| store.embed_ahead(&values, before));
+        let embedding = self.py.detach(|| store.embed_ahead(&entries, before));
         self.waiting.push_back(Waiting { page, embedding });
         if self.waiting.len() > MOST_WAITING {
             self.write_next()?;
@@ -147,16 +153,6 @@ impl<'py> Writer<'_, 'py> {
         let ahead = blocking(self.py, || store.embeds_ahead())?;
         self.ahead = Some(ahead);
         Ok(ahead)
-    }
-
-    /// Writes the next page, if its texts are embedded. Called between two entries of the input.
-    fn write_ready(&mut self) -> PyStoreResult<()> {
-        let next = self.waiting.front_mut();
-        let embedding = next.and_then(|next| next.embedding.as_mut());
-        if embedding.is_some_and(|embedding| embedding.wait(Duration::ZERO)) {
-            self.write_next()?;
-        }
-        Ok(())
     }
 
     /// Writes all that waits.
@@ -195,17 +191,7 @@ impl<'py> Writer<'_, 'py> {
     }
 
     fn write(&mut self, page: &[Gathered<'py>], embedded: Embedded) -> PyStoreResult<()> {
-        let entries = page
-            .iter()
-            .map(|entry| {
-                Ok(Entry {
-                    key: entry.key.as_bytes()?,
-                    value: entry.value.as_bytes()?,
-                    ttl_seconds: entry.ttl_seconds,
-                    metadata: entry.metadata.as_ref(),
-                })
-            })
-            .collect::<PyResult<Vec<_>>>()?;
+        let entries = entries_to_put(page)?;
         let store = self.store;
         blocking(self.py, || store.put_embedded(&entries, embedded))?;
         self.stored += page.len() as u64;
@@ -220,6 +206,7 @@ impl Drop for Writer<'_, '_> {
     fn drop(&mut self) {
         let waiting = self.waiting.drain(..);
         let embedding: Vec<_> = waiting.filter_map(|waiting| waiting.embedding).collect();
+        embedding.iter().for_each(EmbeddingAhead::give_up);
         if !embedding.is_empty() {
             // The threads come to their end without the GIL.
             self.py.detach(|| drop(embedding));
@@ -234,13 +221,25 @@ fn entries_of<'py>(entries: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyIterato
     entries.try_iter()
 }
 
-/// The next entries, enough for one write, and whether there may be more. `between` is called after each.
+/// What is gathered, as the store takes it.
+fn entries_to_put<'a>(page: &'a [Gathered<'_>]) -> PyResult<Vec<Entry<'a>>> {
+    let entry = |entry: &'a Gathered<'_>| {
+        Ok(Entry {
+            key: entry.key.as_bytes()?,
+            value: entry.value.as_bytes()?,
+            ttl_seconds: entry.ttl_seconds,
+            metadata: entry.metadata.as_ref(),
+        })
+    };
+    page.iter().map(entry).collect()
+}
+
+/// The next entries, enough for one write, and whether they are the last.
 fn gather<'py>(
     entries: &mut Bound<'py, PyIterator>,
     ttl_seconds: Option<u64>,
     before: u64,
-    mut between: impl FnMut() -> PyStoreResult<()>,
-) -> PyStoreResult<(Vec<Gathered<'py>>, bool)> {
+) -> PyResult<(Vec<Gathered<'py>>, bool)> {
     let (mut page, mut bytes) = (Vec::new(), 0);
     while page.len() < PAGE_ENTRIES && bytes < PAGE_BYTES {
         let Some(entry) = entries.next() else {
@@ -249,7 +248,6 @@ fn gather<'py>(
         let gathered = entry_of(&entry?, ttl_seconds, before + page.len() as u64)?;
         bytes += gathered.key.as_bytes()?.len() + gathered.value.as_bytes()?.len();
         page.push(gathered);
-        between()?;
     }
     Ok((page, false))
 }

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,52 +51,62 @@ def test_all_at_once_is_as_write_by_write(tmp_path: Path) -> None:
             assert store.verify() == []
 
 
-def test_what_came_before_an_error_of_the_input_is_stored(store_path: Path) -> None:
-    def failing() -> Iterator[tuple[str, str]]:
-        yield from entries(2 * PAGE + 500)
-        raise KeyError("the input")
-
+def test_the_pages_before_a_wrong_entry_are_stored(store_path: Path) -> None:
+    wrong = [*entries(2 * PAGE + 500), ("no value",)]
     with semantic(store_path) as store:
-        with pytest.raises(KeyError, match="the input"):
-            store.put_many(failing())
+        told: list[int] = []
+        with pytest.raises(TypeError, match="entry 2500 should be"):
+            store.put_many(wrong, progress=told.append)
+        assert told == [PAGE, 2 * PAGE]
         assert len(store) == 2 * PAGE
         assert store.verify() == []
 
 
-def test_a_slow_input_does_not_hold_up_what_it_has_given(store_path: Path) -> None:
-    seen_after = 0
+def test_a_page_of_a_generator_is_written_before_the_next_entry_is_asked_for(
+    store_path: Path,
+) -> None:
     with semantic(store_path) as store:
+        told: list[int] = []
 
-        def slow() -> Iterator[tuple[str, str]]:
-            nonlocal seen_after
-            for number, entry in enumerate(entries(2 * PAGE)):
-                if number > PAGE and not seen_after:
-                    time.sleep(0.01)
-                    if len(store) == PAGE:
-                        seen_after = number
+        def waiting() -> Iterator[tuple[str, str]]:
+            for number, entry in enumerate(entries(2 * PAGE + 1)):
+                if number % PAGE == 0:
+                    assert len(store) == number
+                    assert told == list(range(PAGE, number + 1, PAGE))
                 yield entry
 
-        store.put_many(slow())
-        assert PAGE < seen_after < 2 * PAGE
-        assert len(store) == 2 * PAGE
+        store.put_many(waiting(), progress=told.append)
+        assert len(store) == 2 * PAGE + 1
 
 
-@pytest.mark.parametrize("number", [PAGE // 2, PAGE + 1, 2 * PAGE + 1])
-def test_an_input_that_closes_the_store(store_path: Path, number: int) -> None:
+def test_a_progress_that_closes_the_store(store_path: Path) -> None:
     store = semantic(store_path)
-
-    def closing() -> Iterator[tuple[str, str]]:
-        for at, entry in enumerate(entries(3 * PAGE)):
-            if at == number:
-                store.close()
-            yield entry
-
     with pytest.raises(prestige.ClosedError):
-        store.put_many(closing())
+        store.put_many(entries(3 * PAGE), progress=lambda _: store.close())
     with semantic(store_path) as store:
-        assert len(store) % PAGE == 0
-        assert len(store) <= number
+        assert len(store) == PAGE
         assert store.verify() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_a_progress_that_forks(store_path: Path, run_script) -> None:
+    script = """
+        import os, sys
+        import prestige
+        pid = os.getpid()
+        def fork(_):
+            if os.getpid() == pid and os.fork():
+                os.wait()
+        with prestige.open(sys.argv[1], dedup_mode=prestige.DedupMode.SEMANTIC) as store:
+            try:
+                store.put_many([(str(n), f"question {n}") for n in range(3000)], progress=fork)
+            except prestige.PrestigeError:
+                assert os.getpid() != pid
+                os._exit(0)
+            print(len(store), store.verify(), flush=True)
+    """
+    ended = run_script(script, store_path)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("3000 []\n", "", 0)
 
 
 def test_a_progress_that_fails_leaves_what_is_not_written(store_path: Path) -> None:

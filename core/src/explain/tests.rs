@@ -399,3 +399,83 @@ fn vectors_of_every_precision_decide_and_rebuild() {
         store.close().unwrap();
     }
 }
+
+/// Each text with the value that its key has in the end.
+fn values(store: &Store, texts: &[String]) -> Vec<Vec<u8>> {
+    let value = |number| store.get(format!("{number}").as_bytes()).unwrap().unwrap();
+    (0..texts.len()).map(value).collect()
+}
+
+/// Puts all texts at once, and one after the other.
+fn together_and_alone(change: impl Fn(&mut Options), texts: &[String]) -> [Vec<Vec<u8>>; 2] {
+    let (_directory, together) = open(&change);
+    let keys: Vec<String> = (0..texts.len()).map(|number| format!("{number}")).collect();
+    let entries = keys.iter().zip(texts).map(|(key, text)| Entry {
+        key: key.as_bytes(),
+        value: text.as_bytes(),
+        ttl_seconds: None,
+        metadata: None,
+    });
+    together.put_many(&entries.collect::<Vec<_>>()).unwrap();
+    let (_directory, alone) = open(&change);
+    for (key, text) in keys.iter().zip(texts) {
+        alone.put(key.as_bytes(), text.as_bytes(), None).unwrap();
+    }
+    let both = [values(&together, texts), values(&alone, texts)];
+    for store in [together, alone] {
+        assert_eq!(store.verify().unwrap(), []);
+    }
+    both
+}
+
+#[test]
+fn a_text_that_comes_again_is_compared_with_what_came_between() {
+    // 8 merges with 0; then 16.5 becomes an object, to which 8.5 is nearer than to 0, and so is 8 now that it comes again.
+    let far = (0..8).map(|number| format!("{} far", 90 + 20 * number));
+    let texts: Vec<String> = far
+        .chain(["0 a", "9 t", "16.5 b", "9 t"].map(str::to_owned))
+        .collect();
+    let [together, alone] = together_and_alone(|_| {}, &texts);
+    assert_eq!(together, alone);
+    assert_eq!(together.get(9).unwrap(), b"0 a");
+    assert_eq!(together.get(11).unwrap(), b"16.5 b");
+}
+
+#[test]
+fn a_batch_decides_as_one_put_after_the_other() {
+    let mut state = 7_u64;
+    let mut random = move |below: u64| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) % below
+    };
+    for round in 0..60 {
+        let verifier: Verifier =
+            Arc::new(
+                |new: &str, stored: &str, _| Ok(!(new.len() + stored.len()).is_multiple_of(3)),
+            );
+        let change = |options: &mut Options| {
+            // Otherwise what is stored is rounded, and what the same batch creates is not.
+            options.semantic.vector_precision = VectorPrecision::F32;
+            options.semantic.margin = [0.0, 0.003][round % 2];
+            options.semantic.reciprocal_k = [0, 2][round / 2 % 2];
+            options.verifier = (round % 3 == 0).then(|| Arc::clone(&verifier));
+        };
+        // Crowded, so that most merge, or wide; each text some times.
+        let span = [120, 700, 3_600][round % 3];
+        let texts: Vec<String> = (0..90)
+            .map(|_| {
+                let tenths = random(span);
+                format!(
+                    "{}.{} {}",
+                    tenths / 10,
+                    tenths % 10,
+                    "x".repeat(random(3) as usize)
+                )
+            })
+            .collect();
+        let [together, alone] = together_and_alone(change, &texts);
+        assert_eq!(together, alone, "round {round}: {texts:?}");
+    }
+}

@@ -47,6 +47,7 @@ use parking_lot::{Mutex, MutexGuard};
 use prestige_embed::{Check, Embedder, Embeddings};
 use prestige_index::VectorIndex;
 use rocksdb::WriteBatch;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -308,15 +309,24 @@ fn embed_by(
     texts: &[&str],
 ) -> Result<Embeddings> {
     let entered = Entered::new(engine);
-    let start = Instant::now();
-    let embeddings = match (background, embedder.in_background()) {
-        (Some(Background { begin, check }), Some(embedder)) => {
-            embedder.embed_while(texts, begin, check)?
+    let start = Cell::new(Instant::now());
+    let embeddings = match background {
+        None => embedder.embed(texts)?,
+        Some(Background { begin, check }) => {
+            let embedder = embedder.in_background().ok_or_else(|| {
+                Error::Model("the embedder is called by the thread of its caller alone".to_owned())
+            })?;
+            // Waiting for a turn is no part of embedding.
+            let begin = || {
+                begin()?;
+                start.set(Instant::now());
+                Ok(())
+            };
+            embedder.embed_while(texts, &begin, check)?
         }
-        _ => embedder.embed(texts)?,
     };
     let stats = &namespace.stats;
-    stats.add_time(Timed::Embed, start.elapsed(), 1);
+    stats.add_time(Timed::Embed, start.get().elapsed(), 1);
     stats.add(Count::TextsEmbedded, texts.len() as u64);
     drop(entered);
     if embeddings.len() != texts.len() {

@@ -72,8 +72,12 @@ impl Pairs {
         created: &'a Created,
     ) -> Option<Vec<&'a CreatedText>> {
         let nearest = self.nearest.get(row?)?;
-        // They were created in the order of their rows, unless a text came to its embedding later than the others.
-        if created.iter().any(|created| created.row.is_none()) {
+        // What was noted is about all objects only if these are of texts that came before this one, in the order of their
+        // rows. Not so if it comes again, and had merged the first time, nor if one came to its embedding late.
+        if !created.is_sorted_by(|one, next| one.row.is_some() && one.row < next.row)
+            || created.first().is_some_and(|first| first.row.is_none())
+            || created.last().is_some_and(|last| last.row >= row)
+        {
             return None;
         }
         let at = |row: &usize| {
@@ -111,8 +115,11 @@ mod tests {
         (pairs, vectors.iter().enumerate().map(created).collect())
     }
 
-    fn ids(found: Option<Vec<&CreatedText>>) -> Option<Vec<u64>> {
-        found.map(|found| found.iter().map(|created| created.object_id).collect())
+    /// Ids of the nearest of those that came before it.
+    fn nearest(pairs: &Pairs, row: usize, created: &[CreatedText]) -> Option<Vec<u64>> {
+        let before = created.partition_point(|created| created.row < Some(row));
+        let found = pairs.nearest_of(Some(row), created.get(..before)?)?;
+        Some(found.iter().map(|created| created.object_id).collect())
     }
 
     #[test]
@@ -120,24 +127,30 @@ mod tests {
         let (pairs, mut created) = pairs(300);
         assert_eq!(pairs.row(&digest(299)), Some(299));
         assert_eq!(pairs.row(&digest(300)), None);
-        let last: Vec<u64> = (283..299).rev().collect();
-        assert_eq!(ids(pairs.nearest_of(Some(299), &created)), Some(last));
-        let all: Vec<u64> = (40..56).rev().collect();
-        assert_eq!(ids(pairs.nearest_of(Some(56), &created)), Some(all));
-        assert_eq!(
-            ids(pairs.nearest_of(Some(3), &created)),
-            Some(vec![2, 1, 0])
-        );
-        assert_eq!(ids(pairs.nearest_of(Some(0), &created)), Some(vec![]));
+        let last = (283..299).rev().collect();
+        assert_eq!(nearest(&pairs, 299, &created), Some(last));
+        let sixteen = (40..56).rev().collect();
+        assert_eq!(nearest(&pairs, 56, &created), Some(sixteen));
+        assert_eq!(nearest(&pairs, 3, &created), Some(vec![2, 1, 0]));
+        assert_eq!(nearest(&pairs, 0, &created), Some(vec![]));
         // Every tenth has become an object: two of the sixteen that are noted, or all there are.
         created.retain(|created| created.object_id % 10 == 0);
-        let found = pairs.nearest_of(Some(56), &created);
-        assert_eq!(ids(found), Some(vec![50, 40]));
-        let found = pairs.nearest_of(Some(15), &created);
-        assert_eq!(ids(found), Some(vec![10, 0]));
+        assert_eq!(nearest(&pairs, 56, &created), Some(vec![50, 40]));
+        assert_eq!(nearest(&pairs, 15, &created), Some(vec![10, 0]));
         // The second nearest lies beyond them.
         created.retain(|created| created.object_id % 20 == 0);
-        assert_eq!(ids(pairs.nearest_of(Some(56), &created)), None);
+        assert_eq!(nearest(&pairs, 56, &created), None);
+    }
+
+    #[test]
+    fn nothing_is_known_of_a_text_that_comes_again_after_others() {
+        let (pairs, mut created) = pairs(40);
+        created.truncate(21);
+        assert!(pairs.nearest_of(Some(21), &created).is_some());
+        assert!(pairs.nearest_of(Some(20), &created).is_none());
+        // It has become an object the second time, so the order is another.
+        created.swap(3, 20);
+        assert!(pairs.nearest_of(Some(30), &created).is_none());
     }
 
     #[test]

@@ -9,10 +9,12 @@ use super::{Entry, PutOutcome, Store};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
+use crate::fork;
 use crate::semantic::{Background, Semantic, Vectors};
 use crate::stats::Timed;
 use parking_lot::{Condvar, Mutex};
 use prestige_embed::EmbedError;
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -44,6 +46,8 @@ struct Texts {
 
 /// Values that are being embedded. Dropping it gives up, within about a second.
 pub struct EmbeddingAhead {
+    /// A forked child has this memory, but not the thread.
+    generation: u32,
     texts: TextSet,
     give_up: Arc<AtomicBool>,
     receiver: Receiver<Embedded>,
@@ -73,12 +77,16 @@ impl Store {
         Ok(stage.is_some_and(|stage| stage.has_background_embedder()))
     }
 
-    /// Begins to embed `values` on another thread, except those of `before`: of the puts that will have been made when
-    /// these are put. `None` if it cannot be done, for which the put of the values will have a reason to give, or a thread
-    /// is not to be had.
+    /// Begins to embed the values of `entries` on another thread, except those of `before`: of the puts that will have been
+    /// made when these are put. `None` if it cannot be done, for which the put of the entries will have a reason to give,
+    /// or a thread is not to be had. The store stays open until it has come to an end, which closing hastens.
     #[must_use]
-    pub fn embed_ahead(&self, values: &[&[u8]], before: Vec<TextSet>) -> Option<EmbeddingAhead> {
-        let texts = self.writer().ok()?.digested(values);
+    pub fn embed_ahead(
+        &self,
+        entries: &[Entry<'_>],
+        before: Vec<TextSet>,
+    ) -> Option<EmbeddingAhead> {
+        let texts = self.writer().ok()?.texts_of(entries);
         let own = TextSet(Arc::new(Texts {
             digests: texts.iter().map(|(digest, _)| *digest).collect(),
             done: Mutex::new(false),
@@ -96,6 +104,7 @@ impl Store {
         let builder = std::thread::Builder::new().name("prestige-ahead".to_owned());
         let thread = builder.spawn(move || work.run(&sender)).ok()?;
         Some(EmbeddingAhead {
+            generation: fork::generation(),
             texts: own,
             give_up,
             receiver,
@@ -145,6 +154,10 @@ impl Work {
         let Some(stage) = namespace.semantic(engine)? else {
             return Ok(embedded);
         };
+        // The function of a caller may have taken the place of a model.
+        if !stage.has_background_embedder() {
+            return Ok(embedded);
+        }
         let semantic = &engine.options.semantic;
         let (mut seen, mut texts) = (HashSet::new(), Vec::with_capacity(self.texts.len()));
         for (digest, value) in &self.texts {
@@ -186,7 +199,7 @@ impl Work {
     }
 
     fn check(&self) -> std::result::Result<(), EmbedError> {
-        if self.give_up.load(Ordering::Relaxed) {
+        if self.give_up.load(Ordering::Relaxed) || self.store.is_closed() {
             return Err(EmbedError::InvalidInput {
                 expected: "somebody who waits for the embeddings".to_owned(),
                 found: "nobody".to_owned(),
@@ -205,16 +218,26 @@ impl Drop for Work {
 }
 
 impl Engine {
-    /// Values as they are stored, with their digests. Those that a put refuses are left out.
-    fn digested(&self, values: &[&[u8]]) -> Vec<(Digest, Vec<u8>)> {
+    /// The values that may be embedded, as they are stored, with their digests. Of several entries with one key the last
+    /// wins.
+    fn texts_of(&self, entries: &[Entry<'_>]) -> Vec<(Digest, Vec<u8>)> {
         let (mode, most) = (
             self.options.normalization_mode,
             self.options.normalization_max_bytes,
         );
-        let fitting = values.iter().filter(|value| value.len() <= MAX_VALUE_BYTES);
-        let values: Vec<_> = fitting
-            .map(|value| mode.apply(value, most).into_owned())
+        let mut keys = HashSet::with_capacity(entries.len());
+        let mut values: Vec<Vec<u8>> = entries
+            .iter()
+            .rev()
+            .filter(|entry| keys.insert(entry.key) && entry.value.len() <= MAX_VALUE_BYTES)
+            .map(|entry| mode.apply(entry.value, most))
+            .filter(|value| {
+                value.len() as u64 <= self.options.semantic.max_text_bytes
+                    && str::from_utf8(value).is_ok()
+            })
+            .map(Cow::into_owned)
             .collect();
+        values.reverse();
         let digests = Digest::of_all(&values);
         digests.into_iter().zip(values).collect()
     }
@@ -235,8 +258,20 @@ impl EmbeddingAhead {
         self.texts.clone()
     }
 
+    /// Has it come to an end soon. Dropping it waits for that, too.
+    pub fn give_up(&self) {
+        self.give_up.store(true, Ordering::Relaxed);
+    }
+
+    fn is_forked(&self) -> bool {
+        self.generation != fork::generation()
+    }
+
     /// Waits until it has come to an end, but no longer than `timeout`. Returns whether it has.
     pub fn wait(&mut self, timeout: Duration) -> bool {
+        if self.is_forked() {
+            return true;
+        }
         if self.received.is_none() {
             match self.receiver.recv_timeout(timeout) {
                 Ok(embedded) => self.received = Some(embedded),
@@ -257,7 +292,10 @@ impl EmbeddingAhead {
 
 impl Drop for EmbeddingAhead {
     fn drop(&mut self) {
-        self.give_up.store(true, Ordering::Relaxed);
+        self.give_up();
+        if self.is_forked() {
+            std::mem::forget(self.thread.take());
+        }
         if let Some(thread) = self.thread.take() {
             // What a panic says has been said where it arose.
             let _ = thread.join();
