@@ -2,10 +2,10 @@
 
     .venv/bin/python benchmarks/embedding.py --sentences FILE --texts 1000 --threads 2 --rounds 3
 
-Same model file, number of threads and session options, alternately in one run. The model alone
-runs in Python's `onnxruntime`, one text at a time, as `put` gets them, and in length-sorted batches
-of 32. FILE is a CSV of the STS benchmark, whose distinct sentences are embedded; without it there
-are made-up questions of about 14 tokens.
+Same model file and number of threads, alternately in one run. The model alone runs in Python's
+`onnxruntime` with its own options, one text at a time, as `put` gets them, and in length-sorted
+batches of 32. FILE is a CSV of the STS benchmark, whose distinct sentences are embedded; without it
+there are made-up questions of about 14 tokens.
 """
 
 from __future__ import annotations
@@ -91,10 +91,10 @@ def measure(batch: list[str], threads: int) -> dict[str, float]:
     model.embed(["warm up"])
     rates = {"embed": rate(len(batch), lambda: model.embed(batch))}
     for name, size in ALONE.items():
-        reference.embed(MODEL, batch[:1], 1, threads, spinning=False)
+        reference.embed(MODEL, batch[:1], 1, threads)
         rates[name] = rate(
             len(batch),
-            lambda size=size: reference.embed(MODEL, batch, size, threads, spinning=False),  # type: ignore[misc]
+            lambda size=size: reference.embed(MODEL, batch, size, threads),  # type: ignore[misc]
         )
     entries = [(f"k{i}", text) for i, text in enumerate(batch)]
     rates["put_many"] = in_store(batch, threads, lambda store: store.put_many(entries))

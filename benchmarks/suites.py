@@ -67,7 +67,7 @@ VECTOR_NOTES = f"""\
 SEMANTIC_NOTES = f"""\
 - Sentences are the distinct ones of the STS benchmark's training pairs, other texts are made-up
   questions of about 14 tokens. The model alone runs in Python's `onnxruntime`, with the same file,
-  threads and session options, in length-sorted batches of 32.
+  as many threads and otherwise its own options, in length-sorted batches of 32.
 - GPTCache has SQLite and FAISS, LangChain's `CacheBackedEmbeddings` a `LocalFileStore`. Both sides
   get the same vectors; queries are near to what is stored, not equal, so that vectors decide.
 - Recall is the share of the ten nearest, by a full scan of the stored vectors, that a search finds.

@@ -16,7 +16,7 @@ BATCH = 32
 
 
 class Alone:
-    """Length-sorted batches, with the session options and threads of the store."""
+    """Length-sorted batches, with as many threads as the store and the package's own options."""
 
     def __init__(self, folder: Path) -> None:
         del folder
@@ -28,7 +28,7 @@ class Alone:
 
     def embed(self, texts: list[str]) -> None:
         """Embed all texts."""
-        vectors = reference.embed(self.model, texts, BATCH, os.cpu_count() or 1, spinning=False)
+        vectors = reference.embed(self.model, texts, BATCH, os.cpu_count() or 1)
         if len(vectors) != len(texts):
             raise ValueError(f"{len(vectors)} vectors of {len(texts)} texts")
 

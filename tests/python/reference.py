@@ -20,17 +20,11 @@ from tokenizers import Tokenizer
 
 
 @functools.lru_cache(maxsize=8)
-def _open(
-    model_dir: Path, threads: int, spinning: bool
-) -> tuple[onnxruntime.InferenceSession, Tokenizer, dict]:
+def _open(model_dir: Path, threads: int) -> tuple[onnxruntime.InferenceSession, Tokenizer, dict]:
     spec = json.loads((model_dir / "prestige.json").read_text(encoding="utf-8"))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    if not spinning:
-        # As the store has it: threads sleep between calls, no memory plan for each shape.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.enable_mem_pattern = False
     # Folds DequantizeLinear on constants when the session opens.
     options.add_session_config_entry("session.disable_quant_qdq", "1")
     session = onnxruntime.InferenceSession(
@@ -47,15 +41,13 @@ def embed(
     texts: Sequence[str],
     batch_size: int = 32,
     threads: int = 1,
-    spinning: bool = True,
 ) -> np.ndarray:
     """Returns float32 [len(texts), dimension], unit rows in the order of `texts`.
 
     `model_dir` holds model.onnx, tokenizer.json and prestige.json. Texts are run in batches of
-    similar length, each padded to its longest text; mean pooling leaves padding out. Without
-    `spinning` the session has the options of the store's.
+    similar length, each padded to its longest text; mean pooling leaves padding out.
     """
-    session, tokenizer, spec = _open(Path(model_dir).resolve(), threads, spinning)
+    session, tokenizer, spec = _open(Path(model_dir).resolve(), threads)
     encodings = tokenizer.encode_batch(list(texts))
     vectors = np.empty((len(texts), spec["dimension"]), np.float32)
     order = sorted(range(len(texts)), key=lambda i: len(encodings[i].ids))
