@@ -7,7 +7,7 @@ use crate::entered::Entered;
 use crate::error::Result;
 use crate::record::ObjectMeta;
 use crate::schema::{OBJECT_META, numbered_key};
-use crate::semantic::{Gate, Near, Pairs, Semantic, Vectors, best};
+use crate::semantic::{Gate, Near, Semantic, Vectors, best};
 use crate::stats::Timed;
 use std::time::Instant;
 
@@ -124,14 +124,7 @@ impl Engine {
         let vector = vectors.remove(&digest).unwrap_or_default();
         let start = Instant::now();
         let neighbours = stage.index.search(&vector, options.semantic.search_k)?;
-        let near = stage.compare(
-            self,
-            namespace,
-            &vector,
-            &neighbours,
-            &[],
-            (&Pairs::default(), None),
-        )?;
+        let near = stage.compare(self, namespace, &vector, &neighbours, &[])?;
         let stats = &namespace.stats;
         stats.add_time(Timed::Search, start.elapsed(), 1);
         if let Some(best) = best(&near) {

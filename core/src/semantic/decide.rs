@@ -6,7 +6,6 @@
 
 use super::Semantic;
 use super::ahead::NewText;
-use super::pairs::Pairs;
 use super::score::dot;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -28,9 +27,6 @@ pub(crate) struct CreatedText {
 
 /// All of them.
 pub(crate) type Created = [CreatedText];
-
-/// The pairs of a put, and the row of the text that is compared.
-pub(crate) type OwnRow<'a> = (&'a Pairs, Option<usize>);
 
 /// What the verifier has said of pairs of texts, by the digests of the new and the stored one.
 pub(crate) type Verdicts = HashMap<(Digest, Digest), bool>;
@@ -94,10 +90,10 @@ impl Semantic {
     ) -> Result<Decided> {
         let created = mutation.created_vectors();
         let start = Instant::now();
-        let pairs = &new.ahead.pairs;
-        let own = (pairs, pairs.row(new.digest));
+        let nearest = new.ahead.pairs.nearest_of(new.digest, created);
+        let compared = nearest.unwrap_or_else(|| created.iter().collect());
         let neighbours = self.proposed(new, engine.options.semantic.search_k)?;
-        let candidates = self.compare(engine, namespace, new.vector, &neighbours, created, own)?;
+        let candidates = self.compare(engine, namespace, new.vector, &neighbours, &compared)?;
         let stats = &namespace.stats;
         stats.add_time(Timed::Search, start.elapsed(), 1);
         let best = best(&candidates);
@@ -150,15 +146,14 @@ impl Semantic {
     }
 
     /// The nearest stored texts, in no order. What the index proposes by its approximate similarity is scored exactly with
-    /// the stored vectors, and so is what is in `created`: all, or those among which the two nearest are.
+    /// the stored vectors, and so is all that is in `created`.
     pub(crate) fn compare(
         &self,
         engine: &Engine,
         namespace: &Namespace,
         vector: &[f32],
         neighbours: &[Neighbour],
-        created: &Created,
-        (pairs, row): OwnRow<'_>,
+        created: &[&CreatedText],
     ) -> Result<Vec<Near>> {
         let options = &engine.options.semantic;
         let mut candidates: Vec<Near> = Vec::with_capacity(neighbours.len() + created.len());
@@ -183,11 +178,11 @@ impl Semantic {
             let approximate = neighbours.iter();
             candidates.extend(approximate.map(|found| near(found.id, found.similarity, false)));
         }
-        let with = |other: &CreatedText| near(other.object_id, dot(vector, &other.vector), true);
-        match pairs.nearest_of(row, created) {
-            Some(nearest) => candidates.extend(nearest.into_iter().map(with)),
-            None => candidates.extend(created.iter().map(with)),
-        }
+        candidates.extend(
+            created
+                .iter()
+                .map(|other| near(other.object_id, dot(vector, &other.vector), true)),
+        );
         Ok(candidates)
     }
 

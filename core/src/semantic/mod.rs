@@ -23,7 +23,6 @@ pub(crate) use checkpoint::{remove_index_files, remove_stray_index_files};
 pub use decide::Gate;
 pub(crate) use decide::{Created, CreatedText, Decided, Decision, Merge, Near, Verdicts, best};
 pub(crate) use model::{ModelRecord, put_model, recorded_model};
-pub(crate) use pairs::Pairs;
 pub use rebuild::Progress;
 #[cfg(test)]
 pub(crate) use rebuild::rebuild_as_graph;

@@ -1,7 +1,7 @@
 //! Which of the new texts of one put are nearest to each other, found before any lock is taken.
 //!
 //! A new text is compared with those before it in the same put, which the index does not know yet. One by one, under the
-//! semantic lock, that would take half as long as all the rest of the put; all at once it takes a fifth of that.
+//! semantic lock, that takes longer than all at once and before it.
 
 use super::ahead::NUMBERS_PER_THREAD;
 use super::decide::{Created, CreatedText};
@@ -65,12 +65,13 @@ impl Pairs {
         self.rows.get(digest).copied()
     }
 
-    /// Those of `created` among which the two nearest to the text of `row` are; `None` if that is not known.
+    /// Those of `created` among which the two nearest to a text are; `None` if that is not known.
     pub(super) fn nearest_of<'a>(
         &self,
-        row: Option<usize>,
+        digest: &Digest,
         created: &'a Created,
     ) -> Option<Vec<&'a CreatedText>> {
+        let row = self.row(digest);
         let nearest = self.nearest.get(row?)?;
         // What was noted is about all objects only if these are of texts that came before this one, in the order of their
         // rows. Not so if it comes again, and had merged the first time, nor if one came to its embedding late.
@@ -118,7 +119,7 @@ mod tests {
     /// Ids of the nearest of those that came before it.
     fn nearest(pairs: &Pairs, row: usize, created: &[CreatedText]) -> Option<Vec<u64>> {
         let before = created.partition_point(|created| created.row < Some(row));
-        let found = pairs.nearest_of(Some(row), created.get(..before)?)?;
+        let found = pairs.nearest_of(&digest(row), created.get(..before)?)?;
         Some(found.iter().map(|created| created.object_id).collect())
     }
 
@@ -146,22 +147,22 @@ mod tests {
     fn nothing_is_known_of_a_text_that_comes_again_after_others() {
         let (pairs, mut created) = pairs(40);
         created.truncate(21);
-        assert!(pairs.nearest_of(Some(21), &created).is_some());
-        assert!(pairs.nearest_of(Some(20), &created).is_none());
+        assert!(pairs.nearest_of(&digest(21), &created).is_some());
+        assert!(pairs.nearest_of(&digest(20), &created).is_none());
         // It has become an object the second time, so the order is another.
         created.swap(3, 20);
-        assert!(pairs.nearest_of(Some(30), &created).is_none());
+        assert!(pairs.nearest_of(&digest(30), &created).is_none());
     }
 
     #[test]
     fn nothing_is_known_of_texts_without_a_row() {
         let (pairs, mut created) = pairs(5);
-        assert!(pairs.nearest_of(None, &created).is_none());
-        assert!(pairs.nearest_of(Some(5), &created).is_none());
+        assert!(pairs.nearest_of(&digest(999), &created).is_none());
+        assert!(pairs.nearest_of(&digest(5), &created).is_none());
         if let Some(created) = created.first_mut() {
             created.row = None;
         }
-        assert!(pairs.nearest_of(Some(3), &created).is_none());
-        assert!(Pairs::default().nearest_of(Some(0), &created).is_none());
+        assert!(pairs.nearest_of(&digest(3), &created).is_none());
+        assert!(Pairs::default().nearest_of(&digest(0), &created).is_none());
     }
 }
