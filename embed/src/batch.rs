@@ -5,36 +5,39 @@
 //! others compute; then, if it finds the model busy, it leaves them in a queue, and whoever runs
 //! next takes everything that waits along in its own round:
 //!
-//! 1. A caller who finds nobody running becomes the **leader** and runs at once: an idle embedder
-//!    adds no wait.
+//! 1. A caller who finds nobody running becomes the **leader** and runs at once.
 //! 2. A caller who finds a leader queues as a **follower** and sleeps.
 //! 3. When its round is over, the leader wakes the follower at the front of the queue as the next
 //!    leader, and returns: nobody works for others longer than one round.
 //! 4. A new leader takes the next followers in order, as many as a round holds, and runs one round
 //!    for all of them.
+//! 5. A leader of few texts first gives those who were answered a moment ago the time to come back,
+//!    as long as such callers do ([`returns`]). A lone caller never waits.
 //!
 //! Every distinct text of a round is embedded once. When a round of several callers fails, each of
 //! them is run again alone, so that an error reaches exactly the caller whose texts cause it. A
 //! panic of the model is an error like any other.
 //!
-//! There is no timer; fairness is first in, first out, and a caller with more texts than a round
-//! holds queues anew for each part of them ([`list`]). So nobody waits longer than one round for
-//! each caller before him, and there are no more callers than threads. A caller may give up: between
-//! two of its parts, and while it waits in the queue.
+//! Fairness is first in, first out, and a caller with more texts than a round holds queues anew for
+//! each part of them ([`list`]). So nobody waits longer than one round for each caller before him,
+//! and there are no more callers than threads. A caller may give up: between two of its parts, and
+//! while it waits in the queue.
 
 mod list;
+mod returns;
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt::Debug;
 use std::hash::Hash;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
 use crate::error::catch_panic;
 use crate::load::{EmbedderLoad, Rounds};
 use crate::{Check, EmbedError, Embeddings};
+use returns::Returns;
 
 /// How often a caller who waits asks whether it is to give up.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -72,6 +75,8 @@ pub(crate) struct Batched<S: Stages> {
     /// a job's `turn`; in fact no thread ever holds both. A parking_lot mutex, because it cannot be
     /// poisoned: a panic is caught where the model is called, and no code under the lock panics.
     queue: Mutex<Queue<S::Input>>,
+    /// Whoever was answered in the last round is back.
+    all_came: Condvar,
     rounds: Rounds,
 }
 
@@ -80,6 +85,7 @@ struct Queue<I> {
     /// Whether a leader is at work. Invariant: while it is false, `waiting` is empty.
     busy: bool,
     waiting: VecDeque<Arc<Job<I>>>,
+    returns: Returns,
 }
 
 /// The texts of a follower, shared with the leader who takes them along.
@@ -113,7 +119,9 @@ impl<S: Stages> Batched<S> {
             queue: Mutex::new(Queue {
                 busy: false,
                 waiting: VecDeque::new(),
+                returns: Returns::default(),
             }),
+            all_came: Condvar::new(),
             rounds: Rounds::default(),
         }
     }
@@ -141,6 +149,9 @@ impl<S: Stages> Batched<S> {
         let job = Arc::new(Job::new(inputs));
         {
             let mut queue = self.queue.lock();
+            if queue.returns.arrived() {
+                self.all_came.notify_one();
+            }
             if queue.busy {
                 queue.waiting.push_back(Arc::clone(&job));
             } else {
@@ -153,6 +164,22 @@ impl<S: Stages> Batched<S> {
             Waited::Done(result) => result,
             Waited::Lead => self.lead(&job.inputs),
         }
+    }
+
+    /// Waits a moment for the callers of the last round to come back, if a round of so many texts and those that wait
+    /// is small. Called by the leader.
+    fn await_returns(&self, own: usize) {
+        let mut queue = self.queue.lock();
+        let waiting: usize = queue.waiting.iter().map(|job| job.inputs.len()).sum();
+        let Some(end) = queue.returns.awaited(own + waiting) else {
+            return;
+        };
+        while !queue.returns.all_came() {
+            if self.all_came.wait_until(&mut queue, end).timed_out() {
+                break;
+            }
+        }
+        queue.returns.waited();
     }
 
     /// Sleeps until the job is done or its turn has come to lead. The error is that of `check`, after which nobody waits
@@ -178,6 +205,7 @@ impl<S: Stages> Batched<S> {
 
     /// Runs one round for this caller and the followers that fit in, then passes leadership on.
     fn lead(&self, inputs: &[S::Input]) -> Result<Embeddings, EmbedError> {
+        self.await_returns(inputs.len());
         let followers = self.take_followers(inputs);
         let result = self.round(inputs, &followers);
         self.pass_on();
@@ -223,6 +251,7 @@ impl<S: Stages> Batched<S> {
     ) -> Result<Embeddings, EmbedError> {
         let all = followers.iter().flat_map(|job| &job.inputs);
         let merged = Distinct::of(own.iter().chain(all));
+        let start = Instant::now();
         let rows = match self.run(&merged.items) {
             Ok(rows) => rows,
             Err(error) if followers.is_empty() => return Err(error),
@@ -234,6 +263,9 @@ impl<S: Stages> Batched<S> {
                 return self.round(own, &[]);
             }
         };
+        // Before the first of them can come back.
+        let callers = 1 + followers.len();
+        self.queue.lock().returns.answered(callers, start.elapsed());
         let (own_rows, mut others) = merged.rows.split_at_checked(own.len()).unwrap_or_default();
         for job in followers {
             let (job_rows, rest) = others

@@ -163,6 +163,33 @@ fn waiting_callers_share_one_round_and_each_distinct_text_is_embedded_once() {
 }
 
 #[test]
+fn a_leader_of_few_texts_waits_for_the_callers_of_the_last_round() {
+    let batched = Batched::new(Gated::new(false));
+    batched.queue.lock().returns = Returns::patient();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            embed(&batched, &["first"]).unwrap();
+            // Whoever would not wait is long done when it comes back.
+            thread::sleep(Duration::from_millis(50));
+            let back = embed(&batched, &["back again"]).unwrap();
+            assert_eq!(back, direct(&["back again"]));
+        });
+        while batched.stages.calls.lock().is_empty() {
+            thread::yield_now();
+        }
+        scope.spawn(|| embed(&batched, &["second"]).unwrap());
+        while batched.queue.lock().waiting.is_empty() {
+            thread::yield_now();
+        }
+        *batched.stages.open.lock() = true;
+        batched.stages.opened.notify_all();
+    });
+    assert_idle(&batched);
+    let calls = batched.stages.calls.lock();
+    assert_eq!(*calls, [vec!["first"], vec!["back again", "second"]]);
+}
+
+#[test]
 fn rounds_are_bounded_and_first_come_first_served() {
     let names: Vec<String> = (0..700).map(|i| format!("text {i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
