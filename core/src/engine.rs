@@ -21,6 +21,7 @@ use crate::stats::CacheRecorder;
 use crate::{digest::Digest, error::Error};
 use parking_lot::{RwLock, RwLockReadGuard};
 use prestige_embed::Embedder;
+use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -112,6 +113,22 @@ impl Engine {
             .transpose()
     }
 
+    /// The records of `keys`, in their order. Many are looked up at once in half the time that they take one by one.
+    pub(crate) fn key_records<'k>(
+        &self,
+        namespace: &Namespace,
+        keys: impl ExactSizeIterator<Item = &'k [u8]>,
+    ) -> Result<SmallVec<[Option<KeyRecord>; 1]>> {
+        if keys.len() < 2 {
+            return keys.map(|key| self.key_record(namespace, key)).collect();
+        }
+        let names: Vec<_> = keys.map(|key| user_key(namespace.id, key)).collect();
+        let records = self.db.multi_get(KEYS, &names)?.into_iter();
+        records
+            .map(|record| record.as_deref().map(KeyRecord::decode).transpose())
+            .collect()
+    }
+
     /// The meta record of an object that a key or digest names.
     pub(crate) fn object_meta(&self, namespace: &Namespace, id: u64) -> Result<ObjectMeta> {
         let encoded = self
@@ -134,5 +151,21 @@ impl Engine {
         let id = self.db.get(DIGESTS, &digest_key(namespace.id, digest))?;
         id.map(|encoded| decode_object_id(DIGESTS, &encoded))
             .transpose()
+    }
+
+    /// The objects whose values have these digests, in their order.
+    pub(crate) fn objects_of_digests<'d>(
+        &self,
+        namespace: &Namespace,
+        digests: impl ExactSizeIterator<Item = &'d Digest>,
+    ) -> Result<SmallVec<[Option<u64>; 1]>> {
+        if digests.len() < 2 {
+            let object = |digest| self.object_of_digest(namespace, digest);
+            return digests.map(object).collect();
+        }
+        let names: Vec<_> = digests.map(|one| digest_key(namespace.id, one)).collect();
+        let ids = self.db.multi_get(DIGESTS, &names)?.into_iter();
+        ids.map(|id| id.map(|id| decode_object_id(DIGESTS, &id)).transpose())
+            .collect()
     }
 }

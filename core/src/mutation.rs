@@ -19,11 +19,15 @@ use crate::schema::{
     SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
 use crate::semantic::{Created, CreatedText, Followed, SemanticGuard, Slot, Slots, Successor};
+use prestige_embed::beside;
 use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use std::collections::{HashMap, hash_map};
 use std::sync::atomic::Ordering;
+
+/// So many new values or more are given to the cache by a thread of its own while they are written.
+const KEPT_BESIDE: usize = 128;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -128,25 +132,40 @@ impl<'a> Mutation<'a> {
         }
     }
 
-    /// The object that holds the value of `digest`, this change included. The caller holds the stripe of `digest`, among
-    /// `digests`.
-    pub(crate) fn object_of_digest(
+    /// The objects that held the values of `wanted` before this change, in their order. The caller holds the stripes of
+    /// all of them, among `digests`.
+    pub(crate) fn stored_objects<'d>(
         &mut self,
         digests: &mut DigestGuards<'_>,
-        digest: &Digest,
-    ) -> Result<Option<u64>> {
-        if let Some(id) = self.created.get(digest) {
-            return Ok(Some(*id));
-        }
+        wanted: impl ExactSizeIterator<Item = &'d Digest>,
+    ) -> Result<SmallVec<[Option<u64>; 1]>> {
         let namespace = self.namespace.id;
-        let known = known(digests, digest).and_then(|known| known.get(namespace, digest));
-        if let Some((id, meta)) = known {
-            self.objects
-                .entry(id)
-                .or_insert_with(|| TouchedObject::before(meta));
-            return Ok(Some(id));
+        let mut found = SmallVec::with_capacity(wanted.len());
+        let mut unknown: SmallVec<[_; 1]> = SmallVec::new();
+        for (place, digest) in wanted.enumerate() {
+            let known = known(digests, digest).and_then(|known| known.get(namespace, digest));
+            found.push(known.map(|(id, _)| id));
+            match known {
+                Some((id, meta)) => {
+                    let object = self.objects.entry(id);
+                    object.or_insert_with(|| TouchedObject::before(meta));
+                }
+                None => unknown.push((place, digest)),
+            }
         }
-        self.engine.object_of_digest(self.namespace, digest)
+        let stored = unknown.iter().map(|(_, digest)| *digest);
+        let stored = self.engine.objects_of_digests(self.namespace, stored)?;
+        for ((place, _), id) in unknown.iter().zip(stored) {
+            if let Some(slot) = found.get_mut(*place) {
+                *slot = id;
+            }
+        }
+        Ok(found)
+    }
+
+    /// The object that this change has created for the value of `digest`.
+    pub(crate) fn created_object(&self, digest: &Digest) -> Option<u64> {
+        self.created.get(digest).copied()
     }
 
     /// The digest of an object, this change included.
@@ -438,21 +457,38 @@ impl<'a> Mutation<'a> {
             .map(|cache| cache.begin_metadata(&described));
         let writes_expiry = !self.expiries.is_empty();
         let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
-        let expiry_write;
-        match &stage {
+        let write = || match &stage {
             Some(stage) if !index_changes.is_empty() => {
                 let guard = match semantic {
                     Some(guard) => guard,
                     None => stage.lock()?,
                 };
-                expiry_write = expiry(self.namespace);
+                let expiry_write = expiry(self.namespace);
                 stage.commit(self.engine, self.namespace.id, guard, batch, &index_changes)?;
+                Ok(expiry_write)
             }
             _ => {
-                expiry_write = expiry(self.namespace);
+                let expiry_write = expiry(self.namespace);
                 self.engine.db.write(batch)?;
+                Ok(expiry_write)
             }
-        }
+        };
+        // The value of an object is never out of date, so it may be in the cache before there is the object.
+        let values = &self.values;
+        let keep = || {
+            for (id, value) in values.iter() {
+                cache.map(|cache| cache.keep_value(*id, value));
+            }
+        };
+        let written: Result<_> = if values.len() >= KEPT_BESIDE {
+            beside("prestige-cache", keep, write).1
+        } else {
+            write().inspect(|_| keep())
+        };
+        let expiry_write = written.inspect_err(|_| {
+            let ids = values.iter().map(|(id, _)| *id);
+            ids.for_each(|id| cache.map_or((), |cache| cache.forget_value(id)));
+        })?;
         if let Some(successor) = &successor {
             if successor.embeds_anew() {
                 let added = next_vectors.iter();
@@ -480,9 +516,6 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            for (id, value) in &self.values {
-                cache.keep_value(*id, value);
-            }
             for (key, record) in &self.keys {
                 if let Some(record) = record {
                     cached.keep(key, *record);

@@ -40,9 +40,36 @@ where
     })
 }
 
+/// What `aside` and `own` give, at the same time: `aside` on a thread of its own, which is worth it where both take much
+/// longer than to start one, some 30 µs.
+pub fn beside<A: Send, R>(
+    name: &str,
+    aside: impl Fn() -> A + Sync,
+    own: impl FnOnce() -> R,
+) -> (A, R) {
+    std::thread::scope(|scope| {
+        let builder = std::thread::Builder::new().name(name.to_owned());
+        let started = builder.spawn_scoped(scope, &aside);
+        let own = own();
+        // Where a thread could not be had, it is done here.
+        let done = started.ok().and_then(|thread| thread.join().ok());
+        (done.unwrap_or_else(&aside), own)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn both_are_done_at_the_same_time() {
+        let met = std::sync::Barrier::new(2);
+        let wait = || {
+            met.wait();
+            7
+        };
+        assert_eq!(beside("test", wait, wait), (7, 7));
+    }
 
     #[test]
     fn parts_follow_one_another_whatever_their_number() {

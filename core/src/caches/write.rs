@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::locks::{StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
-use crate::schema::{KEYS, user_key};
 use crate::stats::Count;
 use crate::store::put::{MAX_KEY_BYTES, MAX_VALUE_BYTES, check_length};
 
@@ -69,28 +68,20 @@ impl Engine {
         let stripes = entries.iter();
         let stripes = stripes.map(|entry| key_stripe(namespace.id, entry.key));
         let mut keys = self.key_locks.lock(stripes.collect())?;
-        let names: Vec<_> = entries
-            .iter()
-            .map(|entry| user_key(namespace.id, entry.key))
-            .collect();
-        let mut olds = Vec::with_capacity(entries.len());
+        let olds = self.key_records(namespace, entries.iter().map(|entry| entry.key))?;
         let mut stripes: StripeNumbers = digests.iter().map(digest_stripe).collect();
-        for found in self.db.multi_get(KEYS, &names)? {
-            let old = found.map(|encoded| KeyRecord::decode(&encoded));
-            let old = old.transpose()?;
-            if let Some(old) = &old {
-                stripes.push(digest_stripe(
-                    &self.object_meta(namespace, old.object_id)?.digest,
-                ));
-            }
-            olds.push(old);
+        for old in olds.iter().flatten() {
+            let meta = self.object_meta(namespace, old.object_id)?;
+            stripes.push(digest_stripe(&meta.digest));
         }
         let mut objects = self.digest_locks.lock(stripes)?;
         let bytes = entries.iter().map(CacheEntry::bytes_written).sum();
         let mut mutation = Mutation::with_capacity(self, namespace, bytes, entries.len());
         let mut new = 0;
-        for ((entry, digest), old) in entries.iter().zip(digests).zip(&olds) {
-            let object_id = match mutation.object_of_digest(&mut objects, digest)? {
+        let stored = mutation.stored_objects(&mut objects, digests.iter())?;
+        let values = digests.iter().zip(stored);
+        for ((entry, (digest, stored)), old) in entries.iter().zip(values).zip(&olds) {
+            let object_id = match mutation.created_object(digest).or(stored) {
                 Some(id) => id,
                 None => {
                     new += 1;

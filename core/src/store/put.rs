@@ -437,32 +437,32 @@ impl Engine {
             return Ok(Attempt::OtherStage);
         }
         let next = gathered.next_of(namespace);
-        let mut olds: SmallVec<[_; 1]> = SmallVec::with_capacity(prepared.len());
+        let olds = self.key_records(namespace, prepared.iter().map(|entry| entry.key))?;
         let mut digest_stripes = StripeNumbers::from_slice(&gathered.stripes);
-        for entry in prepared {
-            let old = self.key_record(namespace, entry.key)?;
-            digest_stripes.push(digest_stripe(&entry.digest));
+        digest_stripes.extend(prepared.iter().map(|entry| digest_stripe(&entry.digest)));
+        for old in &olds {
             let mut current = None;
-            if let Some(old) = &old {
+            if let Some(old) = old {
                 // The digest of an object never changes, and this one cannot go while the key is locked.
                 let digest = self.object_meta(namespace, old.object_id)?.digest;
                 digest_stripes.push(digest_stripe(&digest));
                 current = (!self.is_expired(old)).then_some(digest);
             }
             condition::check(conditions, current.as_ref())?;
-            olds.push((old, current.is_none()));
         }
         let mut digests = self.digest_locks.lock(digest_stripes)?;
 
         let bytes = prepared.iter().map(Prepared::bytes_written).sum();
         let mut mutation = Mutation::with_capacity(self, namespace, bytes, prepared.len());
+        let stored = prepared.iter().map(|entry| &entry.digest);
+        let stored = mutation.stored_objects(&mut digests, stored)?;
         let mut semantic: Option<SemanticGuard<'_>> = None;
         let mut outcomes = Vec::with_capacity(prepared.len());
         let mut similarities = SmallVec::new();
         let mut need_vectors = HashSet::new();
         let mut need_verdicts = Vec::new();
-        for (entry, (old, created)) in prepared.iter().zip(&olds) {
-            let (object_id, dedup) = match mutation.object_of_digest(&mut digests, &entry.digest)? {
+        for ((entry, old), stored) in prepared.iter().zip(&olds).zip(stored) {
+            let (object_id, dedup) = match mutation.created_object(&entry.digest).or(stored) {
                 Some(id) => (id, Dedup::Identical),
                 None => match stage.filter(|stage| {
                     let semantic = &self.options.semantic;
@@ -555,7 +555,7 @@ impl Engine {
             outcomes.push(PutOutcome {
                 object_id,
                 digest,
-                created: *created,
+                created: old.as_ref().is_none_or(|old| self.is_expired(old)),
                 dedup,
             });
         }

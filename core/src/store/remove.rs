@@ -6,7 +6,6 @@ use crate::lifetime::Listed;
 use crate::locks::{StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::{Mutation, Removed};
 use crate::record::KeyRecord;
-use crate::schema::{KEYS, user_key};
 
 /// Most keys removed in one write: bounds how long the locks of a batch are held.
 pub(crate) const REMOVE_BATCH: usize = 256;
@@ -29,14 +28,9 @@ impl Engine {
         let mut key_guards = self.key_locks.lock(stripes)?;
         let mut doomed = Vec::with_capacity(keys.len());
         let mut digest_stripes = StripeNumbers::with_capacity(keys.len());
-        let names: Vec<_> = keys
-            .iter()
-            .map(|listed| user_key(namespace.id, &listed.key))
-            .collect();
-        for (Listed { time_us, key }, found) in keys.iter().zip(self.db.multi_get(KEYS, &names)?) {
-            let record = found
-                .map(|encoded| KeyRecord::decode(&encoded))
-                .transpose()?;
+        let records = keys.iter().map(|listed| &*listed.key);
+        let records = self.key_records(namespace, records)?;
+        for (Listed { time_us, key }, record) in keys.iter().zip(records) {
             if let Some(record) = record.filter(|record| condition(record, *time_us)) {
                 let meta = self.object_meta(namespace, record.object_id)?;
                 digest_stripes.push(digest_stripe(&meta.digest));

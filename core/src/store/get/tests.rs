@@ -1,6 +1,6 @@
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use crate::{Options, Store};
+use crate::{Entry, Options, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -33,6 +33,35 @@ fn what_is_cached_follows_every_write() {
     store.delete(b"key").unwrap();
     assert_eq!(cached(&store), None);
     assert!(store.get(b"key").unwrap().is_none());
+}
+
+/// A long batch looks up its keys and values together, and has a thread of its own fill the cache.
+#[test]
+fn a_long_batch_is_cached_as_single_puts_are() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Options::default()).unwrap();
+    let name = |number: usize| format!("{number:03}").into_bytes();
+    // A third of the keys and values are there already, and each value of the batch comes twice.
+    for number in (0..300).step_by(3) {
+        store.put(&name(number), &name(number / 2), None).unwrap();
+    }
+    let names: Vec<_> = (0..300).map(name).collect();
+    let entries: Vec<_> = (0..300)
+        .map(|number| Entry {
+            key: &names[number],
+            value: &names[(number + 1) / 2],
+            ttl_seconds: None,
+            metadata: None,
+        })
+        .collect();
+    let outcomes = store.put_many(&entries).unwrap();
+    assert_eq!(outcomes.iter().filter(|put| put.created).count(), 200);
+    let reader = store.reader().unwrap();
+    for entry in &entries {
+        assert_eq!(&*reader.get_cached(entry.key).unwrap(), entry.value);
+    }
+    assert_eq!(store.count_unique_values().unwrap(), 151);
+    assert!(store.verify().unwrap().is_empty());
 }
 
 /// As a reader finds the store after a write and before the cache has learned of it.
