@@ -49,7 +49,7 @@ fn a_long_batch_is_cached_as_single_puts_are() {
     let entries: Vec<_> = (0..300)
         .map(|number| Entry {
             key: &names[number],
-            value: &names[(number + 1) / 2],
+            value: &names[number.div_ceil(2)],
             ttl_seconds: None,
             metadata: None,
         })
