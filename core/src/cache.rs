@@ -231,7 +231,7 @@ impl ReadCache {
         }
     }
 
-    /// To be called when an object is deleted, so that its bytes do not take the place of others.
+    /// To be called when an object is deleted or could not be written, so that its bytes do not take the place of others.
     pub(crate) fn forget_value(&self, object_id: u64) {
         self.values.remove(&object_id);
     }

@@ -5,6 +5,7 @@
 //! once in [`Mutation::commit`], so a batch of puts may release and reference one object many times. Only after the
 //! write has succeeded do the counters and the live index follow; a failed write changes nothing.
 
+use crate::cache::ReadCache;
 use crate::counters::{Counters, counters_key};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -26,8 +27,9 @@ use smallvec::SmallVec;
 use std::collections::{HashMap, hash_map};
 use std::sync::atomic::Ordering;
 
-/// So many new values or more are given to the cache by a thread of its own while they are written.
-const KEPT_BESIDE: usize = 128;
+/// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
+/// takes 0.1 ms or more.
+const KEPT_BESIDE_BYTES: usize = 256 << 10;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -473,21 +475,20 @@ impl<'a> Mutation<'a> {
                 Ok(expiry_write)
             }
         };
-        // The value of an object is never out of date, so it may be in the cache before there is the object.
+        // Before there are the objects, nobody knows their ids, and the ids of a failed write are never used again: so
+        // their values may be in the cache already. None is deleted before this has ended.
         let values = &self.values;
-        let keep = || {
-            for (id, value) in values.iter() {
-                cache.map(|cache| cache.keep_value(*id, value));
+        let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
+        let written: Result<_> = match cache {
+            Some(cache) if bytes >= KEPT_BESIDE_BYTES => {
+                beside("prestige-cache", || keep_values(cache, values), write).1
             }
-        };
-        let written: Result<_> = if values.len() >= KEPT_BESIDE {
-            beside("prestige-cache", keep, write).1
-        } else {
-            write().inspect(|_| keep())
+            Some(cache) => write().inspect(|_| keep_values(cache, values)),
+            None => write(),
         };
         let expiry_write = written.inspect_err(|_| {
-            let ids = values.iter().map(|(id, _)| *id);
-            ids.for_each(|id| cache.map_or((), |cache| cache.forget_value(id)));
+            let cached = cache.into_iter().zip(values);
+            cached.for_each(|(cache, (id, _))| cache.forget_value(*id));
         })?;
         if let Some(successor) = &successor {
             if successor.embeds_anew() {
@@ -650,6 +651,12 @@ pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u
     let expiry = (record.expires_us != 0).then_some((EXPIRY, record.expires_us));
     let access = (ACCESS, record.accessed_us);
     created.into_iter().chain([access]).chain(expiry)
+}
+
+fn keep_values(cache: &ReadCache, values: &[(u64, &[u8])]) {
+    for (id, value) in values {
+        cache.keep_value(*id, value);
+    }
 }
 
 /// Sizes are far below 2^63.

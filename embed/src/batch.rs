@@ -5,22 +5,22 @@
 //! others compute; then, if it finds the model busy, it leaves them in a queue, and whoever runs
 //! next takes everything that waits along in its own round:
 //!
-//! 1. A caller who finds nobody running becomes the **leader** and runs at once.
+//! 1. A caller who finds nobody running becomes the **leader** and runs a round.
 //! 2. A caller who finds a leader queues as a **follower** and sleeps.
 //! 3. When its round is over, the leader wakes the follower at the front of the queue as the next
 //!    leader, and returns: nobody works for others longer than one round.
 //! 4. A new leader takes the next followers in order, as many as a round holds, and runs one round
 //!    for all of them.
-//! 5. A leader of few texts first gives those who were answered a moment ago the time to come back,
-//!    as long as such callers do ([`returns`]). A lone caller never waits.
+//! 5. If that makes few texts, a leader first gives those who were answered a moment ago the time to
+//!    come back, as long as such callers do ([`returns`]). Who was answered alone never waits.
 //!
 //! Every distinct text of a round is embedded once. When a round of several callers fails, each of
 //! them is run again alone, so that an error reaches exactly the caller whose texts cause it. A
 //! panic of the model is an error like any other.
 //!
 //! Fairness is first in, first out, and a caller with more texts than a round holds queues anew for
-//! each part of them ([`list`]). So nobody waits longer than one round for each caller before him,
-//! and there are no more callers than threads. A caller may give up: between two of its parts, and
+//! each part of them ([`list`]). So nobody waits longer than one round, and the moment before it, for
+//! each caller before him, and there are no more callers than threads. A caller may give up: between two of its parts, and
 //! while it waits in the queue.
 
 mod list;
@@ -75,8 +75,8 @@ pub(crate) struct Batched<S: Stages> {
     /// a job's `turn`; in fact no thread ever holds both. A parking_lot mutex, because it cannot be
     /// poisoned: a panic is caught where the model is called, and no code under the lock panics.
     queue: Mutex<Queue<S::Input>>,
-    /// Whoever was answered in the last round is back.
-    all_came: Condvar,
+    /// A leader who waits for callers need wait no longer.
+    enough: Condvar,
     rounds: Rounds,
 }
 
@@ -121,7 +121,7 @@ impl<S: Stages> Batched<S> {
                 waiting: VecDeque::new(),
                 returns: Returns::default(),
             }),
-            all_came: Condvar::new(),
+            enough: Condvar::new(),
             rounds: Rounds::default(),
         }
     }
@@ -149,8 +149,8 @@ impl<S: Stages> Batched<S> {
         let job = Arc::new(Job::new(inputs));
         {
             let mut queue = self.queue.lock();
-            if queue.returns.arrived() {
-                self.all_came.notify_one();
+            if queue.returns.arrived(job.inputs.len()) {
+                self.enough.notify_one();
             }
             if queue.busy {
                 queue.waiting.push_back(Arc::clone(&job));
@@ -166,16 +166,22 @@ impl<S: Stages> Batched<S> {
         }
     }
 
-    /// Waits a moment for the callers of the last round to come back, if a round of so many texts and those that wait
-    /// is small. Called by the leader.
-    fn await_returns(&self, own: usize) {
+    /// Waits a moment for the callers of the last round to come back, unless those who wait make a round already. Called
+    /// by the leader.
+    fn await_returns(&self, own: &[S::Input]) {
         let mut queue = self.queue.lock();
-        let waiting: usize = queue.waiting.iter().map(|job| job.inputs.len()).sum();
-        let Some(end) = queue.returns.awaited(own + waiting) else {
+        let waiting = queue.waiting.iter().flat_map(|job| &job.inputs);
+        let sizes = own.iter().chain(waiting);
+        let mut sizes: Vec<usize> = sizes.map(|input| self.stages.size(input)).collect();
+        let Some(end) = queue.returns.awaited(sizes.len()) else {
             return;
         };
-        while !queue.returns.all_came() {
-            if self.all_came.wait_until(&mut queue, end).timed_out() {
+        sizes.sort_unstable_by(|a, b| b.cmp(a));
+        if self.stages.round_length(&sizes) < sizes.len() {
+            return;
+        }
+        while !queue.returns.enough() {
+            if self.enough.wait_until(&mut queue, end).timed_out() {
                 break;
             }
         }
@@ -205,7 +211,7 @@ impl<S: Stages> Batched<S> {
 
     /// Runs one round for this caller and the followers that fit in, then passes leadership on.
     fn lead(&self, inputs: &[S::Input]) -> Result<Embeddings, EmbedError> {
-        self.await_returns(inputs.len());
+        self.await_returns(inputs);
         let followers = self.take_followers(inputs);
         let result = self.round(inputs, &followers);
         self.pass_on();
@@ -264,8 +270,9 @@ impl<S: Stages> Batched<S> {
             }
         };
         // Before the first of them can come back.
-        let callers = 1 + followers.len();
-        self.queue.lock().returns.answered(callers, start.elapsed());
+        let (callers, texts) = (1 + followers.len(), merged.items.len());
+        let took = start.elapsed();
+        self.queue.lock().returns.answered(callers, texts, took);
         let (own_rows, mut others) = merged.rows.split_at_checked(own.len()).unwrap_or_default();
         for job in followers {
             let (job_rows, rest) = others

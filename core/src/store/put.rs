@@ -440,6 +440,7 @@ impl Engine {
         let olds = self.key_records(namespace, prepared.iter().map(|entry| entry.key))?;
         let mut digest_stripes = StripeNumbers::from_slice(&gathered.stripes);
         digest_stripes.extend(prepared.iter().map(|entry| digest_stripe(&entry.digest)));
+        let mut absent = SmallVec::<[bool; 1]>::with_capacity(olds.len());
         for old in &olds {
             let mut current = None;
             if let Some(old) = old {
@@ -449,6 +450,7 @@ impl Engine {
                 current = (!self.is_expired(old)).then_some(digest);
             }
             condition::check(conditions, current.as_ref())?;
+            absent.push(current.is_none());
         }
         let mut digests = self.digest_locks.lock(digest_stripes)?;
 
@@ -461,7 +463,8 @@ impl Engine {
         let mut similarities = SmallVec::new();
         let mut need_vectors = HashSet::new();
         let mut need_verdicts = Vec::new();
-        for ((entry, old), stored) in prepared.iter().zip(&olds).zip(stored) {
+        let found = olds.iter().zip(absent).zip(stored);
+        for (entry, ((old, created), stored)) in prepared.iter().zip(found) {
             let (object_id, dedup) = match mutation.created_object(&entry.digest).or(stored) {
                 Some(id) => (id, Dedup::Identical),
                 None => match stage.filter(|stage| {
@@ -555,7 +558,7 @@ impl Engine {
             outcomes.push(PutOutcome {
                 object_id,
                 digest,
-                created: old.as_ref().is_none_or(|old| self.is_expired(old)),
+                created,
                 dedup,
             });
         }

@@ -190,6 +190,24 @@ fn a_leader_of_few_texts_waits_for_the_callers_of_the_last_round() {
 }
 
 #[test]
+fn a_leader_goes_on_alone_when_nobody_comes_back_or_others_make_a_round() {
+    let many: Vec<String> = (0..40).map(|number| format!("text {number}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    // With the patience there is in use, and with some that no test would live to see the end of.
+    for (returns, second) in [
+        (Returns::default(), vec!["second"]),
+        (Returns::patient(), many),
+    ] {
+        let batched = Batched::new(Gated::new(false));
+        batched.queue.lock().returns = returns;
+        let start = Instant::now();
+        let answers = queue_up(&batched, &[vec!["first"], second.clone()]);
+        assert_eq!(answers[1].as_ref().unwrap(), &direct(&second));
+        assert!(start.elapsed() < Duration::from_secs(20));
+    }
+}
+
+#[test]
 fn rounds_are_bounded_and_first_come_first_served() {
     let names: Vec<String> = (0..700).map(|i| format!("text {i}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

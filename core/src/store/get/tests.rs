@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use crate::{Entry, Options, Store};
+use crate::{Dedup, Entry, Options, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -40,14 +40,14 @@ fn what_is_cached_follows_every_write() {
 fn a_long_batch_is_cached_as_single_puts_are() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), Options::default()).unwrap();
-    let name = |number: usize| format!("{number:03}").into_bytes();
-    // A third of the keys and values are there already, and each value of the batch comes twice.
-    for number in (0..300).step_by(3) {
+    let name = |number: usize| format!("{number:03}").repeat(1_000).into_bytes();
+    // A third of the keys and two of three values are there already, and each value of the batch comes twice.
+    for number in (0..900).step_by(3) {
         store.put(&name(number), &name(number / 2), None).unwrap();
     }
-    let names: Vec<_> = (0..300).map(name).collect();
-    let entries: Vec<_> = (0..300)
-        .map(|number| Entry {
+    let names: Vec<_> = (0..900).map(name).collect();
+    let entries: Vec<_> = (0..900)
+        .map(|number: usize| Entry {
             key: &names[number],
             value: &names[number.div_ceil(2)],
             ttl_seconds: None,
@@ -55,12 +55,15 @@ fn a_long_batch_is_cached_as_single_puts_are() {
         })
         .collect();
     let outcomes = store.put_many(&entries).unwrap();
-    assert_eq!(outcomes.iter().filter(|put| put.created).count(), 200);
+    assert_eq!(outcomes.iter().filter(|put| put.created).count(), 600);
+    let new = outcomes.iter().filter(|put| put.dedup == Dedup::New);
+    // Of 3,000 bytes each: more than what is copied beside the write.
+    assert_eq!(new.count(), 151);
     let reader = store.reader().unwrap();
     for entry in &entries {
         assert_eq!(&*reader.get_cached(entry.key).unwrap(), entry.value);
     }
-    assert_eq!(store.count_unique_values().unwrap(), 151);
+    assert_eq!(store.count_unique_values().unwrap(), 451);
     assert!(store.verify().unwrap().is_empty());
 }
 
