@@ -87,7 +87,6 @@ def semantic_store(
         ("dedup ratio", f"{store.get_health()['dedup_ratio']:.2f}"),
         ("bytes put", f"{bytes_put:,}"),
         ("bytes kept", f"{bytes_kept:,}"),
-        ("bytes saved", f"{bytes_put - bytes_kept:,}"),
         ("time per put", f"{1000 * seconds / len(texts):.3f} ms"),
         ("verify()", "clean"),
     ]
