@@ -117,8 +117,7 @@ impl Guest {
                     "there is no such directory".to_owned()
                 };
                 Err(Error::Io(format!(
-                    "there is no Prestige store in {}: {reason}. Check the path; only opening without read_only \
-                     makes a store",
+                    "there is no Prestige store in {}: {reason}. Check the path; opening to read makes no store",
                     path.display()
                 )))
             }
@@ -171,7 +170,7 @@ impl Drop for Owner {
 pub(crate) fn busy(path: &Path) -> Error {
     Error::Busy(format!(
         "the store at {} is open already, in this process or another one. One process owns a store at a time: use \
-         the open handle, close it, or give each process its own directory",
+         the open handle, close it, open it with read_only to read beside it, or share it by a server (`prestige serve`)",
         path.display()
     ))
 }
