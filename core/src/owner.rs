@@ -117,7 +117,8 @@ impl Guest {
                     "there is no such directory".to_owned()
                 };
                 Err(Error::Io(format!(
-                    "there is no Prestige store in {}: {reason}. Check the path; opening to read makes no store",
+                    "there is no Prestige store in {}: {reason}. Check the path; only opening without read_only \
+                     makes a store",
                     path.display()
                 )))
             }
