@@ -20,8 +20,8 @@
 //!
 //! Fairness is first in, first out, and a caller with more texts than a round holds queues anew for
 //! each part of them ([`list`]). So nobody waits longer than one round, and the moment before it, for
-//! each caller before him, and there are no more callers than threads. A caller may give up: between two of its parts, and
-//! while it waits in the queue.
+//! each caller before him, and there are no more callers than threads. A caller may give up: between
+//! two of its parts, and while it waits in the queue.
 
 mod list;
 mod returns;

@@ -6,7 +6,7 @@ use crate::engine::{Engine, Namespace};
 use crate::error::Result;
 use crate::lifetime::Listed;
 use crate::record::KeyRecord;
-use crate::schema::{KEYS, OBJECTS, numbered_key, user_key};
+use crate::schema::{OBJECTS, numbered_key};
 use crate::stats::{Count, Timed};
 use std::collections::HashSet;
 use std::time::Instant;
@@ -120,19 +120,17 @@ impl Engine {
                 .collect(),
             None => vec![None; keys.len()],
         };
-        let (mut wanted, mut names) = (Vec::new(), Vec::new());
+        let mut wanted = Vec::new();
         for (position, (key, record)) in keys.iter().zip(&records).enumerate() {
             if record.is_none() {
                 let cache = self.cache.as_ref();
                 let version = cache.map_or(0, |cache| cache.version(namespace.id, key));
                 wanted.push((position, *key, version));
-                names.push(user_key(namespace.id, key));
             }
         }
-        for ((position, key, version), found) in wanted.iter().zip(self.db.multi_get(KEYS, &names)?)
-        {
-            let Some(encoded) = found else { continue };
-            let record = KeyRecord::decode(&encoded)?;
+        let found = self.key_records(namespace, wanted.iter().map(|(_, key, _)| *key))?;
+        for ((position, key, version), record) in wanted.iter().zip(found) {
+            let Some(record) = record else { continue };
             if let Some(cache) = &self.cache {
                 cache.keep_record(namespace.id, key, record, *version);
             }
