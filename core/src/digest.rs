@@ -3,7 +3,7 @@
 //! By `ring`: its assembly takes 4.6 µs for 1,536 bytes on a processor without SHA instructions, where portable code takes
 //! 8.4 µs, and hashing is the largest part of a put.
 
-use prestige_embed::in_parts;
+use prestige_embed::{Turns, beside, helpers};
 use smallvec::{SmallVec, smallvec};
 use std::fmt;
 
@@ -12,6 +12,8 @@ pub const DIGEST_BYTES: usize = 32;
 
 /// Least bytes that are worth a thread: 256 KiB are 0.8 ms of work, many times what starting one takes.
 const BYTES_PER_THREAD: usize = 256 << 10;
+/// About the bytes that a thread takes at a time: some 10 µs of work.
+const BYTES_PER_TURN: usize = 16 << 10;
 
 /// SHA-256 of the (normalised) bytes of a value.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -32,22 +34,49 @@ impl Digest {
 
     /// The digests of `values`, in their order; of many bytes on several threads.
     pub(crate) fn of_all<V: AsRef<[u8]> + Sync>(values: &[V]) -> SmallVec<[Self; 1]> {
+        Self::of_all_beside(values, || ()).0
+    }
+
+    /// The digests of `values`, in their order, and what `own` gives. Of many bytes other threads make the digests while
+    /// `own` runs, and this one helps them afterwards.
+    pub(crate) fn of_all_beside<V: AsRef<[u8]> + Sync, R>(
+        values: &[V],
+        own: impl FnOnce() -> R,
+    ) -> (SmallVec<[Self; 1]>, R) {
+        let of = |value: &V| Self::of(value.as_ref());
         if let [value] = values {
-            return smallvec![Self::of(value.as_ref())];
+            return (smallvec![of(value)], own());
         }
         let bytes: usize = values.iter().map(|value| value.as_ref().len()).sum();
-        let digest_part = |part: &[V]| -> Vec<Self> {
-            part.iter().map(|value| Self::of(value.as_ref())).collect()
+        let helpers = helpers(bytes / BYTES_PER_THREAD);
+        if helpers == 0 {
+            let own = own();
+            return (values.iter().map(of).collect(), own);
+        }
+        let step = (values.len() * BYTES_PER_TURN).div_ceil(bytes.max(1));
+        let turns = Turns::new(values.len(), step);
+        let work = || {
+            let mut done = Vec::new();
+            while let Some(turn) = turns.take() {
+                let digests = values.get(turn.clone()).unwrap_or_default().iter().map(of);
+                done.push((turn.start, digests.collect::<Vec<_>>()));
+            }
+            done
         };
-        in_parts(
-            values,
-            bytes / BYTES_PER_THREAD,
-            "prestige-digest",
-            digest_part,
-        )
-        .into_iter()
-        .flatten()
-        .collect()
+        let (asides, (result, mine)) = beside(helpers, "prestige-digest", work, || {
+            let result = own();
+            (result, work())
+        });
+        let mut digests: SmallVec<[Option<Self>; 1]> = smallvec![None; values.len()];
+        for (start, part) in asides.into_iter().flatten().chain(mine) {
+            for (slot, digest) in digests.iter_mut().skip(start).zip(part) {
+                *slot = Some(digest);
+            }
+        }
+        // Those of a thread that panicked are missing.
+        let all = digests.into_iter().zip(values);
+        let all = all.map(|(digest, value)| digest.unwrap_or_else(|| of(value)));
+        (all.collect(), result)
     }
 
     /// Lower-case hexadecimal, 64 characters.

@@ -20,7 +20,7 @@ use crate::schema::{
     SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
 use crate::semantic::{Created, CreatedText, Followed, SemanticGuard, Slot, Slots, Successor};
-use prestige_embed::beside;
+use prestige_embed::{Turns, beside};
 use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering;
 /// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
 /// takes 0.1 ms or more.
 const KEPT_BESIDE_BYTES: usize = 256 << 10;
+/// Values that a thread gives to the cache at a time.
+const KEPT_IN_TURN: usize = 16;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -480,10 +482,15 @@ impl<'a> Mutation<'a> {
         let values = &self.values;
         let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
         let written: Result<_> = match cache {
-            Some(cache) if bytes >= KEPT_BESIDE_BYTES => {
-                beside("prestige-cache", || keep_values(cache, values), write).1
+            Some(cache) => {
+                let helpers = usize::from(bytes >= KEPT_BESIDE_BYTES);
+                let turns = Turns::new(values.len(), KEPT_IN_TURN);
+                let keep = || keep_values(cache, values, &turns);
+                beside(helpers, "prestige-cache", keep, || {
+                    write().inspect(|_| keep())
+                })
+                .1
             }
-            Some(cache) => write().inspect(|_| keep_values(cache, values)),
             None => write(),
         };
         let expiry_write = written.inspect_err(|_| {
@@ -653,9 +660,11 @@ pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u
     created.into_iter().chain([access]).chain(expiry)
 }
 
-fn keep_values(cache: &ReadCache, values: &[(u64, &[u8])]) {
-    for (id, value) in values {
-        cache.keep_value(*id, value);
+fn keep_values(cache: &ReadCache, values: &[(u64, &[u8])], turns: &Turns) {
+    while let Some(turn) = turns.take() {
+        for (id, value) in values.get(turn).unwrap_or_default() {
+            cache.keep_value(*id, value);
+        }
     }
 }
 

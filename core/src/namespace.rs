@@ -152,6 +152,11 @@ impl Namespace {
             .map(Some)
     }
 
+    /// Whether values of the namespace may have vectors, now or later.
+    pub(crate) fn may_embed(&self, engine: &Engine) -> bool {
+        self.cache.is_some() || engine.has_embedder()
+    }
+
     /// The model of the vectors of a cache, if it has any.
     pub(crate) fn model(&self, db: &Db) -> Result<Option<&ModelRecord>> {
         if let Some(known) = self.model.get() {

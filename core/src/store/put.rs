@@ -11,7 +11,7 @@ use crate::entered::Entered;
 use crate::error::{Error, Result};
 use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
 use crate::metadata::{self, Metadata};
-use crate::mutation::Mutation;
+use crate::mutation::{KeyGuards, Mutation};
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
 use crate::semantic::{
@@ -20,9 +20,9 @@ use crate::semantic::{
 use crate::stats::{Compared, Count, Timed};
 use crate::store::export::Record;
 use foldhash::fast::RandomState;
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, hash_map};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -30,6 +30,9 @@ use std::time::Instant;
 pub const MAX_KEY_BYTES: usize = 65_536;
 /// Longest value in bytes: 1 GiB.
 pub const MAX_VALUE_BYTES: usize = 1 << 30;
+
+/// Values of so many bytes, 16 ms of work, are the most whose digests are made while their keys are locked.
+const MOST_LOCKED_BESIDE: usize = 16 << 20;
 
 /// One key and value to put.
 #[derive(Clone, Copy, Debug)]
@@ -143,6 +146,12 @@ struct Done {
     similarities: SmallVec<[f32; 1]>,
 }
 
+/// The keys of a put, locked, and their records.
+struct LockedKeys<'a> {
+    guards: KeyGuards<'a>,
+    records: SmallVec<[Option<KeyRecord>; 1]>,
+}
+
 /// Entries of a put, of which there is mostly one.
 type PreparedEntries<'a> = SmallVec<[Prepared<'a>; 1]>;
 
@@ -157,7 +166,7 @@ impl Engine {
     ) -> Result<Vec<PutOutcome>> {
         let prepared = self.prepare(entries)?;
         let embedded = Embedded::default();
-        self.put_prepared(namespace, entries, &prepared, conditions, embedded)
+        self.put_prepared(namespace, entries, &prepared, conditions, embedded, None)
     }
 
     /// As [`Self::put_many`], with what was embedded ahead.
@@ -167,8 +176,15 @@ impl Engine {
         entries: &[Entry<'_>],
         embedded: Embedded,
     ) -> Result<Vec<PutOutcome>> {
-        let prepared = self.prepare(entries)?;
-        self.put_prepared(namespace, entries, &prepared, &[], embedded)
+        // Nothing runs before the keys are locked where nothing is embedded: so that comes beside the digests, unless these
+        // take longer than a key should be locked for.
+        let bytes: usize = entries.iter().map(|entry| entry.value.len()).sum();
+        let ahead = entries.len() > 1 && bytes <= MOST_LOCKED_BESIDE && !namespace.may_embed(self);
+        let (prepared, locked) = self.prepare_beside(entries, |keys| {
+            ahead.then(|| self.lock_keys(namespace, keys.iter().copied()))
+        })?;
+        let locked = locked.transpose()?;
+        self.put_prepared(namespace, entries, &prepared, &[], embedded, locked)
     }
 
     /// Puts `records`, of different keys, with their own times in one write. Returns their number.
@@ -187,17 +203,25 @@ impl Engine {
             entry.created_us = record.created_us;
             entry.expires_us = record.expires_us.unwrap_or(0);
         }
-        let put = self.put_prepared(namespace, &entries, &prepared, &[], Embedded::default())?;
+        let put = self.put_prepared(
+            namespace,
+            &entries,
+            &prepared,
+            &[],
+            Embedded::default(),
+            None,
+        )?;
         Ok(put.len() as u64)
     }
 
-    fn put_prepared(
-        &self,
+    fn put_prepared<'s>(
+        &'s self,
         namespace: &Namespace,
         entries: &[Entry<'_>],
         prepared: &[Prepared<'_>],
         conditions: &[Condition<'_>],
         embedded: Embedded,
+        mut locked: Option<LockedKeys<'s>>,
     ) -> Result<Vec<PutOutcome>> {
         namespace.check_no_cache()?;
         // The model need not run for a put that is refused anyway.
@@ -208,7 +232,8 @@ impl Engine {
         }
         let mut gathered = self.gather(namespace, prepared, embedded)?;
         loop {
-            match self.try_put(namespace, prepared, conditions, &gathered)? {
+            let locked = locked.take();
+            match self.try_put(namespace, prepared, conditions, &gathered, locked)? {
                 Attempt::Done(done) => {
                     gathered.keep_merged(prepared, &done.outcomes);
                     count_puts(namespace, entries, &done);
@@ -290,11 +315,17 @@ impl Engine {
     }
 
     fn prepare<'a>(&self, entries: &[Entry<'a>]) -> Result<PreparedEntries<'a>> {
+        Ok(self.prepare_beside(entries, |_| ())?.0)
+    }
+
+    /// Makes `entries` ready: of several with one key the last, in the place of the first. Also what `own` makes of their
+    /// keys, each of which it gets once: it runs while other threads make the digests of many bytes.
+    fn prepare_beside<'a, R>(
+        &self,
+        entries: &[Entry<'a>],
+        own: impl FnOnce(&[&'a [u8]]) -> R,
+    ) -> Result<(PreparedEntries<'a>, R)> {
         let now_us = self.now_us();
-        let mut prepared = PreparedEntries::with_capacity(entries.len());
-        let many = entries.len() > 1;
-        let places = if many { entries.len() } else { 0 };
-        let mut positions = HashMap::with_capacity_and_hasher(places, RandomState::default());
         let mut values: SmallVec<[_; 1]> = SmallVec::with_capacity(entries.len());
         for entry in entries {
             check_length("key", entry.key, MAX_KEY_BYTES)?;
@@ -304,31 +335,27 @@ impl Engine {
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
-        let digests = Digest::of_all(&values);
-        for ((entry, value), digest) in entries.iter().zip(values).zip(digests) {
-            let expires_us = self.expiry_after(now_us, entry.ttl_seconds);
-            let ready = Prepared {
-                key: entry.key,
-                value,
-                digest,
-                created_us: None,
-                expires_us,
-                metadata: entry.metadata,
-            };
-            match many
-                .then(|| positions.insert(entry.key, prepared.len()))
-                .flatten()
+        let (digests, (last, own)) = Digest::of_all_beside(&values, || {
+            let (keys, last) = last_of_each_key(entries);
+            (last, own(&keys))
+        });
+        let mut prepared = PreparedEntries::with_capacity(last.len());
+        for position in last {
+            let found = (entries.get(position), digests.get(position));
+            if let (Some(entry), Some(digest)) = found
+                && let Some(value) = values.get_mut(position).map(std::mem::take)
             {
-                Some(earlier) => {
-                    positions.insert(entry.key, earlier);
-                    if let Some(slot) = prepared.get_mut(earlier) {
-                        *slot = ready;
-                    }
-                }
-                None => prepared.push(ready),
+                prepared.push(Prepared {
+                    key: entry.key,
+                    value,
+                    digest: *digest,
+                    created_us: None,
+                    expires_us: self.expiry_after(now_us, entry.ttl_seconds),
+                    metadata: entry.metadata,
+                });
             }
         }
-        Ok(prepared)
+        Ok((prepared, own))
     }
 
     /// Refuses what could not be held even by an empty store.
@@ -413,12 +440,24 @@ impl Engine {
         Ok(value.map(|value| String::from_utf8_lossy(&value).into_owned()))
     }
 
-    fn try_put(
+    fn lock_keys<'k>(
         &self,
+        namespace: &Namespace,
+        keys: impl ExactSizeIterator<Item = &'k [u8]> + Clone,
+    ) -> Result<LockedKeys<'_>> {
+        let stripes = keys.clone().map(|key| key_stripe(namespace.id, key));
+        let guards = self.key_locks.lock(stripes.collect())?;
+        let records = self.key_records(namespace, keys)?;
+        Ok(LockedKeys { guards, records })
+    }
+
+    fn try_put<'s>(
+        &'s self,
         namespace: &Namespace,
         prepared: &[Prepared<'_>],
         conditions: &[Condition<'_>],
         gathered: &Gathered,
+        locked: Option<LockedKeys<'s>>,
     ) -> Result<Attempt> {
         let Gathered {
             stage,
@@ -428,16 +467,18 @@ impl Engine {
             ..
         } = gathered;
         let stage = stage.as_ref();
-        let key_stripes = prepared
-            .iter()
-            .map(|entry| key_stripe(namespace.id, entry.key))
-            .collect();
-        let mut keys = self.key_locks.lock(key_stripes)?;
+        let names = prepared.iter().map(|entry| entry.key);
+        let LockedKeys {
+            guards: mut keys,
+            records: olds,
+        } = match locked {
+            Some(locked) => locked,
+            None => self.lock_keys(namespace, names)?,
+        };
         if !namespace.has_stage(stage) {
             return Ok(Attempt::OtherStage);
         }
         let next = gathered.next_of(namespace);
-        let olds = self.key_records(namespace, prepared.iter().map(|entry| entry.key))?;
         let mut digest_stripes = StripeNumbers::from_slice(&gathered.stripes);
         digest_stripes.extend(prepared.iter().map(|entry| digest_stripe(&entry.digest)));
         let mut absent = SmallVec::<[bool; 1]>::with_capacity(olds.len());
@@ -575,6 +616,31 @@ impl Engine {
             similarities,
         }))
     }
+}
+
+/// The keys of `entries`, each once, and the positions of the last entries of them.
+fn last_of_each_key<'a>(entries: &[Entry<'a>]) -> (SmallVec<[&'a [u8]; 1]>, SmallVec<[usize; 1]>) {
+    if let [entry] = entries {
+        return (smallvec![entry.key], smallvec![0]);
+    }
+    let mut keys = SmallVec::with_capacity(entries.len());
+    let mut last = SmallVec::with_capacity(entries.len());
+    let mut places = HashMap::with_capacity_and_hasher(entries.len(), RandomState::default());
+    for (position, entry) in entries.iter().enumerate() {
+        match places.entry(entry.key) {
+            hash_map::Entry::Vacant(place) => {
+                place.insert(keys.len());
+                keys.push(entry.key);
+                last.push(position);
+            }
+            hash_map::Entry::Occupied(place) => {
+                if let Some(slot) = last.get_mut(*place.get()) {
+                    *slot = position;
+                }
+            }
+        }
+    }
+    (keys, last)
 }
 
 fn count_puts(namespace: &Namespace, entries: &[Entry<'_>], done: &Done) {
