@@ -9,6 +9,7 @@
 //! `quick_cache` evicts by a variant of S3-FIFO (Yang et al., "FIFO queues are all you need for cache eviction", SOSP
 //! 2023): what is read once, as by a scan, does not displace what is read often.
 
+use crate::cached_bytes::{CachedBytes, LentBytes};
 use crate::locks::{STRIPES, key_stripe};
 use crate::record::KeyRecord;
 use crate::schema::NamespaceId;
@@ -43,7 +44,7 @@ pub(crate) struct ReadCache {
 /// What is held of an object.
 #[derive(Clone)]
 pub(crate) struct Held {
-    pub value: Arc<[u8]>,
+    pub value: CachedBytes,
     /// `None`: nobody has asked yet.
     pub about: Option<Arc<About>>,
 }
@@ -102,7 +103,7 @@ struct WeighValue;
 impl Weighter<u64, Held> for WeighValue {
     fn weight(&self, _: &u64, held: &Held) -> u64 {
         let about = held.about.as_ref().map_or(0, |about| about.bytes());
-        ENTRY_BYTES + held.value.len() as u64 + about
+        ENTRY_BYTES + held.value.memory() as u64 + about
     }
 }
 
@@ -124,7 +125,7 @@ impl ReadCache {
         self.records.get(&KeyRef { namespace, key })
     }
 
-    pub(crate) fn value(&self, object_id: u64) -> Option<Arc<[u8]>> {
+    pub(crate) fn value(&self, object_id: u64) -> Option<CachedBytes> {
         self.held(object_id).map(|held| held.value)
     }
 
@@ -132,14 +133,20 @@ impl ReadCache {
         self.values.get(&object_id)
     }
 
-    /// Keeps the bytes of an object and returns them; `None` if they are too many to be kept.
-    pub(crate) fn keep_value(&self, object_id: u64, value: &[u8]) -> Option<Arc<[u8]>> {
+    /// Keeps the bytes of an object and returns them; `None` if they are too many to be kept. `lent`: the same bytes, to
+    /// be held in place of a copy.
+    pub(crate) fn keep_value(
+        &self,
+        object_id: u64,
+        value: &[u8],
+        lent: Option<&Arc<dyn LentBytes>>,
+    ) -> Option<CachedBytes> {
         if value.len() as u64 > self.largest_value {
             return None;
         }
-        let value: Arc<[u8]> = value.into();
+        let value = lent.map_or_else(|| value.into(), |lent| Arc::clone(lent).into());
         let held = Held {
-            value: Arc::clone(&value),
+            value: CachedBytes::clone(&value),
             about: None,
         };
         self.values.insert(object_id, held);
@@ -157,7 +164,7 @@ impl ReadCache {
     pub(crate) fn keep_about(
         &self,
         object_id: u64,
-        value: &Arc<[u8]>,
+        value: &CachedBytes,
         about: &Arc<About>,
         version: Option<u64>,
     ) {
@@ -166,7 +173,7 @@ impl ReadCache {
         };
         if current.writers == 0 && Some(current.changes) == version {
             let held = Held {
-                value: Arc::clone(value),
+                value: CachedBytes::clone(value),
                 about: Some(Arc::clone(about)),
             };
             self.values.insert(object_id, held);
@@ -333,7 +340,7 @@ mod tests {
     #[test]
     fn what_is_known_of_an_object_is_not_kept_across_a_change_of_its_metadata() {
         let cache = ReadCache::new(1 << 20).unwrap();
-        let value = cache.keep_value(7, b"value").unwrap();
+        let value = cache.keep_value(7, b"value", None).unwrap();
         let about = Arc::new(About::of_value(b"value"));
         let known = |id| cache.held(id).is_some_and(|held| held.about.is_some());
         let before = cache.metadata_version(7);
@@ -360,11 +367,11 @@ mod tests {
     fn bytes_stay_within_the_bound_and_large_values_out() {
         let cache = ReadCache::new(1 << 20).unwrap();
         for id in 0..10_000 {
-            cache.keep_value(id, &[7; 1000]);
+            cache.keep_value(id, &[7; 1000], None);
         }
         assert!(cache.values.weight() <= 3 << 18);
         assert!(cache.values.len() > 500);
-        assert!(cache.keep_value(1, &[0; 1 << 14]).is_none());
+        assert!(cache.keep_value(1, &[0; 1 << 14], None).is_none());
         assert!(ReadCache::new(0).is_none());
     }
 
@@ -375,12 +382,12 @@ mod tests {
         for _ in 0..3 {
             for id in hot.clone() {
                 if cache.value(id).is_none() {
-                    cache.keep_value(id, &[1; 1000]);
+                    cache.keep_value(id, &[1; 1000], None);
                 }
             }
         }
         for id in 1000..20_000 {
-            cache.keep_value(id, &[2; 1000]);
+            cache.keep_value(id, &[2; 1000], None);
         }
         let left = hot.filter(|id| cache.value(*id).is_some()).count();
         assert!(left > 150, "{left} of 200");

@@ -34,6 +34,7 @@
 
 mod backup;
 mod cache;
+mod cached_bytes;
 mod caches;
 mod calibrate;
 mod candidates;
@@ -76,6 +77,7 @@ mod wal;
 mod worker;
 
 pub use backup::restore;
+pub use cached_bytes::{CachedBytes, LentBytes};
 pub use caches::{
     Answer, Computed, DEFAULT_CACHE_THRESHOLD, EmbeddingCache, EmbeddingCacheOptions,
     EmbeddingPrecision, EmbeddingStats, EntryMetadata, Following, Hit, Leading, Lookup,

@@ -6,6 +6,7 @@
 //! write has succeeded do the counters and the live index follow; a failed write changes nothing.
 
 use crate::cache::ReadCache;
+use crate::cached_bytes::LentBytes;
 use crate::counters::{Counters, counters_key};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
@@ -25,6 +26,7 @@ use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use std::collections::{HashMap, hash_map};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
@@ -38,6 +40,20 @@ pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>
 
 /// Guards of the digest stripes a mutation needs; none where it changes no object.
 pub(crate) type DigestGuards<'a> = StripeGuards<'a, Known>;
+
+/// The value of a new object.
+#[derive(Clone, Copy)]
+pub(crate) struct NewValue<'a> {
+    pub bytes: &'a [u8],
+    /// The same bytes, to be held by the read cache in place of a copy.
+    pub lent: Option<&'a Arc<dyn LentBytes>>,
+}
+
+impl<'a> From<&'a [u8]> for NewValue<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self { bytes, lent: None }
+    }
+}
 
 /// The embedding of a new object, and its row among the pairs of the put.
 type NewVector = (Vec<f32>, Option<usize>);
@@ -53,7 +69,7 @@ pub(crate) struct Mutation<'a> {
     /// Keys this change writes, with their new records: what is cached of them is out of date.
     keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
     /// Values of the objects created by this change.
-    values: SmallVec<[(u64, &'a [u8]); 1]>,
+    values: SmallVec<[(u64, NewValue<'a>); 1]>,
     /// Embeddings of the objects created by this change, by ascending ids. Every text of a batch is compared with them, so
     /// they are at hand without a search.
     vectors: Vec<CreatedText>,
@@ -189,7 +205,7 @@ impl<'a> Mutation<'a> {
     pub(crate) fn create_object(
         &mut self,
         digest: Digest,
-        value: &'a [u8],
+        value: NewValue<'a>,
         vector: Option<NewVector>,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
@@ -200,14 +216,14 @@ impl<'a> Mutation<'a> {
         }
         let meta = ObjectMeta {
             digest,
-            size: value.len() as u64,
+            size: value.bytes.len() as u64,
             refcount: 0,
             created_us: self.engine.now_us(),
             vectors,
             has_metadata: false,
         };
         self.batch
-            .put_cf(self.engine.db.family(OBJECTS)?, key, value);
+            .put_cf(self.engine.db.family(OBJECTS)?, key, value.bytes);
         self.change.objects += 1;
         self.change.object_bytes += signed(meta.size);
         self.created.insert(digest, id);
@@ -480,7 +496,7 @@ impl<'a> Mutation<'a> {
         // Before there are the objects, nobody knows their ids, and the ids of a failed write are never used again: so
         // their values may be in the cache already. None is deleted before this has ended.
         let values = &self.values;
-        let bytes: usize = values.iter().map(|(_, value)| value.len()).sum();
+        let bytes: usize = values.iter().map(|(_, value)| value.bytes.len()).sum();
         let written: Result<_> = match cache {
             Some(cache) => {
                 let helpers = usize::from(bytes >= KEPT_BESIDE_BYTES);
@@ -660,10 +676,10 @@ pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u
     created.into_iter().chain([access]).chain(expiry)
 }
 
-fn keep_values(cache: &ReadCache, values: &[(u64, &[u8])], turns: &Turns) {
+fn keep_values(cache: &ReadCache, values: &[(u64, NewValue<'_>)], turns: &Turns) {
     while let Some(turn) = turns.take() {
         for (id, value) in values.get(turn).unwrap_or_default() {
-            cache.keep_value(*id, value);
+            cache.keep_value(*id, value.bytes, value.lent);
         }
     }
 }

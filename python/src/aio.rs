@@ -2,9 +2,9 @@
 
 use crate::convert::Key;
 use crate::error::{PyStoreResult, caught, exception};
+use crate::lent::value_to_python;
 use crate::store::Store;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -51,7 +51,8 @@ impl Store {
         let _ = default;
         let key = key.as_bytes()?;
         let reader = self.handle().reader()?;
-        let value = caught(|| Ok(reader.get_cached(key)))?.map(|value| PyBytes::new(py, &value));
+        let value = caught(|| Ok(reader.get_cached(key)))?;
+        let value = value.map(|value| value_to_python(py, &value));
         drop(reader);
         Ok(match value {
             Some(value) if decode => Some(value.call_method1("decode", ("utf-8",))?),

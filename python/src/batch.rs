@@ -2,6 +2,7 @@
 
 use crate::convert::Key;
 use crate::error::{PyStoreResult, blocking, invalid};
+use crate::lent::value_to_python;
 use crate::store::Store;
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
@@ -50,7 +51,7 @@ impl Store {
             let reader = self.handle().reader()?;
             let values: Vec<_> = blocking(py, || reader.get_many(&slices))?
                 .into_iter()
-                .map(|value| value.map(|value| PyBytes::new(py, &value)))
+                .map(|value| value.map(|value| value_to_python(py, &value)))
                 .collect();
             // Before anything that can run Python code, which may want to close the store.
             drop(reader);

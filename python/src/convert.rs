@@ -1,11 +1,14 @@
 //! Keys and values from Python and back.
 
 use crate::error::invalid;
+use crate::lent::lend;
+use prestige_core::LentBytes;
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PyString};
 use std::borrow::Cow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 /// A key: `str` (UTF-8; lone surrogates stand for bytes, as in file names) or `bytes`.
 pub(crate) struct Key<'py>(Text<'py>);
@@ -30,6 +33,14 @@ impl Key<'_> {
 impl Value<'_> {
     pub(crate) fn as_bytes(&self) -> PyResult<&[u8]> {
         self.0.as_bytes()
+    }
+
+    /// What the read cache may hold of it in place of a copy.
+    pub(crate) fn lend(&self) -> Option<Arc<dyn LentBytes>> {
+        match &self.0 {
+            Text::Bytes(bytes) => lend(bytes),
+            Text::Str(_) => None,
+        }
     }
 }
 

@@ -19,6 +19,7 @@ mod enums;
 mod error;
 mod hub;
 mod iterate;
+mod lent;
 mod lifetime;
 mod loader;
 mod model;

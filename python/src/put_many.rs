@@ -11,11 +11,12 @@ use crate::convert::{Key, Value};
 use crate::error::{PyStoreResult, blocking};
 use crate::numbers::Integer;
 use crate::store::Store;
-use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
+use prestige_core::{Embedded, EmbeddingAhead, Entry, LentBytes, Metadata};
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Most entries of one write.
@@ -32,6 +33,7 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) struct Gathered<'py> {
     pub key: Key<'py>,
     pub value: Value<'py>,
+    pub lent: Option<Arc<dyn LentBytes>>,
     pub ttl_seconds: Option<u64>,
     pub metadata: Option<Metadata>,
 }
@@ -229,6 +231,7 @@ fn entries_to_put<'a>(page: &'a [Gathered<'_>]) -> PyResult<Vec<Entry<'a>>> {
             value: entry.value.as_bytes()?,
             ttl_seconds: entry.ttl_seconds,
             metadata: entry.metadata.as_ref(),
+            lent: entry.lent.as_ref(),
         })
     };
     page.iter().map(entry).collect()
@@ -282,9 +285,12 @@ pub(crate) fn entry_of<'py>(
         Ok(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
         _ => None,
     };
+    let key = parts.get_item(0)?.extract().map_err(numbered)?;
+    let value: Value<'_> = parts.get_item(1)?.extract().map_err(numbered)?;
     Ok(Gathered {
-        key: parts.get_item(0)?.extract().map_err(numbered)?,
-        value: parts.get_item(1)?.extract().map_err(numbered)?,
+        key,
+        lent: value.lend(),
+        value,
         ttl_seconds,
         metadata,
     })

@@ -5,6 +5,7 @@ use crate::convert::{self, Argument, Key, directory, key_to_python, prefix_argum
 use crate::endpoint::embeddings_config;
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
+use crate::lent::value_to_python;
 use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
@@ -84,14 +85,13 @@ impl Store {
         py: Python<'py>,
         key: &[u8],
     ) -> PyStoreResult<Option<Bound<'py, PyBytes>>> {
-        // The one copy that makes the Python object is taken from where the store holds the value.
-        let copied = |value: Value<'_>| PyBytes::new(py, &value);
+        let to_python = |value: Value<'_>| value_to_python(py, &value);
         let reader = self.handle().reader()?;
         // Memory is looked at with the GIL held: that takes less time than giving it up.
         if let Some(value) = caught(|| Ok(reader.get_cached(key)))? {
-            return Ok(Some(copied(value)));
+            return Ok(Some(to_python(value)));
         }
-        Ok(blocking(py, || reader.get(key))?.map(copied))
+        Ok(blocking(py, || reader.get(key))?.map(to_python))
     }
 }
 
@@ -173,11 +173,13 @@ impl Store {
     ) -> PyStoreResult<()> {
         let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
         let metadata = metadata.map(metadata_of).transpose()?;
+        let lent = value.lend();
         let entry = Entry {
             key: key.as_bytes()?,
             value: value.as_bytes()?,
             ttl_seconds: ttl_seconds.transpose()?,
             metadata: metadata.as_ref(),
+            lent: lent.as_ref(),
         };
         blocking(py, || self.handle().put_entry(&entry)).map(drop)
     }

@@ -67,6 +67,7 @@ pub fn entries<K: AsRef<[u8]>, V: AsRef<[u8]>>(pairs: &[(K, V)]) -> Vec<Entry<'_
             value: value.as_ref(),
             ttl_seconds: None,
             metadata: None,
+            lent: None,
         })
         .collect()
 }

@@ -88,7 +88,7 @@ impl Engine {
                     let vector = entry.vector.map(<[f32]>::to_vec);
                     mutation.create_object(
                         *digest,
-                        entry.value,
+                        entry.value.into(),
                         vector.map(|vector| (vector, None)),
                     )?
                 }

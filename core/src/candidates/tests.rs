@@ -66,6 +66,7 @@ fn put(store: &Store, key: &str, value: &str, pairs: &[(&str, &str)]) {
         value: value.as_bytes(),
         ttl_seconds: None,
         metadata: Some(&metadata),
+        lent: None,
     };
     store.put_many(&[entry]).unwrap();
 }
@@ -271,6 +272,7 @@ fn a_rare_filter_finds_all_there_are() {
                 value: value.as_bytes(),
                 ttl_seconds: None,
                 metadata: Some(metadata),
+                lent: None,
             })
             .collect();
         store.put_many(&chunk).unwrap();

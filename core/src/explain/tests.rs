@@ -202,6 +202,7 @@ fn gates_hold_within_one_write() {
             value: text.as_bytes(),
             ttl_seconds: None,
             metadata: None,
+            lent: None,
         })
         .collect();
     let outcomes = store.put_many(&entries).unwrap();
@@ -258,6 +259,7 @@ fn the_verifier_compares_texts_of_one_write_too() {
         value: text.as_bytes(),
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     };
     let outcomes = store
         .put_many(&[
@@ -289,6 +291,7 @@ fn a_large_write_is_not_decided_anew_for_each_pair() {
             value: text.as_bytes(),
             ttl_seconds: None,
             metadata: None,
+            lent: None,
         })
         .collect();
     let first = store.put(b"first", b"15", None).unwrap().object_id;
@@ -415,6 +418,7 @@ fn together_and_alone(change: impl Fn(&mut Options), texts: &[String]) -> [Vec<V
         value: text.as_bytes(),
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     });
     together.put_many(&entries.collect::<Vec<_>>()).unwrap();
     let (_directory, alone) = open(&change);

@@ -92,6 +92,7 @@ fn work(store: &Store, step: usize) -> crate::Result<()> {
             value: text.as_bytes(),
             ttl_seconds: Some(step as u64 % 2),
             metadata: None,
+            lent: None,
         })
         .collect();
     match step % 16 {

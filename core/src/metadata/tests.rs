@@ -23,6 +23,7 @@ fn put(store: &Store, key: &str, value: &[u8], metadata: &Metadata) -> Result<()
         value,
         ttl_seconds: None,
         metadata: Some(metadata),
+        lent: None,
     };
     store.put_many(&[entry]).map(drop)
 }
@@ -152,6 +153,7 @@ fn one_write_may_give_and_take_metadata_of_one_value() {
         value,
         ttl_seconds: None,
         metadata,
+        lent: None,
     };
     store
         .put_many(&[

@@ -212,6 +212,7 @@ fn a_batch_embeds_each_distinct_text_once_in_a_namespace_not_loaded_yet() {
             value: text.as_bytes(),
             ttl_seconds: None,
             metadata: None,
+            lent: None,
         })
         .collect();
     for _ in 0..2 {

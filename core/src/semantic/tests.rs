@@ -12,6 +12,7 @@ fn entries<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Vec<Entry
         value: value.as_bytes(),
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     };
     pairs.into_iter().map(entry).collect()
 }

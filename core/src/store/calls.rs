@@ -22,6 +22,7 @@ impl Store {
             value,
             ttl_seconds,
             metadata: None,
+            lent: None,
         };
         self.put_entry(&entry)
     }

@@ -1,6 +1,7 @@
 //! Reading values. Reads take no lock of the store and never write in the caller's path.
 
 use super::{EngineGuard, Store};
+use crate::cached_bytes::CachedBytes;
 use crate::db::Snapshot;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -17,7 +18,7 @@ use std::time::Instant;
 pub struct Value<'a>(Place<'a>);
 
 enum Place<'a> {
-    Cached(Arc<[u8]>),
+    Cached(CachedBytes),
     Pinned(DBPinnableSlice<'a>),
 }
 
@@ -35,22 +36,23 @@ impl Deref for Value<'_> {
 impl Value<'_> {
     /// The bytes, shared with the read cache where they are in it; otherwise a copy.
     #[must_use]
-    pub fn into_shared(self) -> Arc<[u8]> {
+    pub fn into_shared(self) -> CachedBytes {
         match self.0 {
             Place::Cached(value) => value,
-            Place::Pinned(value) => Arc::from(&*value),
+            Place::Pinned(value) => CachedBytes::from(&*value),
         }
     }
 
     /// As they are in the read cache, if they are.
-    pub(super) fn cached(&self) -> Option<&Arc<[u8]>> {
+    #[must_use]
+    pub fn cached(&self) -> Option<&CachedBytes> {
         match &self.0 {
             Place::Cached(value) => Some(value),
             Place::Pinned(_) => None,
         }
     }
 
-    pub(super) fn of_cache(value: Arc<[u8]>) -> Self {
+    pub(super) fn of_cache(value: CachedBytes) -> Self {
         Self(Place::Cached(value))
     }
 }
@@ -230,7 +232,7 @@ impl Engine {
         let kept = self
             .cache
             .as_ref()
-            .and_then(|cache| cache.keep_value(id, &pinned));
+            .and_then(|cache| cache.keep_value(id, &pinned, None));
         Value(kept.map_or(Place::Pinned(pinned), Place::Cached))
     }
 

@@ -5,13 +5,14 @@
 
 use super::condition::{self, Condition};
 use super::embed_ahead::Embedded;
+use crate::cached_bytes::LentBytes;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::entered::Entered;
 use crate::error::{Error, Result};
 use crate::locks::{STRIPES, StripeNumbers, digest_stripe, key_stripe};
 use crate::metadata::{self, Metadata};
-use crate::mutation::{KeyGuards, Mutation};
+use crate::mutation::{KeyGuards, Mutation, NewValue};
 use crate::record::KeyRecord;
 use crate::schema::{OBJECTS, numbered_key};
 use crate::semantic::{
@@ -45,6 +46,8 @@ pub struct Entry<'a> {
     pub ttl_seconds: Option<u64>,
     /// Pairs to add to the metadata of the value, which they share with every key of it.
     pub metadata: Option<&'a Metadata>,
+    /// The bytes of `value`, if the read cache may hold this in place of a copy.
+    pub lent: Option<&'a Arc<dyn LentBytes>>,
 }
 
 /// What a put did.
@@ -81,9 +84,17 @@ struct Prepared<'a> {
     created_us: Option<u64>,
     expires_us: u64,
     metadata: Option<&'a Metadata>,
+    lent: Option<&'a Arc<dyn LentBytes>>,
 }
 
 impl Prepared<'_> {
+    fn new_value(&self) -> NewValue<'_> {
+        NewValue {
+            bytes: &self.value,
+            lent: self.lent,
+        }
+    }
+
     /// About what is written for a new key and value: the key three times, and records of some 350 bytes.
     fn bytes_written(&self) -> usize {
         let metadata = self.metadata.map_or(0, metadata::encoded_len);
@@ -196,6 +207,7 @@ impl Engine {
                 value: record.value,
                 ttl_seconds: Some(0),
                 metadata: record.metadata,
+                lent: None,
             })
             .collect();
         let mut prepared = self.prepare(&entries)?;
@@ -345,6 +357,7 @@ impl Engine {
             if let (Some(entry), Some(digest)) = found
                 && let Some(value) = values.get_mut(position).map(std::mem::take)
             {
+                let changed = matches!(value, Cow::Owned(_)) || value.len() != entry.value.len();
                 prepared.push(Prepared {
                     key: entry.key,
                     value,
@@ -352,6 +365,8 @@ impl Engine {
                     created_us: None,
                     expires_us: self.expiry_after(now_us, entry.ttl_seconds),
                     metadata: entry.metadata,
+                    // Not where the value was normalised, to others or fewer.
+                    lent: entry.lent.filter(|_| !changed),
                 });
             }
         }
@@ -514,7 +529,7 @@ impl Engine {
                     stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))
                 }) {
                     None => (
-                        mutation.create_object(entry.digest, &entry.value, None)?,
+                        mutation.create_object(entry.digest, entry.new_value(), None)?,
                         Dedup::New,
                     ),
                     Some(stage) => {
@@ -543,7 +558,7 @@ impl Engine {
                         let decision = decided.map(|Decided { decision, .. }| decision);
                         match decision {
                             None => (
-                                mutation.create_object(entry.digest, &entry.value, None)?,
+                                mutation.create_object(entry.digest, entry.new_value(), None)?,
                                 Dedup::New,
                             ),
                             Some(Decision::Ask(merge)) => {
@@ -555,7 +570,11 @@ impl Engine {
                                 let vector =
                                     Some((vector.to_vec(), ahead.pairs.row(&entry.digest)));
                                 (
-                                    mutation.create_object(entry.digest, &entry.value, vector)?,
+                                    mutation.create_object(
+                                        entry.digest,
+                                        entry.new_value(),
+                                        vector,
+                                    )?,
                                     Dedup::New,
                                 )
                             }

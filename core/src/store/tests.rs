@@ -76,6 +76,7 @@ fn metadata_goes_through_jsonl() {
         value,
         ttl_seconds: None,
         metadata,
+        lent: None,
     };
     let entries = [
         entry(&b"a"[..], &b"shared"[..], Some(&metadata)),
@@ -272,6 +273,7 @@ fn readers_beside_a_writer_see_one_whole_state_each() {
                     value: &value,
                     ttl_seconds: None,
                     metadata: None,
+                    lent: None,
                 });
                 if store.put_many(&entries).is_err() {
                     break;

@@ -49,6 +49,7 @@ fn semantic_store() -> (TempDir, Engine) {
         value: b"a text with metadata",
         ttl_seconds: None,
         metadata: Some(&metadata),
+        lent: None,
     };
     let namespace = &engine.namespaces.default;
     engine.put_many(namespace, &[described], &[]).unwrap();
@@ -69,6 +70,7 @@ fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
                 value,
                 ttl_seconds,
                 metadata: None,
+                lent: None,
             }],
             &[],
         )
@@ -364,6 +366,7 @@ fn what_is_broken_in_a_namespace_is_reported_for_it_and_for_no_other() {
         value: b"a text of the red namespace",
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     };
     engine.put_many(&red, &[entry], &[]).unwrap();
     let id = engine.key_record(&red, b"key").unwrap().unwrap().object_id;

@@ -38,6 +38,7 @@ fn hammer(store: &Store, threads: u64, steps: u64) {
                                 value: b"shared",
                                 ttl_seconds: None,
                                 metadata: None,
+                                lent: None,
                             };
                             let mut entries = vec![entry("key 1"), entry("key 2"), entry("key 3")];
                             entries.push(Entry {
@@ -45,6 +46,7 @@ fn hammer(store: &Store, threads: u64, steps: u64) {
                                 value: value.as_bytes(),
                                 ttl_seconds: None,
                                 metadata: None,
+                                lent: None,
                             });
                             store.put_many(&entries).unwrap();
                         }

@@ -193,6 +193,7 @@ fn take(store: &Store, thread: u64, step: &Step) {
                 value: &value(*wanted),
                 ttl_seconds: fleeting.then_some(1),
                 metadata: Some(&metadata(*wanted, *fleeting)),
+                lent: None,
             };
             view(*place).put_many(&[entry]).unwrap();
         }
@@ -211,6 +212,7 @@ fn take(store: &Store, thread: u64, step: &Step) {
                     value,
                     ttl_seconds: None,
                     metadata: Some(metadata),
+                    lent: None,
                 })
                 .collect();
             view(*place).put_many(&entries).unwrap();

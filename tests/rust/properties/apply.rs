@@ -181,6 +181,7 @@ impl Sequence {
                 value,
                 ttl_seconds: *ttl_seconds,
                 metadata: Some(metadata),
+                lent: None,
             })
             .collect();
         let outcomes = self.handle(space).put_many(&put).unwrap();

@@ -64,7 +64,7 @@ proptest! {
                     model.insert(key, expiry(ttl));
                 }
                 Step::PutBoth(a, b, ttl) => {
-                    let entry = |key| Entry { key, value: b"both", ttl_seconds: Some(ttl), metadata: None };
+                    let entry = |key| Entry { key, value: b"both", ttl_seconds: Some(ttl), metadata: None, lent: None };
                     store.put_many(&[entry(&[a]), entry(&[b])]).unwrap();
                     model.extend([(a, expiry(ttl)), (b, expiry(ttl))]);
                 }

@@ -63,6 +63,7 @@ fn a_turn_is_bounded_and_the_next_goes_on() {
                 value: b"value",
                 ttl_seconds: Some(1),
                 metadata: None,
+                lent: None,
             })
             .collect();
         store.put_many(&entries).unwrap();

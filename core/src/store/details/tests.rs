@@ -12,6 +12,7 @@ fn put(store: &Store, key: &[u8], value: &[u8], name: &str, text: &str) {
         value,
         ttl_seconds: None,
         metadata: Some(&metadata),
+        lent: None,
     };
     store.put_entry(&entry).unwrap();
 }

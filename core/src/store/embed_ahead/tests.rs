@@ -73,6 +73,7 @@ fn entries<'a>(values: &[&'a [u8]]) -> Vec<Entry<'a>> {
         value,
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     });
     entries.collect()
 }
@@ -115,6 +116,7 @@ fn of_several_entries_with_one_key_the_last_is_embedded() {
         value: text.as_bytes(),
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     });
     let entries: Vec<_> = entries.collect();
     let embedded = finished(store.embed_ahead(&entries, Vec::new()));

@@ -52,6 +52,7 @@ fn a_long_batch_is_cached_as_single_puts_are() {
             value: &names[number.div_ceil(2)],
             ttl_seconds: None,
             metadata: None,
+            lent: None,
         })
         .collect();
     let outcomes = store.put_many(&entries).unwrap();

@@ -15,6 +15,7 @@ fn entry<'a>(key: &'a [u8], value: &'a [u8]) -> Entry<'a> {
         value,
         ttl_seconds: None,
         metadata: None,
+        lent: None,
     }
 }
 

@@ -203,6 +203,7 @@ impl Writing {
                         value: &item.value.0,
                         ttl_seconds: item.ttl_seconds,
                         metadata: item.metadata.as_ref(),
+                        lent: None,
                     })
                     .collect();
                 store.put_many(&entries).map(drop)

@@ -15,7 +15,7 @@ use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use prestige_core::{Details, Error, Metadata, Store};
+use prestige_core::{CachedBytes, Details, Error, Metadata, Store};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::{IntoParams, ToSchema};
@@ -178,7 +178,7 @@ async fn value_of(
     context: &Context,
     store: &Arc<Store>,
     key: &[u8],
-) -> Answer<Option<(Arc<[u8]>, Details)>> {
+) -> Answer<Option<(CachedBytes, Details)>> {
     if let Some((value, details)) = store.reader()?.get_cached_with_details(key) {
         return Ok(Some((value.into_shared(), details)));
     }

@@ -143,6 +143,7 @@ pub(in crate::routes) async fn put(
                         value: in_body.as_deref().unwrap_or(&body),
                         ttl_seconds,
                         metadata: metadata.as_ref(),
+                        lent: None,
                     };
                     store.put_entry_if(&entry, &preconditions.conditions())
                 })
