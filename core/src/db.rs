@@ -132,11 +132,19 @@ impl Db {
         let Some(family) = self.readable(family)? else {
             return Ok(keys.iter().map(|_| None).collect());
         };
-        let found = self.db().batched_multi_get_cf(family, keys, false);
-        found
-            .into_iter()
-            .map(|value| value.map_err(Error::from))
-            .collect()
+        // RocksDB wants them in order, and takes longer to put them there.
+        let names = keys.iter().map(AsRef::as_ref).enumerate();
+        let mut ordered: Vec<(&[u8], usize)> = names.map(|(at, name)| (name, at)).collect();
+        ordered.sort_unstable();
+        let names = ordered.iter().map(|(name, _)| *name);
+        let found = self.db().batched_multi_get_cf(family, names, true);
+        let mut values: Vec<_> = keys.iter().map(|_| None).collect();
+        for ((_, at), value) in ordered.iter().zip(found) {
+            if let Some(slot) = values.get_mut(*at) {
+                *slot = value?;
+            }
+        }
+        Ok(values)
     }
 
     /// Writes everything in `batch`, or nothing.

@@ -32,6 +32,9 @@ use std::sync::atomic::Ordering;
 /// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
 /// takes 0.1 ms or more.
 const KEPT_BESIDE_BYTES: usize = 256 << 10;
+/// The records of so many keys are kept in the cache when they are written. A longer batch fills a store rather than that
+/// somebody waits for its values: each record is kept when it is first read, which takes 1 µs more that once.
+const KEPT_RECORDS: usize = 64;
 /// Values that a thread gives to the cache at a time.
 const KEPT_IN_TURN: usize = 16;
 
@@ -207,6 +210,7 @@ impl<'a> Mutation<'a> {
         digest: Digest,
         value: NewValue<'a>,
         vector: Option<NewVector>,
+        now_us: u64,
     ) -> Result<u64> {
         let id = self.engine.object_ids.take(&self.engine.db)?;
         let key = numbered_key(self.namespace.id, id);
@@ -218,7 +222,7 @@ impl<'a> Mutation<'a> {
             digest,
             size: value.bytes.len() as u64,
             refcount: 0,
-            created_us: self.engine.now_us(),
+            created_us: now_us,
             vectors,
             has_metadata: false,
         };
@@ -496,7 +500,8 @@ impl<'a> Mutation<'a> {
         // Before there are the objects, nobody knows their ids, and the ids of a failed write are never used again: so
         // their values may be in the cache already. None is deleted before this has ended.
         let values = &self.values;
-        let bytes: usize = values.iter().map(|(_, value)| value.bytes.len()).sum();
+        let copied = values.iter().filter(|(_, value)| value.lent.is_none());
+        let bytes: usize = copied.map(|(_, value)| value.bytes.len()).sum();
         let written: Result<_> = match cache {
             Some(cache) => {
                 let helpers = usize::from(bytes >= KEPT_BESIDE_BYTES);
@@ -540,7 +545,8 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            for (key, record) in &self.keys {
+            let kept = self.keys.iter().filter(|_| self.keys.len() <= KEPT_RECORDS);
+            for (key, record) in kept {
                 if let Some(record) = record {
                     cached.keep(key, *record);
                 }

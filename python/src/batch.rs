@@ -2,7 +2,7 @@
 
 use crate::convert::Key;
 use crate::error::{PyStoreResult, blocking, invalid};
-use crate::lent::value_to_python;
+use crate::lent::kept_value_to_python;
 use crate::store::Store;
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
@@ -49,9 +49,9 @@ impl Store {
             }
             let slices = slices(&page)?;
             let reader = self.handle().reader()?;
-            let values: Vec<_> = blocking(py, || reader.get_many(&slices))?
+            let values: Vec<_> = blocking(py, || reader.get_many_unkept(&slices))?
                 .into_iter()
-                .map(|value| value.map(|value| value_to_python(py, &value)))
+                .map(|value| value.map(|value| kept_value_to_python(py, &reader, &value)))
                 .collect();
             // Before anything that can run Python code, which may want to close the store.
             drop(reader);

@@ -1,7 +1,7 @@
 //! Values of Python that the read cache holds as they are: `bytes` that were put are not copied into it, and a `get` of
 //! them returns the same object.
 
-use prestige_core::{LentBytes, Value};
+use prestige_core::{LentBytes, Reader, Value};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
@@ -28,18 +28,28 @@ pub(crate) fn lend(bytes: &Bound<'_, PyBytes>) -> Option<Arc<dyn LentBytes>> {
     lends.then(|| Arc::new(Lent(PyBackedBytes::from(bytes.clone()))) as _)
 }
 
-/// A value as `bytes`: the object that was put if the read cache holds it, otherwise the one copy from where the store
-/// holds the value.
+/// A value as `bytes`: the object that the read cache holds, or the one copy from where the store holds the value.
 pub(crate) fn value_to_python<'py>(py: Python<'py>, value: &Value<'_>) -> Bound<'py, PyBytes> {
     let lent = value.cached().and_then(|cached| cached.lent());
     match lent.and_then(|lent| lent.downcast_ref::<Lent>()) {
         Some(Lent(bytes)) => match bytes.into_pyobject(py) {
             Ok(bytes) => bytes,
-            Err(never) => {
-                let never: Infallible = never;
-                match never {}
-            }
+            Err::<_, Infallible>(never) => match never {},
         },
         None => PyBytes::new(py, value),
     }
+}
+
+/// As [`value_to_python`], of a value that the read cache may not hold yet: it then holds this object, so that there is
+/// no other copy.
+pub(crate) fn kept_value_to_python<'py>(
+    py: Python<'py>,
+    reader: &Reader<'_>,
+    value: &Value<'_>,
+) -> Bound<'py, PyBytes> {
+    let bytes = value_to_python(py, value);
+    if value.cached().is_none() {
+        reader.keep(value, lend(&bytes).as_ref());
+    }
+    bytes
 }

@@ -5,13 +5,13 @@ use crate::convert::{self, Argument, Key, directory, key_to_python, prefix_argum
 use crate::endpoint::embeddings_config;
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
-use crate::lent::value_to_python;
+use crate::lent::{kept_value_to_python, value_to_python};
 use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
 use crate::server::{Server, tokens, with_tls};
 use crate::stats::dictionary;
-use prestige_core::{Entry, Error, Value};
+use prestige_core::{Entry, Error};
 use prestige_http::{Config, Listen};
 use pyo3::IntoPyObjectExt as _;
 use pyo3::exceptions::PyTypeError;
@@ -85,13 +85,13 @@ impl Store {
         py: Python<'py>,
         key: &[u8],
     ) -> PyStoreResult<Option<Bound<'py, PyBytes>>> {
-        let to_python = |value: Value<'_>| value_to_python(py, &value);
         let reader = self.handle().reader()?;
         // Memory is looked at with the GIL held: that takes less time than giving it up.
         if let Some(value) = caught(|| Ok(reader.get_cached(key)))? {
-            return Ok(Some(to_python(value)));
+            return Ok(Some(value_to_python(py, &value)));
         }
-        Ok(blocking(py, || reader.get(key))?.map(to_python))
+        let found = blocking(py, || reader.get_unkept(key))?;
+        Ok(found.map(|value| kept_value_to_python(py, &reader, &value)))
     }
 }
 

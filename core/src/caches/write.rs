@@ -81,6 +81,7 @@ impl Engine {
         let stored = mutation.stored_objects(&mut objects, digests.iter())?;
         let values = digests.iter().zip(stored);
         for ((entry, (digest, stored)), old) in entries.iter().zip(values).zip(&olds) {
+            let now_us = self.now_us();
             let object_id = match mutation.created_object(digest).or(stored) {
                 Some(id) => id,
                 None => {
@@ -90,10 +91,10 @@ impl Engine {
                         *digest,
                         entry.value.into(),
                         vector.map(|vector| (vector, None)),
+                        now_us,
                     )?
                 }
             };
-            let now_us = self.now_us();
             let record = KeyRecord {
                 object_id,
                 created_us: now_us,

@@ -18,6 +18,17 @@ impl Engine {
         namespace: &Namespace,
         keys: &[&[u8]],
     ) -> Result<Vec<Option<Value<'_>>>> {
+        let found = self.get_many_unkept(namespace, keys)?;
+        let kept = found.into_iter();
+        Ok(kept.map(|value| Some(self.kept(value?))).collect())
+    }
+
+    /// As [`Self::get_many`]; what the read cache does not hold is left out of it.
+    pub(super) fn get_many_unkept(
+        &self,
+        namespace: &Namespace,
+        keys: &[&[u8]],
+    ) -> Result<Vec<Option<Value<'_>>>> {
         let start = Instant::now();
         let records = self.live_records(namespace, keys)?;
         let (mut cached_hits, mut cache_misses, mut bytes) = (0, 0, 0);
@@ -46,7 +57,7 @@ impl Engine {
                 (Some(pinned), _) => {
                     cache_misses += 1;
                     bytes += pinned.len();
-                    Some(self.keep(*id, pinned))
+                    Some(Value::pinned(pinned, *id))
                 }
                 // Replaced or deleted between the two reads: the careful way, which counts for itself.
                 (None, Some(key)) => self.get(namespace, key)?,

@@ -1,7 +1,7 @@
 //! Reading values. Reads take no lock of the store and never write in the caller's path.
 
 use super::{EngineGuard, Store};
-use crate::cached_bytes::CachedBytes;
+use crate::cached_bytes::{CachedBytes, LentBytes};
 use crate::db::Snapshot;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -19,7 +19,8 @@ pub struct Value<'a>(Place<'a>);
 
 enum Place<'a> {
     Cached(CachedBytes),
-    Pinned(DBPinnableSlice<'a>),
+    /// Where RocksDB holds the bytes of the object of this id.
+    Pinned(DBPinnableSlice<'a>, u64),
 }
 
 impl Deref for Value<'_> {
@@ -28,7 +29,7 @@ impl Deref for Value<'_> {
     fn deref(&self) -> &[u8] {
         match &self.0 {
             Place::Cached(value) => value,
-            Place::Pinned(value) => value,
+            Place::Pinned(value, _) => value,
         }
     }
 }
@@ -39,7 +40,7 @@ impl Value<'_> {
     pub fn into_shared(self) -> CachedBytes {
         match self.0 {
             Place::Cached(value) => value,
-            Place::Pinned(value) => CachedBytes::from(&*value),
+            Place::Pinned(value, _) => CachedBytes::from(&*value),
         }
     }
 
@@ -48,12 +49,19 @@ impl Value<'_> {
     pub fn cached(&self) -> Option<&CachedBytes> {
         match &self.0 {
             Place::Cached(value) => Some(value),
-            Place::Pinned(_) => None,
+            Place::Pinned(..) => None,
         }
     }
 
     pub(super) fn of_cache(value: CachedBytes) -> Self {
         Self(Place::Cached(value))
+    }
+}
+
+impl<'a> Value<'a> {
+    /// The bytes of the object `id` where RocksDB holds them.
+    pub(super) fn pinned(value: DBPinnableSlice<'a>, id: u64) -> Self {
+        Self(Place::Pinned(value, id))
     }
 }
 
@@ -97,12 +105,35 @@ impl Reader<'_> {
         self.engine.get(&self.namespace, key)
     }
 
+    /// As [`Reader::get`], but a value that the read cache does not hold is left out of it: [`Reader::keep`] takes it
+    /// there, once there are bytes of the caller's to be held.
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_unkept(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        self.engine.get_unkept(&self.namespace, key)
+    }
+
     /// The values of `keys`, in their order.
     ///
     /// # Errors
     /// As [`Store::get`].
     pub fn get_many(&self, keys: &[&[u8]]) -> Result<Vec<Option<Value<'_>>>> {
         self.engine.get_many(&self.namespace, keys)
+    }
+
+    /// To [`Reader::get_many`] as [`Reader::get_unkept`] to [`Reader::get`].
+    ///
+    /// # Errors
+    /// As [`Store::get`].
+    pub fn get_many_unkept(&self, keys: &[&[u8]]) -> Result<Vec<Option<Value<'_>>>> {
+        self.engine.get_many_unkept(&self.namespace, keys)
+    }
+
+    /// Has the read cache hold a value that it does not hold yet, if it is not too long: as `lent`, which must be the same
+    /// bytes, or as a copy.
+    pub fn keep(&self, value: &Value<'_>, lent: Option<&Arc<dyn LentBytes>>) {
+        self.engine.keep(value, lent);
     }
 }
 
@@ -148,11 +179,17 @@ impl Engine {
 
     /// The value of `key`; `None` if the key is absent or expired.
     pub(crate) fn get(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Value<'_>>> {
+        let found = self.get_unkept(namespace, key)?;
+        Ok(found.map(|value| self.kept(value)))
+    }
+
+    /// As [`Self::get`]; what the read cache does not hold is left out of it.
+    fn get_unkept(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<Value<'_>>> {
         if let Some(value) = self.cached(namespace, key) {
             return Ok(Some(value));
         }
         let start = Instant::now();
-        let found = self.load(namespace, key)?.map(|(_, value)| value);
+        let found = self.find(namespace, key)?.map(|(_, value)| value);
         if found.is_none() {
             namespace.stats.add(Count::Misses, 1);
         }
@@ -167,6 +204,12 @@ impl Engine {
         namespace: &Namespace,
         key: &[u8],
     ) -> Result<Option<(KeyRecord, Value<'_>)>> {
+        let found = self.find(namespace, key)?;
+        Ok(found.map(|(record, value)| (record, self.kept(value))))
+    }
+
+    /// As [`Self::load`]; what the read cache does not hold is left out of it.
+    fn find(&self, namespace: &Namespace, key: &[u8]) -> Result<Option<(KeyRecord, Value<'_>)>> {
         let mut missing = None;
         let mut next = self.live_record(namespace, key)?;
         // Between the reads of record and object another thread may replace the value and delete its object. Ids are
@@ -176,7 +219,8 @@ impl Engine {
             if missing == Some(record.object_id) {
                 return Err(missing_object(record.object_id));
             }
-            if let Some(value) = self.object(namespace, record.object_id)? {
+            if let Some((value, cached)) = self.find_object(namespace, record.object_id)? {
+                namespace.stats.add_hit(cached, value.len());
                 self.note_access(namespace, key, &record);
                 return Ok(Some((record, value)));
             }
@@ -187,26 +231,23 @@ impl Engine {
         Ok(None)
     }
 
-    /// The bytes of an object, counted as a hit.
-    pub(crate) fn object(&self, namespace: &Namespace, id: u64) -> Result<Option<Value<'_>>> {
-        let found = self.uncounted_object(namespace, id)?;
-        Ok(found.map(|(value, cached)| {
-            namespace.stats.add_hit(cached, value.len());
-            value
-        }))
-    }
-
     /// The bytes of an object, and whether they were in memory. The caller counts the hit, if it is one.
     pub(crate) fn uncounted_object(
         &self,
         namespace: &Namespace,
         id: u64,
     ) -> Result<Option<(Value<'_>, bool)>> {
+        let found = self.find_object(namespace, id)?;
+        Ok(found.map(|(value, cached)| (self.kept(value), cached)))
+    }
+
+    /// As [`Self::uncounted_object`]; what the read cache does not hold is left out of it.
+    fn find_object(&self, namespace: &Namespace, id: u64) -> Result<Option<(Value<'_>, bool)>> {
         if let Some(value) = self.cached_object(id) {
             return Ok(Some((value, true)));
         }
         let found = self.db.get(OBJECTS, &numbered_key(namespace.id, id))?;
-        Ok(found.map(|pinned| (self.keep(id, pinned), false)))
+        Ok(found.map(|pinned| (Value::pinned(pinned, id), false)))
     }
 
     /// The bytes of an object from memory alone.
@@ -227,13 +268,18 @@ impl Engine {
         found.ok_or_else(|| missing_object(id))
     }
 
-    /// Puts an object's bytes into the cache if they fit.
-    pub(crate) fn keep<'a>(&self, id: u64, pinned: DBPinnableSlice<'a>) -> Value<'a> {
-        let kept = self
-            .cache
-            .as_ref()
-            .and_then(|cache| cache.keep_value(id, &pinned, None));
-        Value(kept.map_or(Place::Pinned(pinned), Place::Cached))
+    /// The value as it is in the read cache, into which it comes if it fits.
+    pub(crate) fn kept<'a>(&self, value: Value<'a>) -> Value<'a> {
+        let kept = self.keep(&value, None);
+        kept.map_or(value, |kept| Value(Place::Cached(kept)))
+    }
+
+    /// Puts a value into the read cache that it does not hold yet, if it fits.
+    fn keep(&self, value: &Value<'_>, lent: Option<&Arc<dyn LentBytes>>) -> Option<CachedBytes> {
+        let Place::Pinned(pinned, id) = &value.0 else {
+            return None;
+        };
+        self.cache.as_ref()?.keep_value(*id, pinned, lent)
     }
 
     /// The record of a key that exists and has not expired.

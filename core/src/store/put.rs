@@ -521,6 +521,7 @@ impl Engine {
         let mut need_verdicts = Vec::new();
         let found = olds.iter().zip(absent).zip(stored);
         for (entry, ((old, created), stored)) in prepared.iter().zip(found) {
+            let now_us = self.now_us();
             let (object_id, dedup) = match mutation.created_object(&entry.digest).or(stored) {
                 Some(id) => (id, Dedup::Identical),
                 None => match stage.filter(|stage| {
@@ -529,7 +530,7 @@ impl Engine {
                     stage.has_room(semantic) && (embedded || stage.embeds(&entry.value, semantic))
                 }) {
                     None => (
-                        mutation.create_object(entry.digest, entry.new_value(), None)?,
+                        mutation.create_object(entry.digest, entry.new_value(), None, now_us)?,
                         Dedup::New,
                     ),
                     Some(stage) => {
@@ -558,7 +559,12 @@ impl Engine {
                         let decision = decided.map(|Decided { decision, .. }| decision);
                         match decision {
                             None => (
-                                mutation.create_object(entry.digest, entry.new_value(), None)?,
+                                mutation.create_object(
+                                    entry.digest,
+                                    entry.new_value(),
+                                    None,
+                                    now_us,
+                                )?,
                                 Dedup::New,
                             ),
                             Some(Decision::Ask(merge)) => {
@@ -574,6 +580,7 @@ impl Engine {
                                         entry.digest,
                                         entry.new_value(),
                                         vector,
+                                        now_us,
                                     )?,
                                     Dedup::New,
                                 )
@@ -594,7 +601,6 @@ impl Engine {
                     }
                 },
             };
-            let now_us = self.now_us();
             let record = KeyRecord {
                 object_id,
                 created_us: entry.created_us.unwrap_or(now_us),
