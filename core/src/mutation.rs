@@ -21,11 +21,12 @@ use crate::schema::{
     SYSTEM, digest_key, numbered_key, time_key, user_key,
 };
 use crate::semantic::{Created, CreatedText, Followed, SemanticGuard, Slot, Slots, Successor};
+use indexmap::IndexMap;
 use prestige_embed::{Turns, beside};
 use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
-use std::collections::{HashMap, hash_map};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -67,8 +68,8 @@ pub(crate) struct Mutation<'a> {
     namespace: &'a Namespace,
     batch: WriteBatch,
     change: Counters,
-    /// Objects this change touches, by id.
-    objects: FxHashMap<u64, TouchedObject>,
+    /// Objects this change touches, by id. In the order in which they came, which is mostly that of the ids.
+    objects: IndexMap<u64, TouchedObject, FxBuildHasher>,
     /// Keys this change writes, with their new records: what is cached of them is out of date.
     keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
     /// Values of the objects created by this change.
@@ -144,7 +145,7 @@ impl<'a> Mutation<'a> {
             namespace,
             batch: WriteBatch::with_capacity_bytes(bytes),
             change: Counters::default(),
-            objects: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
+            objects: IndexMap::with_capacity_and_hasher(entries, FxBuildHasher),
             keys: SmallVec::with_capacity(entries),
             values: SmallVec::with_capacity(entries),
             vectors: Vec::new(),
@@ -397,8 +398,8 @@ impl<'a> Mutation<'a> {
     /// Adds to the refcount of an object and returns its size in bytes.
     fn count_reference(&mut self, id: u64, change: i64) -> Result<i64> {
         let object = match self.objects.entry(id) {
-            hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            hash_map::Entry::Vacant(entry) => {
+            indexmap::map::Entry::Occupied(entry) => entry.into_mut(),
+            indexmap::map::Entry::Vacant(entry) => {
                 let meta = self.engine.object_meta(self.namespace, id)?;
                 entry.insert(TouchedObject::before(meta))
             }
@@ -430,8 +431,8 @@ impl<'a> Mutation<'a> {
         let mut followed = Followed::default();
         let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
         let mut described: SmallVec<[u64; 1]> = SmallVec::new();
-        let mut objects: SmallVec<[_; 2]> = std::mem::take(&mut self.objects).into_iter().collect();
-        objects.sort_unstable_by_key(|(id, _)| *id);
+        let mut objects = std::mem::take(&mut self.objects);
+        objects.sort_unstable_keys();
         let mut vectors = std::mem::take(&mut self.vectors).into_iter().peekable();
         for (id, object) in objects {
             let vector = vectors.next_if(|created| created.object_id == id);
