@@ -33,9 +33,10 @@ use std::sync::atomic::Ordering;
 /// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
 /// takes 0.1 ms or more.
 const KEPT_BESIDE_BYTES: usize = 256 << 10;
-/// The records of so many keys are kept in the cache when they are written. A longer batch fills a store rather than that
-/// somebody waits for its values: each record is kept when it is first read, which takes 1 µs more that once.
-const KEPT_RECORDS: usize = 64;
+/// The records of so many keys are kept in memory when they are written, and those of their objects. A longer batch fills a
+/// store rather than that somebody waits for its values: what it writes is kept when it is first read, which takes some
+/// 1 µs more that once. Objects that came more than once are known to come again.
+const SHORT_BATCH: usize = 64;
 /// Values that a thread gives to the cache at a time.
 const KEPT_IN_TURN: usize = 16;
 
@@ -423,6 +424,7 @@ impl<'a> Mutation<'a> {
         };
         self.write_keys()?;
         self.write_digests()?;
+        let short = self.keys.len() <= SHORT_BATCH;
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
         let stage = self.namespace.loaded_semantic();
         let slot = stage.as_ref().map(|stage| stage.slot());
@@ -454,7 +456,9 @@ impl<'a> Mutation<'a> {
                     followed.removed.push(id);
                 }
             } else {
-                kept.push((id, object.meta));
+                if short || object.meta.refcount > 1 {
+                    kept.push((id, object.meta));
+                }
                 if object.metadata.is_some() {
                     described.push(id);
                 }
@@ -546,7 +550,7 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            let kept = self.keys.iter().filter(|_| self.keys.len() <= KEPT_RECORDS);
+            let kept = self.keys.iter().filter(|_| short);
             for (key, record) in kept {
                 if let Some(record) = record {
                     cached.keep(key, *record);
