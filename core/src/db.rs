@@ -252,6 +252,19 @@ impl Db {
         self.db().cancel_all_background_work(true);
     }
 
+    /// Flushes and compactions that run now, each on a thread of its own.
+    pub(crate) fn running_jobs(&self) -> usize {
+        let names = [
+            c"rocksdb.num-running-flushes",
+            c"rocksdb.num-running-compactions",
+        ];
+        let numbers = names.map(|name| self.db().property_int_value(name));
+        let numbers = numbers
+            .into_iter()
+            .filter_map(|number| number.ok().flatten());
+        numbers.map(usize_of).sum()
+    }
+
     /// Rewrites every family so that removed data no longer takes space.
     pub(crate) fn compact(&self) -> Result<()> {
         let mut options = CompactOptions::default();

@@ -34,13 +34,15 @@ impl Digest {
 
     /// The digests of `values`, in their order; of many bytes on several threads.
     pub(crate) fn of_all<V: AsRef<[u8]> + Sync>(values: &[V]) -> SmallVec<[Self; 1]> {
-        Self::of_all_beside(values, || ()).0
+        Self::of_all_beside(values, |useful| helpers(useful, 0), || ()).0
     }
 
     /// The digests of `values`, in their order, and what `own` gives. Of many bytes other threads make the digests while
-    /// `own` runs, and this one helps them afterwards.
+    /// `own` runs, and this one helps them afterwards: as many as `helpers` says of the number of threads that would each
+    /// have enough to do.
     pub(crate) fn of_all_beside<V: AsRef<[u8]> + Sync, R>(
         values: &[V],
+        helpers: impl FnOnce(usize) -> usize,
         own: impl FnOnce() -> R,
     ) -> (SmallVec<[Self; 1]>, R) {
         let of = |value: &V| Self::of(value.as_ref());

@@ -509,7 +509,8 @@ impl<'a> Mutation<'a> {
         let bytes: usize = copied.map(|(_, value)| value.bytes.len()).sum();
         let written: Result<_> = match cache {
             Some(cache) => {
-                let helpers = usize::from(bytes >= KEPT_BESIDE_BYTES);
+                let useful = 1 + usize::from(bytes >= KEPT_BESIDE_BYTES);
+                let helpers = self.engine.helpers(useful);
                 let turns = Turns::new(values.len(), KEPT_IN_TURN);
                 let keep = || keep_values(cache, values, &turns);
                 beside(helpers, "prestige-cache", keep, || {

@@ -66,14 +66,17 @@ pub fn beside<A: Send, R>(
     })
 }
 
-/// How many threads to start for work of which `useful` threads could each do a part, besides the calling one.
+/// How many threads to start for work of which `useful` threads could each do a part, besides the calling one. `busy`:
+/// processors that others are known to use. A thread that has to wait for one is waited for, too.
 #[must_use]
-pub fn helpers(useful: usize) -> usize {
+pub fn helpers(useful: usize, busy: usize) -> usize {
     let useful = useful.min(MOST_THREADS);
     if useful < 2 {
         return 0;
     }
-    useful.min(processors()) - 1
+    useful
+        .min(processors().saturating_sub(busy))
+        .saturating_sub(1)
 }
 
 /// On Linux the answer is read from several files, so it is asked for once.

@@ -347,7 +347,8 @@ impl Engine {
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
-        let (digests, (last, own)) = Digest::of_all_beside(&values, || {
+        let helpers = |useful| self.helpers(useful);
+        let (digests, (last, own)) = Digest::of_all_beside(&values, helpers, || {
             let (keys, last) = last_of_each_key(entries);
             (last, own(&keys))
         });
