@@ -49,6 +49,9 @@ pub(crate) struct Held {
     pub about: Option<Arc<About>>,
 }
 
+/// The version of a key's stripe, and where it is.
+pub(crate) type RecordVersion<'a> = Option<(&'a Mutex<u64>, u64)>;
+
 #[derive(Clone, Copy, Default)]
 struct MetadataVersion {
     writers: u32,
@@ -193,8 +196,9 @@ impl ReadCache {
     }
 
     /// To be asked before a record is read from RocksDB, and given to [`Self::keep_record`] with what was read.
-    pub(crate) fn version(&self, namespace: NamespaceId, key: &[u8]) -> u64 {
-        self.stripe(namespace, key).map_or(0, |slot| *slot.lock())
+    pub(crate) fn version(&self, namespace: NamespaceId, key: &[u8]) -> RecordVersion<'_> {
+        let slot = self.versions.get(key_stripe(namespace, key));
+        slot.map(|slot| (slot, *slot.lock()))
     }
 
     /// Keeps a record, unless a key of its stripe was written since `version` or is being written: it may be older than
@@ -204,11 +208,12 @@ impl ReadCache {
         namespace: NamespaceId,
         key: &[u8],
         record: KeyRecord,
-        version: u64,
+        version: RecordVersion<'_>,
     ) {
-        let Some(current) = self.stripe(namespace, key).map(Mutex::lock) else {
+        let Some((slot, version)) = version else {
             return;
         };
+        let current = slot.lock();
         if *current == version && version.is_multiple_of(2) {
             let key = key.into();
             self.records.insert(OwnedKey { namespace, key }, record);
@@ -241,10 +246,6 @@ impl ReadCache {
     /// To be called when an object is deleted or could not be written, so that its bytes do not take the place of others.
     pub(crate) fn forget_value(&self, object_id: u64) {
         self.values.remove(&object_id);
-    }
-
-    fn stripe(&self, namespace: NamespaceId, key: &[u8]) -> Option<&Mutex<u64>> {
-        self.versions.get(key_stripe(namespace, key))
     }
 
     fn metadata_of(&self, object_id: u64) -> Option<&Mutex<MetadataVersion>> {

@@ -67,9 +67,10 @@ impl Engine {
                 *slot = value;
             }
         }
+        let now_us = self.now_us();
         for (key, record) in keys.iter().zip(&records) {
             if let Some(record) = record {
-                self.note_access(namespace, key, record);
+                self.note_access_at(namespace, key, record, now_us);
             }
         }
         let absent = records.iter().filter(|record| record.is_none()).count();
@@ -135,7 +136,7 @@ impl Engine {
         for (position, (key, record)) in keys.iter().zip(&records).enumerate() {
             if record.is_none() {
                 let cache = self.cache.as_ref();
-                let version = cache.map_or(0, |cache| cache.version(namespace.id, key));
+                let version = cache.and_then(|cache| cache.version(namespace.id, key));
                 wanted.push((position, *key, version));
             }
         }

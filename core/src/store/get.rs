@@ -310,10 +310,22 @@ impl Engine {
     }
 
     pub(crate) fn note_access(&self, namespace: &Namespace, key: &[u8], record: &KeyRecord) {
+        if self.options.track_access_time {
+            self.note_access_at(namespace, key, record, self.now_us());
+        }
+    }
+
+    /// To be called when the value of `key` was read at `now_us`.
+    pub(crate) fn note_access_at(
+        &self,
+        namespace: &Namespace,
+        key: &[u8],
+        record: &KeyRecord,
+        now_us: u64,
+    ) {
         if !self.options.track_access_time {
             return;
         }
-        let now_us = self.now_us();
         let due = crate::clock::after_seconds(
             record.accessed_us,
             self.options.lru_update_interval_seconds,
