@@ -2,8 +2,8 @@
 //!
 //! A value that comes again is found here without a look into RocksDB. Each digest stripe has its own, under its lock,
 //! which guards just what is kept: whoever changes the record of an object holds the stripe of its digest. So an entry is
-//! never out of date, as long as every writer that has succeeded says what it wrote ([`Known::set`]) or removed
-//! ([`Known::forget`]).
+//! never out of date, as long as every writer takes out what it is about to change ([`Known::forget`]). Once it has
+//! succeeded it may say what it wrote ([`Known::set`]).
 
 use crate::digest::Digest;
 use crate::record::ObjectMeta;
@@ -39,7 +39,7 @@ impl Known {
         Some((id, meta))
     }
 
-    /// To be called with every record of an object that was written.
+    /// To be called with a record of an object that was written.
     pub(crate) fn set(&mut self, namespace: NamespaceId, id: u64, meta: ObjectMeta) {
         if self.young.len() >= GENERATION {
             std::mem::swap(&mut self.young, &mut self.old);
@@ -48,7 +48,7 @@ impl Known {
         self.young.insert((namespace, meta.digest), (id, meta));
     }
 
-    /// To be called when the object of this digest was deleted.
+    /// To be called before the record of an object is changed or deleted.
     pub(crate) fn forget(&mut self, namespace: NamespaceId, digest: &Digest) {
         let key = (namespace, *digest);
         self.young.remove(&key);

@@ -8,8 +8,9 @@ use pyo3::types::PyBytes;
 use std::convert::Infallible;
 use std::sync::Arc;
 
-/// Shorter values are copied: the copy takes less memory than the object and what holds it.
-const LEAST_LENT_BYTES: usize = 256;
+/// Shorter values are copied. Python has their objects in blocks with others, and all of a block would stay with one of
+/// them.
+const LEAST_LENT_BYTES: usize = 512;
 
 /// A `bytes` object. Dropped by a thread without the GIL it is left to PyO3, which lets go of it when a thread next has
 /// the GIL.

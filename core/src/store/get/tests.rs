@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use crate::{Dedup, Entry, Options, Store};
+use crate::{Dedup, Entry, LentBytes, NormalizationMode, Options, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,9 +35,10 @@ fn what_is_cached_follows_every_write() {
     assert!(store.get(b"key").unwrap().is_none());
 }
 
-/// A long batch looks up its keys and values together, and has a thread of its own fill the cache.
+/// A long batch looks up its keys and values together, and has a thread of its own fill the cache. Of what it puts the
+/// values are kept, and the records once they are read.
 #[test]
-fn a_long_batch_is_cached_as_single_puts_are() {
+fn a_long_batch_is_cached_when_it_is_read() {
     let directory = tempfile::tempdir().unwrap();
     let store = Store::open(directory.path(), Options::default()).unwrap();
     let name = |number: usize| format!("{number:03}").repeat(1_000).into_bytes();
@@ -61,11 +62,99 @@ fn a_long_batch_is_cached_as_single_puts_are() {
     // Of 3,000 bytes each: more than what is copied beside the write.
     assert_eq!(new.count(), 151);
     let reader = store.reader().unwrap();
+    for put in outcomes.iter().filter(|put| put.dedup == Dedup::New) {
+        assert!(reader.engine.cached_object(put.object_id).is_some());
+    }
     for entry in &entries {
+        assert!(reader.get_cached(entry.key).is_none());
+        assert_eq!(&*reader.get(entry.key).unwrap().unwrap(), entry.value);
         assert_eq!(&*reader.get_cached(entry.key).unwrap(), entry.value);
+    }
+    for short in entries.chunks(64) {
+        store.put_many(short).unwrap();
+        assert!(reader.get_cached(short[0].key).is_some());
     }
     assert_eq!(store.count_unique_values().unwrap(), 451);
     assert!(store.verify().unwrap().is_empty());
+}
+
+struct Lent(Vec<u8>);
+
+impl LentBytes for Lent {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[test]
+fn lent_bytes_are_held_until_they_leave_the_cache() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        normalization_mode: NormalizationMode::Whitespace,
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let lend = |value: &[u8]| -> Arc<dyn LentBytes> { Arc::new(Lent(value.to_vec())) };
+    let put = |lent: &Arc<dyn LentBytes>| {
+        let entry = |key| Entry {
+            key,
+            value: lent.bytes(),
+            ttl_seconds: None,
+            metadata: None,
+            lent: Some(lent),
+        };
+        store
+            .put_many(&[entry(b"one".as_slice()), entry(b"two")])
+            .unwrap();
+        store.put_entry(&entry(b"three")).unwrap();
+        Arc::strong_count(lent) - 1
+    };
+    let (first, second) = (lend(b"a value"), lend(b"a value"));
+    assert_eq!((put(&first), put(&second)), (1, 0));
+    let reader = store.reader().unwrap();
+    let found = reader.get_cached(b"two").unwrap();
+    assert_eq!(&*found, b"a value");
+    let held = found.cached().unwrap().lent().unwrap();
+    assert!(std::ptr::addr_eq(held, Arc::as_ptr(&first)));
+    assert_eq!(&*found.into_shared(), b"a value");
+    store.delete(b"one").unwrap();
+    store.delete(b"two").unwrap();
+    assert_eq!(Arc::strong_count(&first), 2);
+    store.delete(b"three").unwrap();
+    assert_eq!(Arc::strong_count(&first), 1);
+    // What is stored is not what was lent.
+    for given in [" a  value", "a value ", " a value"] {
+        assert_eq!(put(&lend(given.as_bytes())), 0);
+        assert_eq!(&*reader.get_cached(b"one").unwrap(), b"a value");
+    }
+    assert!(store.verify().unwrap().is_empty());
+}
+
+#[test]
+fn an_unkept_value_is_kept_as_it_is_lent() {
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Store::open(directory.path(), Options::default()).unwrap();
+    let store = open();
+    store.put(b"key", b"value", None).unwrap();
+    store.close().unwrap();
+    let store = open();
+    let reader = store.reader().unwrap();
+    let lent: Arc<dyn LentBytes> = Arc::new(Lent(b"value".to_vec()));
+    for _ in 0..2 {
+        let found = reader.get_unkept(b"key").unwrap().unwrap();
+        assert!(found.cached().is_none() && reader.get_cached(b"key").is_none());
+    }
+    let found = reader.get_many_unkept(&[b"none", b"key"]).unwrap();
+    let found = found[1].as_ref().unwrap();
+    assert_eq!((&**found, found.cached().is_none()), (&b"value"[..], true));
+    reader.keep(found, Some(&lent));
+    assert_eq!(Arc::strong_count(&lent), 2);
+    let found = reader.get_cached(b"key").unwrap();
+    assert!(found.cached().unwrap().lent().is_some());
+    // It is there already.
+    reader.keep(&found, None);
+    assert_eq!(Arc::strong_count(&lent), 3);
+    assert!(reader.get(b"key").unwrap().unwrap().cached().is_some());
 }
 
 /// As a reader finds the store after a write and before the cache has learned of it.
