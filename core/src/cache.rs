@@ -49,7 +49,7 @@ pub(crate) struct Held {
     pub about: Option<Arc<About>>,
 }
 
-/// The version of a key's stripe, and where it is.
+/// The version of a key's stripe, and where it is. `None`, which does not occur, keeps nothing.
 pub(crate) type RecordVersion<'a> = Option<(&'a Mutex<u64>, u64)>;
 
 #[derive(Clone, Copy, Default)]

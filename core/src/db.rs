@@ -252,7 +252,7 @@ impl Db {
         self.db().cancel_all_background_work(true);
     }
 
-    /// Flushes and compactions that run now, each on a thread of its own.
+    /// Flushes and compactions that run now, each on a thread of its own. RocksDB takes its lock to tell, for a moment.
     pub(crate) fn running_jobs(&self) -> usize {
         let names = [
             c"rocksdb.num-running-flushes",
@@ -461,8 +461,8 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         family.set_memtable_whole_key_filtering(true);
         family.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);
     }
-    // Digests come in no order and nobody but `verify` asks for them in one, so what is not on disk yet is hashed: to put
-    // a digest into a list with an order takes a tenth of a put. The prefix that RocksDB hashes is the whole key.
+    // Digests come in no order, and only a flush and `verify` ask for them in one: so what is not on disk yet is hashed. To
+    // put a digest into a list with an order takes a tenth of a put. The prefix that RocksDB hashes is the whole key.
     if name == schema::DIGESTS {
         family.set_prefix_extractor(SliceTransform::create_noop());
         family.set_memtable_factory(MemtableFactory::HashLinkList {

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshots;
 use crate::stats::CacheRecorder;
 use crate::{digest::Digest, error::Error};
 use parking_lot::{RwLock, RwLockReadGuard};
-use prestige_embed::{Embedder, helpers};
+use prestige_embed::{Embedder, spare_threads};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -91,11 +91,11 @@ impl Engine {
     }
 
     /// How many threads to start for work of which `useful` threads could each do a part, besides the calling one.
-    pub(crate) fn helpers(&self, useful: usize) -> usize {
+    pub(crate) fn spare_threads(&self, useful: usize) -> usize {
         if useful < 2 {
             return 0;
         }
-        helpers(useful, self.db.running_jobs())
+        spare_threads(useful, self.db.running_jobs())
     }
 
     pub(crate) fn embedder(&self) -> Option<Arc<dyn Embedder>> {

@@ -8,7 +8,8 @@ static GENERATION: AtomicU32 = AtomicU32::new(0);
 
 /// The generation of this process. Asking costs one atomic load; asking for the process id would be a system call in
 /// every operation.
-pub(crate) fn generation() -> u32 {
+#[must_use]
+pub fn generation() -> u32 {
     GENERATION.load(Ordering::Relaxed)
 }
 

@@ -90,6 +90,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use digest::{DIGEST_BYTES, Digest};
 pub use error::{CallbackError, ClosedHandle, Error, Result};
 pub use explain::{Explanation, Verdict as PutVerdict};
+pub use fork::generation as fork_generation;
 pub use health::{Figure, Health};
 pub use metadata::{
     MAX_METADATA_NAME_BYTES, MAX_METADATA_PAIRS, MAX_METADATA_TEXT_BYTES, Metadata,

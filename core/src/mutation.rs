@@ -33,9 +33,9 @@ use std::sync::atomic::Ordering;
 /// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
 /// takes 0.1 ms or more.
 const KEPT_BESIDE_BYTES: usize = 256 << 10;
-/// The records of so many keys are kept in memory when they are written, and those of their objects. A longer batch fills a
-/// store rather than that somebody waits for its values: what it writes is kept when it is first read, which takes some
-/// 1 µs more that once. Objects that came more than once are known to come again.
+/// The records that a change writes are kept in memory if it brings at most so many new values. One that brings more fills a
+/// store rather than that somebody waits for them: a record of it is kept when it is first read, which takes some 1 µs
+/// more that once. Only objects that came more than once, and so may come again, are kept all the same.
 const SHORT_BATCH: usize = 64;
 /// Values that a thread gives to the cache at a time.
 const KEPT_IN_TURN: usize = 16;
@@ -424,7 +424,7 @@ impl<'a> Mutation<'a> {
         };
         self.write_keys()?;
         self.write_digests()?;
-        let short = self.keys.len() <= SHORT_BATCH;
+        let short = self.values.len() <= SHORT_BATCH;
         let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
         let stage = self.namespace.loaded_semantic();
         let slot = stage.as_ref().map(|stage| stage.slot());
@@ -510,7 +510,7 @@ impl<'a> Mutation<'a> {
         let written: Result<_> = match cache {
             Some(cache) => {
                 let useful = 1 + usize::from(bytes >= KEPT_BESIDE_BYTES);
-                let helpers = self.engine.helpers(useful);
+                let helpers = self.engine.spare_threads(useful);
                 let turns = Turns::new(values.len(), KEPT_IN_TURN);
                 let keep = || keep_values(cache, values, &turns);
                 beside(helpers, "prestige-cache", keep, || {

@@ -76,7 +76,7 @@ pub use hub::{ModelQuery, cache_folder, is_offline};
 pub use load::{EmbedderLoad, ROUND_SIZES};
 #[cfg(feature = "onnx")]
 pub use onnx::OnnxEmbedder;
-pub use parts::{Turns, beside, helpers, in_parts};
+pub use parts::{Turns, beside, in_parts, spare_threads};
 pub use pooling::Pooling;
 pub use preset::{PRESETS, Preset, repository_files};
 pub use runtime::RuntimeLibrary;

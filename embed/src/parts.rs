@@ -69,7 +69,7 @@ pub fn beside<A: Send, R>(
 /// How many threads to start for work of which `useful` threads could each do a part, besides the calling one. `busy`:
 /// processors that others are known to use. A thread that has to wait for one is waited for, too.
 #[must_use]
-pub fn helpers(useful: usize, busy: usize) -> usize {
+pub fn spare_threads(useful: usize, busy: usize) -> usize {
     let useful = useful.min(MOST_THREADS);
     if useful < 2 {
         return 0;
@@ -113,6 +113,17 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_are_started_for_processors_that_are_free() {
+        let free = processors().min(MOST_THREADS);
+        assert_eq!(spare_threads(100, 0), free - 1);
+        assert_eq!(spare_threads(2, 0), free.min(2) - 1);
+        for (useful, busy) in [(0, 0), (1, 0), (100, processors()), (100, processors() + 9)] {
+            assert_eq!(spare_threads(useful, busy), 0);
+        }
+        assert_eq!(spare_threads(100, processors() - 1), 0);
+    }
 
     #[test]
     fn both_are_done_at_the_same_time() {

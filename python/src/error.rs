@@ -1,5 +1,6 @@
 //! From errors of the store to Python exceptions: the one table.
 
+use crate::lent::let_go;
 use prestige_core::{CallbackError, Error};
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::prelude::*;
@@ -112,7 +113,9 @@ where
     F: Send + FnOnce() -> Result<T, Error>,
     T: Send,
 {
-    outcome(py.detach(|| catch_unwind(AssertUnwindSafe(work))))
+    let ended = py.detach(|| catch_unwind(AssertUnwindSafe(work)));
+    let_go(py);
+    outcome(ended)
 }
 
 /// As [`blocking`], with the GIL: for what takes less time than giving it up.

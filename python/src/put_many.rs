@@ -9,6 +9,7 @@ use crate::batch::numbered;
 use crate::candidates::metadata_of;
 use crate::convert::{Key, Value};
 use crate::error::{PyStoreResult, blocking};
+use crate::lent::LetGo;
 use crate::numbers::Integer;
 use crate::store::Store;
 use prestige_core::{Embedded, EmbeddingAhead, Entry, LentBytes, Metadata};
@@ -68,6 +69,8 @@ impl Store {
         ttl_seconds: Option<Integer<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
+        // Goes after every page.
+        let _let_go = LetGo(py);
         // A container of Python's: all its entries are there already.
         let ahead = if entries.len().is_ok() {
             None

@@ -5,7 +5,7 @@ use crate::convert::{self, Argument, Key, directory, key_to_python, prefix_argum
 use crate::endpoint::embeddings_config;
 use crate::enums::DedupMode;
 use crate::error::{PyStoreResult, blocking, caught};
-use crate::lent::{kept_value_to_python, value_to_python};
+use crate::lent::{LetGo, kept_value_to_python, value_to_python};
 use crate::numbers::Integer;
 use crate::options::Options;
 use crate::registry::OpenStore;
@@ -173,6 +173,7 @@ impl Store {
     ) -> PyStoreResult<()> {
         let ttl_seconds = ttl_seconds.map(|seconds| seconds.natural("ttl_seconds"));
         let metadata = metadata.map(metadata_of).transpose()?;
+        let _let_go = LetGo(py);
         let lent = value.lend();
         let entry = Entry {
             key: key.as_bytes()?,

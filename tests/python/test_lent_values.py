@@ -59,6 +59,9 @@ class TestSameObject:
             many = store.get_many(values)
             assert many == list(values.values())
             assert all(a is b for a, b in zip(many, store.get_many(values), strict=True))
+        with prestige.open(store_path) as store:
+            one, again = store.get_many(["7", "7"])
+            assert one is again
 
     def test_asynchronous(self, store: prestige.Store) -> None:
         value = os.urandom(LONG)
@@ -150,6 +153,13 @@ class TestLetGo:
             assert 0 < held <= (1 << 20) // LONG
             assert store.get_many(f"{number}" for number in range(2000)) == values
 
+    def test_when_it_is_not_kept_at_all(self, store: prestige.Store) -> None:
+        value = os.urandom(8 << 20)
+        store.put("key", value)
+        assert references(value) == 0
+        store.put_many([("key", value)] * 3)
+        assert references(value) == 0
+
     def test_when_the_write_fails(self, store: prestige.Store) -> None:
         value = os.urandom(LONG)
         with pytest.raises(prestige.InvalidArgumentError):
@@ -180,3 +190,40 @@ def test_many_threads_share_a_small_cache(store_path: Path) -> None:
     gc.collect()
     with prestige.open(store_path):
         assert all(references(value) == 1 for value in values)
+
+
+def test_a_child_is_not_held_up_by_what_another_thread_was_dropping(
+    run_script, store_path: Path
+) -> None:
+    script = """
+        import os, sys, threading, warnings, prestige
+        warnings.simplefilter("ignore", DeprecationWarning)
+        store = prestige.open(sys.argv[1], value_cache_bytes=1 << 20)
+        done = threading.Event()
+
+        def work(thread):
+            number = 0
+            while not done.is_set():
+                number += 1
+                store.put(f"{thread} {number % 500}", os.urandom(2048))
+
+        threads = [threading.Thread(target=work, args=(thread,)) for thread in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(300):
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    store.get("0 1")
+                except prestige.PrestigeError as error:
+                    os._exit(0 if "fork" in str(error) else 1)
+                os._exit(2)
+            assert os.waitpid(pid, 0)[1] == 0
+        done.set()
+        for thread in threads:
+            thread.join()
+        assert store.verify() == []
+        store.close()
+    """
+    done = run_script(script, store_path)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -80,6 +80,46 @@ fn no_thread_waits_against_the_order() {
     assert!(!BROKEN.load(Ordering::SeqCst));
 }
 
+/// Values that helpers make the digests of while the keys are locked.
+#[test]
+fn long_batches_on_many_threads() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        value_cache_bytes: 1 << 22,
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let value = |number: usize| format!("{number:04}").repeat(2_000).into_bytes();
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let (store, value) = (&store, &value);
+            scope.spawn(move || {
+                for round in 0..10 {
+                    let values: Vec<_> = (0..100)
+                        .map(|n| value((n * thread + round) % 150))
+                        .collect();
+                    let entries: Vec<_> = values
+                        .iter()
+                        .enumerate()
+                        .map(|(number, value)| Entry {
+                            // Some keys come twice.
+                            key: value.get(..4 - number % 2).unwrap(),
+                            value,
+                            ttl_seconds: None,
+                            metadata: None,
+                            lent: None,
+                        })
+                        .collect();
+                    store.put_many(&entries).unwrap();
+                    store.delete_many(&[b"0007"]).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(store.verify().unwrap(), []);
+    assert!(!BROKEN.load(Ordering::SeqCst));
+}
+
 fn work(store: &Store, step: usize) -> crate::Result<()> {
     let view = store.namespace(["", "red", "blue"].get(step % 3).unwrap())?;
     let texts: Vec<String> = (0..20)

@@ -1,6 +1,6 @@
 //! The operations of a store, each on the namespace of its handle.
 
-use super::{Condition, Entry, PutOutcome, Store};
+use super::{Condition, Embedded, Entry, PutOutcome, Store};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::health::Health;
@@ -53,7 +53,7 @@ impl Store {
         let engine = self.writer()?;
         let namespace = self.namespace_of(&engine)?;
         let start = Instant::now();
-        let outcomes = engine.put_many(&namespace, entries, conditions)?;
+        let outcomes = engine.put_many(&namespace, entries, conditions, Embedded::default())?;
         namespace.stats.add_time(timed, start.elapsed(), 1);
         Ok(outcomes)
     }

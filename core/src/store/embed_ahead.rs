@@ -126,7 +126,7 @@ impl Store {
         let engine = self.writer()?;
         let namespace = self.namespace_of(&engine)?;
         let start = Instant::now();
-        let outcomes = engine.put_embedded(&namespace, entries, embedded)?;
+        let outcomes = engine.put_many(&namespace, entries, &[], embedded)?;
         let stats = &namespace.stats;
         stats.add_time(Timed::PutMany, start.elapsed(), 1);
         Ok(outcomes)

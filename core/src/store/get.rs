@@ -130,6 +130,15 @@ impl Reader<'_> {
         self.engine.get_many_unkept(&self.namespace, keys)
     }
 
+    /// The value as the read cache holds it, if somebody has brought it there since `value` was read.
+    #[must_use]
+    pub fn kept_meanwhile(&self, value: &Value<'_>) -> Option<Value<'_>> {
+        match value.0 {
+            Place::Cached(_) => None,
+            Place::Pinned(_, id) => self.engine.cached_object(id),
+        }
+    }
+
     /// Has the read cache hold a value that it does not hold yet, if it is not too long: as `lent`, which must be the same
     /// bytes, or as a copy.
     pub fn keep(&self, value: &Value<'_>, lent: Option<&Arc<dyn LentBytes>>) {

@@ -10,7 +10,7 @@ use crate::outcomes::{Outcome, Verdict};
 use crate::record::{KeyRecord, ObjectMeta, encode_vector};
 use crate::schema::*;
 use crate::semantic::{Reembedding, Slot};
-use crate::store::Entry;
+use crate::store::{Embedded, Entry};
 use prestige_embed::{Embedder, HashEmbedder};
 use rocksdb::WriteBatch;
 use std::sync::Arc;
@@ -52,7 +52,9 @@ fn semantic_store() -> (TempDir, Engine) {
         lent: None,
     };
     let namespace = &engine.namespaces.default;
-    engine.put_many(namespace, &[described], &[]).unwrap();
+    engine
+        .put_many(namespace, &[described], &[], Embedded::default())
+        .unwrap();
     let outcome = Outcome::new(Verdict::Accepted);
     for family in ["one", "two", "one"] {
         engine.record_outcome(namespace, family, &outcome).unwrap();
@@ -73,6 +75,7 @@ fn put(engine: &Engine, key: &[u8], value: &[u8], ttl_seconds: Option<u64>) {
                 lent: None,
             }],
             &[],
+            Embedded::default(),
         )
         .unwrap();
 }
@@ -368,7 +371,9 @@ fn what_is_broken_in_a_namespace_is_reported_for_it_and_for_no_other() {
         metadata: None,
         lent: None,
     };
-    engine.put_many(&red, &[entry], &[]).unwrap();
+    engine
+        .put_many(&red, &[entry], &[], Embedded::default())
+        .unwrap();
     let id = engine.key_record(&red, b"key").unwrap().unwrap().object_id;
     let mut batch = WriteBatch::default();
     let digests = engine.db.family(DIGESTS).unwrap();

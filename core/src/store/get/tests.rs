@@ -1,6 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
-use crate::{Dedup, Entry, LentBytes, NormalizationMode, Options, Store};
+use crate::{Dedup, Entry, Error, LentBytes, NormalizationMode, Options, Store};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -155,6 +155,66 @@ fn an_unkept_value_is_kept_as_it_is_lent() {
     reader.keep(&found, None);
     assert_eq!(Arc::strong_count(&lent), 3);
     assert!(reader.get(b"key").unwrap().unwrap().cached().is_some());
+}
+
+/// Access times are written a few hundred keys at a time, of just the keys that are read often.
+#[test]
+fn records_stay_in_the_cache_when_access_times_are_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let clock = Arc::new(crate::ManualClock::new(1_700_000_000_000_000));
+    let options = Options {
+        clock: clock.clone(),
+        lru_update_interval_seconds: 1,
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let names: Vec<_> = (0..200).map(|number: usize| number.to_string()).collect();
+    for name in &names {
+        store.put(name.as_bytes(), name.as_bytes(), None).unwrap();
+    }
+    clock.advance_seconds(10);
+    let reader = store.reader().unwrap();
+    for name in &names {
+        assert!(reader.get_cached(name.as_bytes()).is_some());
+    }
+    reader.engine.fold_accesses().unwrap();
+    for name in &names {
+        assert!(reader.get_cached(name.as_bytes()).is_some(), "{name}");
+    }
+}
+
+#[test]
+fn a_long_batch_waits_for_a_locked_key_and_leaves_nothing_locked() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        lock_timeout_ms: 20,
+        ..Options::default()
+    };
+    let store = Store::open(directory.path(), options).unwrap();
+    let values: Vec<_> = (0..100)
+        .map(|number: usize| vec![number as u8; 10_000])
+        .collect();
+    let entries: Vec<_> = values
+        .iter()
+        .map(|value| Entry {
+            key: &value[..8],
+            value,
+            ttl_seconds: None,
+            metadata: None,
+            lent: None,
+        })
+        .collect();
+    let reader = store.reader().unwrap();
+    let held = reader.engine.key_locks.lock_all().unwrap();
+    let outcome = std::thread::scope(|scope| {
+        let put = scope.spawn(|| store.put_many(&entries));
+        put.join().unwrap()
+    });
+    assert!(matches!(outcome, Err(Error::TimedOut(_))), "{outcome:?}");
+    drop(held);
+    assert_eq!(reader.engine.key_locks.lock_all().unwrap().len(), 64);
+    assert_eq!(store.put_many(&entries).unwrap().len(), 100);
+    assert!(store.verify().unwrap().is_empty());
 }
 
 /// As a reader finds the store after a write and before the cache has learned of it.
