@@ -210,11 +210,11 @@ def test_a_child_is_not_held_up_by_what_another_thread_was_dropping(
         threads = [threading.Thread(target=work, args=(thread,)) for thread in range(2)]
         for thread in threads:
             thread.start()
-        for _ in range(300):
+        for _ in range(1000):
             pid = os.fork()
             if pid == 0:
                 try:
-                    store.get("0 1")
+                    store.put("0 1", os.urandom(2048))
                 except prestige.PrestigeError as error:
                     os._exit(0 if "fork" in str(error) else 1)
                 os._exit(2)
