@@ -273,19 +273,22 @@ pub(crate) fn entry_of<'py>(
         Ok(tuple) => tuple.clone(),
         Err(_) => entry.cast::<PyList>().map_err(|_| form())?.to_tuple(),
     };
-    if !(2..=4).contains(&parts.len()) {
+    let length = parts.len();
+    if !(2..=4).contains(&length) {
         return Err(form());
     }
+    // Not asked for where it is not: the answer would be an exception for each entry.
+    let optional = |position| (position < length).then(|| parts.get_item(position));
     let numbered = |error| numbered(entry.py(), "entry", number, error);
-    let ttl_seconds = match parts.get_item(2) {
-        Ok(own) if !own.is_none() => {
+    let ttl_seconds = match optional(2).transpose()? {
+        Some(own) if !own.is_none() => {
             let natural = own.extract::<Integer<'_>>()?.natural("ttl_seconds");
             Some(natural.map_err(numbered)?)
         }
         _ => ttl_seconds,
     };
-    let metadata = match parts.get_item(3) {
-        Ok(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
+    let metadata = match optional(3).transpose()? {
+        Some(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
         _ => None,
     };
     let key = parts.get_item(0)?.extract().map_err(numbered)?;
