@@ -1,4 +1,4 @@
-"""The read cache holds `bytes` objects as they are: no copy when they are put, the same object when they are read."""
+"""The read cache holds `bytes` objects as they are: no copy at a put, the same object at a get."""
 
 from __future__ import annotations
 
