@@ -426,7 +426,7 @@ const CACHE_SHARD_BITS: i32 = 2;
 const MEMTABLE_FILTER_SHARE: f64 = 0.0125;
 
 /// Bytes of write buffer for each bucket of its hash table: 65,536 buckets, 0.5 MiB of 64 MiB. When the buffer of
-/// `digests` is flushed it holds 40,000 digests where the values have 1.5 KB, and few times as many where they are tiny.
+/// `digests` is flushed it holds 40,000 digests where the values have 1.5 KB, and a few times as many where they are tiny.
 const BYTES_PER_BUCKET: u64 = 1024;
 const MOST_BUCKETS: usize = 1 << 20;
 

@@ -551,10 +551,9 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            let kept = self.keys.iter().filter(|_| short);
-            for (key, record) in kept {
-                if let Some(record) = record {
-                    cached.keep(key, *record);
+            for (key, record) in &self.keys {
+                if let Some(record) = record.filter(|_| short) {
+                    cached.keep(key, record);
                 }
             }
             drop(cached);

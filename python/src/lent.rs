@@ -48,7 +48,7 @@ fn dropped() -> MutexGuard<'static, Vec<PyBackedBytes>> {
 
 /// Lets go of what the caches have dropped, with the GIL, after whatever may drop values.
 pub(crate) fn let_go(_: Python<'_>) {
-    if ANY_DROPPED.swap(false, Ordering::AcqRel) {
+    if ANY_DROPPED.load(Ordering::Relaxed) && ANY_DROPPED.swap(false, Ordering::AcqRel) {
         let left = std::mem::take(&mut *dropped());
         drop(left);
     }
@@ -89,13 +89,16 @@ pub(crate) fn kept_value_to_python<'py>(
     reader: &Reader<'_>,
     value: &Value<'_>,
 ) -> Bound<'py, PyBytes> {
+    if value.cached().is_some() {
+        return value_to_python(py, value);
+    }
     // The same value twice among those that were read together: one object for both.
     if let Some(kept) = reader.kept_meanwhile(value) {
         return value_to_python(py, &kept);
     }
-    let bytes = value_to_python(py, value);
-    if value.cached().is_none() {
-        reader.keep(value, lend(&bytes).as_ref());
-    }
+    // Of what the cache does not take, or gives up for it.
+    let _let_go = LetGo(py);
+    let bytes = PyBytes::new(py, value);
+    reader.keep(value, lend(&bytes).as_ref());
     bytes
 }

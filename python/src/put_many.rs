@@ -12,12 +12,11 @@ use crate::error::{PyStoreResult, blocking};
 use crate::lent::LetGo;
 use crate::numbers::Integer;
 use crate::store::Store;
-use prestige_core::{Embedded, EmbeddingAhead, Entry, LentBytes, Metadata};
+use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// Most entries of one write.
@@ -34,7 +33,6 @@ const PATIENCE: Duration = Duration::from_millis(50);
 pub(crate) struct Gathered<'py> {
     pub key: Key<'py>,
     pub value: Value<'py>,
-    pub lent: Option<Arc<dyn LentBytes>>,
     pub ttl_seconds: Option<u64>,
     pub metadata: Option<Metadata>,
 }
@@ -69,8 +67,6 @@ impl Store {
         ttl_seconds: Option<Integer<'_>>,
         progress: Option<&Bound<'_, PyAny>>,
     ) -> PyStoreResult<u64> {
-        // Goes after every page.
-        let _let_go = LetGo(py);
         // A container of Python's: all its entries are there already.
         let ahead = if entries.len().is_ok() {
             None
@@ -196,7 +192,12 @@ impl<'py> Writer<'_, 'py> {
     }
 
     fn write(&mut self, page: &[Gathered<'py>], embedded: Embedded) -> PyStoreResult<()> {
-        let entries = entries_to_put(page)?;
+        let _let_go = LetGo(self.py);
+        let lent: Vec<_> = page.iter().map(|entry| entry.value.lend()).collect();
+        let mut entries = entries_to_put(page)?;
+        for (entry, lent) in entries.iter_mut().zip(&lent) {
+            entry.lent = lent.as_ref();
+        }
         let store = self.store;
         blocking(self.py, || store.put_embedded(&entries, embedded))?;
         self.stored += page.len() as u64;
@@ -234,7 +235,7 @@ fn entries_to_put<'a>(page: &'a [Gathered<'_>]) -> PyResult<Vec<Entry<'a>>> {
             value: entry.value.as_bytes()?,
             ttl_seconds: entry.ttl_seconds,
             metadata: entry.metadata.as_ref(),
-            lent: entry.lent.as_ref(),
+            lent: None,
         })
     };
     page.iter().map(entry).collect()
@@ -291,12 +292,9 @@ pub(crate) fn entry_of<'py>(
         Some(given) if !given.is_none() => Some(metadata_of(&given).map_err(numbered)?),
         _ => None,
     };
-    let key = parts.get_item(0)?.extract().map_err(numbered)?;
-    let value: Value<'_> = parts.get_item(1)?.extract().map_err(numbered)?;
     Ok(Gathered {
-        key,
-        lent: value.lend(),
-        value,
+        key: parts.get_item(0)?.extract().map_err(numbered)?,
+        value: parts.get_item(1)?.extract().map_err(numbered)?,
         ttl_seconds,
         metadata,
     })

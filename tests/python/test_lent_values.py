@@ -13,6 +13,7 @@ import pytest
 from together import run_all
 
 import prestige
+from prestige import _native
 
 LONG = 4096
 
@@ -158,6 +159,24 @@ class TestLetGo:
         store.put("key", value)
         assert references(value) == 0
         store.put_many([("key", value)] * 3)
+        assert references(value) == 0
+
+    def test_when_what_was_read_is_not_kept(self, store_path: Path) -> None:
+        with prestige.open(store_path) as store:
+            store.put("long", os.urandom(8 << 20))
+            store.put("short", os.urandom(LONG))
+            value = store.get("long")
+            assert references(value) == 0
+            [value] = store.get_many(["long"])
+            assert references(value) == 0
+        with prestige.open(store_path, value_cache_bytes=0) as store:
+            value = store.get("short")
+            assert references(value) == 0
+
+    def test_where_nothing_is_lent(self) -> None:
+        value = os.urandom(LONG)
+        parts = _native.entry_parts(("key", value), None, 0)
+        assert parts[:2] == (b"key", value)
         assert references(value) == 0
 
     def test_when_the_write_fails(self, store: prestige.Store) -> None:

@@ -67,10 +67,12 @@ impl Engine {
                 *slot = value;
             }
         }
-        let now_us = self.now_us();
-        for (key, record) in keys.iter().zip(&records) {
-            if let Some(record) = record {
-                self.note_access_at(namespace, key, record, now_us);
+        if self.options.track_access_time {
+            let now_us = self.now_us();
+            for (key, record) in keys.iter().zip(&records) {
+                if let Some(record) = record {
+                    self.note_access_at(namespace, key, record, now_us);
+                }
             }
         }
         let absent = records.iter().filter(|record| record.is_none()).count();

@@ -324,7 +324,7 @@ impl Engine {
         }
     }
 
-    /// To be called when the value of `key` was read at `now_us`.
+    /// To be called when the value of `key` was read at `now_us`, where `track_access_time` is on.
     pub(crate) fn note_access_at(
         &self,
         namespace: &Namespace,
@@ -332,9 +332,6 @@ impl Engine {
         record: &KeyRecord,
         now_us: u64,
     ) {
-        if !self.options.track_access_time {
-            return;
-        }
         let due = crate::clock::after_seconds(
             record.accessed_us,
             self.options.lru_update_interval_seconds,
