@@ -1,18 +1,20 @@
-//! The RocksDB instance: how it is opened and tuned, and the few calls the rest of the crate makes.
+//! The RocksDB instance: how it is opened, and the few calls the rest of the crate makes.
 
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::schema::{self, ADDED_FAMILIES, FAMILIES, NamespaceId};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, BottommostLevelCompaction, Cache, ColumnFamily, ColumnFamilyDescriptor,
-    CompactOptions, DB, DBCompressionType, DBPinnableSlice, DBRecoveryMode, FlushOptions, LogLevel,
-    LruCacheOptions, MemtableFactory, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, DBRecoveryMode,
+    FlushOptions, ReadOptions, WriteBatch, WriteOptions,
 };
 use self_cell::self_cell;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use tuning::{BLOB_GC_AGE_CUTOFF, database_options, descriptors, usize_of};
+
+mod tuning;
 
 self_cell!(
     /// RocksDB with the handles of the families of the schema, in the order of [`FAMILIES`]; `None` where one is missing.
@@ -42,7 +44,7 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true))?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true)?)?;
         Ok(Self::of(db, options))
     }
 
@@ -59,7 +61,7 @@ impl Db {
         let found = Self::families(path)?;
         let opened = descriptors(options, |name| {
             !ADDED_FAMILIES.contains(&name) || found.iter().any(|found| found == name)
-        });
+        })?;
         let db = DB::open_cf_descriptors_read_only(&database, path, opened, false)?;
         Ok(Self::of(db, options))
     }
@@ -347,7 +349,7 @@ impl Db {
 #[cfg(test)]
 pub(crate) fn drop_families(path: &Path, families: &[&str]) -> Result<()> {
     let options = Options::default();
-    let descriptors = descriptors(&options, |_| true);
+    let descriptors = descriptors(&options, |_| true)?;
     let mut db = DB::open_cf_descriptors(&database_options(&options), path, descriptors)?;
     for family in families {
         db.drop_cf(family)?;
@@ -355,160 +357,9 @@ pub(crate) fn drop_families(path: &Path, families: &[&str]) -> Result<()> {
     Ok(())
 }
 
-fn descriptors(
-    options: &Options,
-    wanted: impl Fn(&'static str) -> bool,
-) -> Vec<ColumnFamilyDescriptor> {
-    let mut shards = LruCacheOptions::default();
-    shards.set_capacity(usize_of(options.block_cache_bytes));
-    shards.set_num_shard_bits(CACHE_SHARD_BITS);
-    let cache = Cache::new_lru_cache_opts(&shards);
-    FAMILIES
-        .into_iter()
-        .filter(|name| wanted(name))
-        .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, options, &cache)))
-        .chain(std::iter::once(default_family(options)))
-        .collect()
-}
-
-fn database_options(options: &Options) -> rocksdb::Options {
-    let mut database = rocksdb::Options::default();
-    database.create_if_missing(true);
-    database.create_missing_column_families(true);
-    database.set_paranoid_checks(true);
-    // The logs were checked, and torn tails cut off, before RocksDB opens them (`wal.rs`); whatever it finds wrong after
-    // that is an error, not a reason to drop something.
-    database.set_wal_recovery_mode(DBRecoveryMode::AbsoluteConsistency);
-    database.set_db_write_buffer_size(usize_of(options.write_buffer_bytes));
-    // The log is kept until the slowest family has flushed; this bounds it.
-    database.set_max_total_wal_size(options.write_buffer_bytes.saturating_mul(4));
-    // One group of writers may fill the write buffers while the next writes the log: a quarter more puts of two threads on
-    // two processors, and nothing less of one.
-    database.set_enable_pipelined_write(true);
-    // Hash tables of `digests` have one writer at a time. Of eight threads that put on two processors each does a tenth
-    // more without the turns they would take within a write buffer.
-    database.set_allow_concurrent_memtable_write(false);
-    database.increase_parallelism(2);
-    database.set_max_open_files(512);
-    database.set_keep_log_file_num(2);
-    database.set_max_log_file_size(1 << 20);
-    database.set_log_level(LogLevel::Warn);
-    database.set_stats_dump_period_sec(0);
-    database.set_stats_persist_period_sec(0);
-    database.set_bytes_per_sync(1 << 20);
-    // By default RocksDB allocates 4 MiB for it in advance.
-    database.set_manifest_preallocation_size(1 << 16);
-    if options.enable_statistics {
-        database.enable_statistics();
-    }
-    database
-}
-
-/// The buffer of a family grows by this part of all write buffers. RocksDB's default is an eighth of it, up to 1 MiB: the
-/// families of one put would together fill small buffers with next to nothing in them, and flush without end.
-const ARENA_SHARE: u64 = 128;
-
-/// Values of so many bytes go into files of their own when a write buffer is flushed, so that compaction moves references
-/// to them and not the values, and a file whose values are all gone is deleted unread. In a store that evicts as much as
-/// it puts, values of 16 KiB are written once beyond the log instead of 1.6 times, and read in half the time; at 6 KiB
-/// writes are spared as well and reads take the same, at 1.5 KiB overwriting takes longer.
-const LEAST_BLOB_BYTES: u64 = 8 << 10;
-/// Share of the blob files, the oldest first, that compaction writes anew where they hold garbage.
-const BLOB_GC_AGE_CUTOFF: &str = "0.25";
-/// Small enough that the values of a file go at about the same time in a store that evicts.
-const BLOB_FILE_BYTES: u64 = 64 << 20;
-
-/// The block cache has two to the power of this shards. The filter of a table of a million keys has 1.25 MB and must fit
-/// into one, or it is read from the file at every look-up; by default RocksDB would make 64 shards of 1 MB each.
-const CACHE_SHARD_BITS: i32 = 2;
-
-/// Share of a write buffer that its filter takes: 0.8 MiB of 64 MiB, ten bits for each of 650,000 keys.
-const MEMTABLE_FILTER_SHARE: f64 = 0.0125;
-
-/// Bytes of write buffer for each bucket of its hash table: 65,536 buckets, 0.5 MiB of 64 MiB. When the buffer of
-/// `digests` is flushed it holds 40,000 digests where the values have 1.5 KB, and a few times as many where they are tiny.
-const BYTES_PER_BUCKET: u64 = 1024;
-const MOST_BUCKETS: usize = 1 << 20;
-
-fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Options {
-    let mut table = BlockBasedOptions::default();
-    table.set_block_cache(cache);
-    // Index and filter blocks count against the cache, so that its size bounds the memory of the store.
-    table.set_cache_index_and_filter_blocks(true);
-    table.set_cache_index_and_filter_blocks_with_high_priority(true);
-    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
-    let looked_up_by_key = matches!(
-        name,
-        schema::KEYS
-            | schema::OBJECTS
-            | schema::OBJECT_META
-            | schema::DIGESTS
-            | schema::VECTORS
-            | schema::VECTORS_B
-            | schema::METADATA
-    );
-    if looked_up_by_key && options.bloom_bits_per_key > 0 {
-        table.set_bloom_filter(f64::from(options.bloom_bits_per_key), false);
-        table.set_optimize_filters_for_memory(true);
-    }
-    let mut family = rocksdb::Options::default();
-    family.set_block_based_table_factory(&table);
-    family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
-    family.set_arena_block_size(usize_of(options.write_buffer_bytes / ARENA_SHARE).max(4096));
-    // A new key is looked up and not found: the filter spares the search of what is not on disk yet, which the filters of
-    // the tables do not cover.
-    if name == schema::KEYS && options.bloom_bits_per_key > 0 {
-        family.set_memtable_whole_key_filtering(true);
-        family.set_memtable_prefix_bloom_ratio(MEMTABLE_FILTER_SHARE);
-    }
-    // Digests come in no order, and only a flush and `verify` ask for them in one: so what is not on disk yet is hashed. To
-    // put a digest into a list with an order takes a tenth of a put. The prefix that RocksDB hashes is the whole key.
-    if name == schema::DIGESTS {
-        family.set_prefix_extractor(SliceTransform::create_noop());
-        family.set_memtable_factory(MemtableFactory::HashLinkList {
-            bucket_count: usize_of(options.write_buffer_bytes / BYTES_PER_BUCKET).min(MOST_BUCKETS),
-        });
-    }
-    if name == schema::OBJECTS {
-        family.set_enable_blob_files(true);
-        family.set_min_blob_size(LEAST_BLOB_BYTES);
-        family.set_blob_file_size(BLOB_FILE_BYTES);
-        family.set_blob_compression_type(DBCompressionType::Lz4);
-        // Half of the oldest quarter of the files being garbage is reason enough to write the other half again.
-        family.set_enable_blob_gc(true);
-        family.set_blob_gc_age_cutoff(BLOB_GC_AGE_CUTOFF.parse().unwrap_or(0.25));
-        family.set_blob_gc_force_threshold(0.5);
-    }
-    // Digests and vectors are noise to a compressor.
-    if matches!(name, schema::DIGESTS | schema::VECTORS | schema::VECTORS_B) {
-        family.set_compression_type(DBCompressionType::None);
-    } else {
-        family.set_compression_type(DBCompressionType::Lz4);
-        // Ids only grow, so the tables of `objects` follow one another, and RocksDB moves them down the levels as they
-        // are. It does so only where both levels compress alike; otherwise every value would be written again.
-        if name != schema::OBJECTS {
-            family.set_bottommost_compression_type(DBCompressionType::Zstd);
-        }
-    }
-    family
-}
-
-/// RocksDB's own family, which stays empty. Named, since the largest write buffer of all families is the space that
-/// RocksDB wants to see on a disk that was full before it goes on writing, and its default is 64 MiB.
-fn default_family(options: &Options) -> ColumnFamilyDescriptor {
-    let mut family = rocksdb::Options::default();
-    family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
-    ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, family)
-}
-
 /// To read one entry after another, also where the write buffer is hashed.
 fn in_order() -> ReadOptions {
     let mut options = ReadOptions::default();
     options.set_total_order_seek(true);
     options
-}
-
-/// A size of the options as `usize`; validated to fit far below the limits of 64-bit machines.
-fn usize_of(bytes: u64) -> usize {
-    usize::try_from(bytes).unwrap_or(usize::MAX)
 }
