@@ -153,10 +153,13 @@ def experiments(keys: int = KEYS) -> list[Experiment]:
             "threads",
             replace(own, threads=8),
             own,
-            (
-                Measure("put, 8 threads", "put", Kind.SPEED, 1.3, "1 thread"),
-                Measure("get, 8 threads", "get", Kind.SPEED, 1.0, "1 thread"),
-            ),
+            (Measure("put, 8 threads", "put", Kind.SPEED, 1.3, "1 thread"),),
+        ),
+        Experiment(
+            "readers",
+            replace(own, task="get_threads", threads=8),
+            None,
+            (Measure("get, 8 threads", "together", Kind.SPEED, 1.0, "1 thread", "alone"),),
         ),
         Experiment(
             "disk",

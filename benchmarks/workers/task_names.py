@@ -9,6 +9,7 @@ from typing import Any
 STORE_TASKS = (
     "put_get",
     "put_get_batches",
+    "get_threads",
     "put_duplicates",
     "get_hot",
     "probe_large",

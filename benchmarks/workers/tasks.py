@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Any
 
 from workers.job import BATCH_KEYS, VALUE_BYTES, Job
@@ -28,6 +29,8 @@ HOT_SHARE = 20
 """One key in so many is hot."""
 WARM_PASSES = 3
 """Reads of each hot key before the clock starts: a cache may admit what is read again only."""
+THREAD_PASSES = 6
+"""Reads of all keys by each number of threads; an even number."""
 PROBES = 20_000
 """Timed puts and gets in a large store."""
 MEMORY_GETS = 100_000
@@ -75,6 +78,25 @@ def put_get(work: Work) -> dict[str, float]:
     check(store.get, pairs)
     order = work.some_keys(work.job.keys)
     return {"put": put, "get": threaded_rate(threads, order, lambda share: each(store.get, share))}
+
+
+def get_threads(work: Work) -> dict[str, float]:
+    """Get every key in random order by one thread and by several, in turns on the same store.
+
+    Between two processes the speed of the machine differs by more than what is compared.
+    """
+    store, threads = work.store, work.job.threads
+    pairs = work.pairs(0, work.job.keys)
+    each_pair(store.put, pairs)
+    settle()
+    check(store.get, pairs)
+    order = work.some_keys(work.job.keys)
+    rates: dict[int, list[float]] = {1: [], threads: []}
+    for number in range(2 * THREAD_PASSES):
+        # The two change places each time: 1, 8, 8, 1.
+        count = threads if number % 4 in (1, 2) else 1
+        rates[count].append(threaded_rate(count, order, lambda share: each(store.get, share)))
+    return {"together": median(rates[threads]), "alone": median(rates[1])}
 
 
 def put_get_batches(work: Work) -> dict[str, float]:

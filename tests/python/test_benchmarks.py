@@ -185,6 +185,7 @@ def test_a_store_that_answers_wrongly_has_no_rate(tmp_path: Path) -> None:
 EXPECTED = {
     "put_get": {"put", "get"},
     "put_get_batches": {"put", "get"},
+    "get_threads": {"together", "alone"},
     "put_duplicates": {"put"},
     "get_hot": {"get"},
     "probe_large": {"put", "get"},
@@ -233,7 +234,7 @@ def test_the_command_measures_ours_without_peers(tmp_path: Path) -> None:
     assert len(rows) == 10
     assert all(len(row["ours_values"]) == 2 for row in rows)
     for row in rows:
-        peer = row["experiment"] not in {"threads", "disk"}
+        peer = row["experiment"] not in {"threads", "readers", "disk"}
         assert bool(row["ratios"]) != peer
         assert row["reason"] == ("the peers are not installed" if peer else "")
         assert row["title"] in done.stdout
