@@ -5,9 +5,8 @@
 //! once in [`Mutation::commit`], so a batch of puts may release and reference one object many times. Only after the
 //! write has succeeded do the counters and the live index follow; a failed write changes nothing.
 
-use crate::cache::ReadCache;
 use crate::cached_bytes::LentBytes;
-use crate::counters::{Counters, counters_key};
+use crate::counters::Counters;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::Result;
@@ -15,30 +14,20 @@ use crate::known::Known;
 use crate::lifetime::frontier::Lowest;
 use crate::locks::{StripeGuards, digest_stripe};
 use crate::metadata::{self, Metadata};
-use crate::record::{KeyRecord, LogEntry, ObjectMeta};
-use crate::schema::{
-    ACCESS, CREATED, DIGESTS, EXPIRY, KEYS, METADATA, NamespaceId, OBJECT_META, OBJECTS, ORPHANS,
-    SYSTEM, digest_key, numbered_key, time_key, user_key,
-};
-use crate::semantic::{Created, CreatedText, Followed, SemanticGuard, Slot, Slots, Successor};
+use crate::record::{KeyRecord, ObjectMeta};
+use crate::schema::{NamespaceId, OBJECTS, numbered_key};
+use crate::semantic::{Created, CreatedText, Slot, Slots, Successor};
 use indexmap::IndexMap;
-use prestige_embed::{Turns, beside};
 use rocksdb::WriteBatch;
 use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-/// New values of so many bytes are given to the cache by a thread of its own while they are written: to copy them there
-/// takes 0.1 ms or more.
-const KEPT_BESIDE_BYTES: usize = 256 << 10;
-/// The records that a change writes are kept in memory if it brings at most so many new values. One that brings more fills a
-/// store rather than that somebody waits for them: a record of it is kept when it is first read, which takes some 1 µs
-/// more that once. Only objects that came more than once, and so may come again, are kept all the same.
-const SHORT_BATCH: usize = 64;
-/// Values that a thread gives to the cache at a time.
-const KEPT_IN_TURN: usize = 16;
+mod commit;
+mod records;
+
+pub(crate) use records::times;
 
 /// Guards of the key stripes a mutation needs.
 pub(crate) type KeyGuards<'a> = StripeGuards<'a, HashMap<NamespaceId, Counters>>;
@@ -364,38 +353,6 @@ impl<'a> Mutation<'a> {
         Ok(())
     }
 
-    /// Lists `key` under the times of `new` in place of those of `old`. What both have stays as it is.
-    fn move_times(
-        &mut self,
-        key: &[u8],
-        old: Option<&KeyRecord>,
-        new: Option<&KeyRecord>,
-    ) -> Result<()> {
-        let db = &self.engine.db;
-        let name = |time_us| time_key(self.namespace.id, time_us, key);
-        let has = |record: Option<&KeyRecord>, entry| {
-            record.is_some_and(|record| times(record).any(|other| other == entry))
-        };
-        for (family, time_us) in old.into_iter().flat_map(times) {
-            if !has(new, (family, time_us)) {
-                if family == EXPIRY {
-                    self.expiries.push((time_us, -1));
-                }
-                self.batch.delete_cf(db.family(family)?, name(time_us));
-            }
-        }
-        for (family, time_us) in new.into_iter().flat_map(times) {
-            if !has(old, (family, time_us)) {
-                if family == EXPIRY {
-                    self.expiries.push((time_us, 1));
-                }
-                self.lowest.add(family, time_us);
-                self.batch.put_cf(db.family(family)?, name(time_us), b"");
-            }
-        }
-        Ok(())
-    }
-
     /// Adds to the refcount of an object and returns its size in bytes.
     fn count_reference(&mut self, id: u64, change: i64) -> Result<i64> {
         let object = match self.objects.entry(id) {
@@ -407,291 +364,6 @@ impl<'a> Mutation<'a> {
         };
         object.meta.refcount = object.meta.refcount.saturating_add_signed(change);
         Ok(signed(object.meta.size))
-    }
-
-    /// Writes the change. `digests`: the stripes of the objects it touches. `delete_orphans`: objects without a key go in
-    /// the same write, otherwise they are left for `sweep`. `semantic`: the semantic lock, if the caller holds it already.
-    pub(crate) fn commit(
-        mut self,
-        keys: &mut KeyGuards<'_>,
-        digests: &mut DigestGuards<'_>,
-        delete_orphans: bool,
-        semantic: Option<SemanticGuard<'_>>,
-    ) -> Result<Removed> {
-        let mut removed = Removed {
-            keys: u64::try_from(-self.change.keys).unwrap_or(0),
-            objects: 0,
-        };
-        self.write_keys()?;
-        self.write_digests()?;
-        let short = self.values.len() <= SHORT_BATCH;
-        let (mut index_changes, mut deleted) = (Vec::new(), Vec::new());
-        let stage = self.namespace.loaded_semantic();
-        let slot = stage.as_ref().map(|stage| stage.slot());
-        let successor = self.namespace.successor();
-        let mut next_vectors = Vec::new();
-        let mut followed = Followed::default();
-        let mut kept: SmallVec<[(u64, ObjectMeta); 1]> = SmallVec::new();
-        let mut described: SmallVec<[u64; 1]> = SmallVec::new();
-        let mut objects = std::mem::take(&mut self.objects);
-        objects.sort_unstable_keys();
-        let mut vectors = std::mem::take(&mut self.vectors).into_iter().peekable();
-        for (id, object) in objects {
-            let vector = vectors.next_if(|created| created.object_id == id);
-            // Until the write has succeeded nothing is known of what it touches, as nothing is of what it creates.
-            if object.refcount_before.is_some()
-                && let Some(known) = known(digests, &object.meta.digest)
-            {
-                known.forget(self.namespace.id, &object.meta.digest);
-            }
-            if object.meta.refcount == 0 && delete_orphans {
-                removed.objects += 1;
-                deleted.push(id);
-                self.delete_object(id, &object, slot)?;
-                if slot.is_some_and(|slot| object.meta.vectors.has(slot)) {
-                    index_changes.push((LogEntry::Remove(id), Vec::new()));
-                }
-                let next = successor.as_ref().map(|successor| successor.slot());
-                if next.is_some_and(|next| object.meta.vectors.has(next)) {
-                    followed.removed.push(id);
-                }
-            } else {
-                if short || object.meta.refcount > 1 {
-                    kept.push((id, object.meta));
-                }
-                if object.metadata.is_some() {
-                    described.push(id);
-                }
-                self.write_object_meta(id, &object)?;
-                if let Some(vector) = object.next_vector {
-                    next_vectors.push((id, vector));
-                } else if object.refcount_before.is_none() {
-                    followed.unseen.push(id);
-                }
-                if let Some(created) = vector {
-                    index_changes.push((LogEntry::Add(id), created.vector));
-                }
-            }
-        }
-        // A drop of the namespace holds every key stripe, so it comes wholly before this write or wholly after it.
-        self.namespace.check_exists()?;
-        let counters = self.add_counters(keys)?;
-        let batch = std::mem::take(&mut self.batch);
-        let cache = self.engine.cache.as_ref();
-        let stripes = keys.iter().map(|(stripe, _)| *stripe);
-        let written = self.keys.iter().map(|(key, _)| *key);
-        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, written, stripes));
-        let described = cache
-            .filter(|_| !described.is_empty())
-            .map(|cache| cache.begin_metadata(&described));
-        let writes_expiry = !self.expiries.is_empty();
-        let expiry = |namespace: &'a Namespace| writes_expiry.then(|| namespace.expired.write());
-        let write = || match &stage {
-            Some(stage) if !index_changes.is_empty() => {
-                let guard = match semantic {
-                    Some(guard) => guard,
-                    None => stage.lock()?,
-                };
-                let expiry_write = expiry(self.namespace);
-                stage.commit(self.engine, self.namespace.id, guard, batch, &index_changes)?;
-                Ok(expiry_write)
-            }
-            _ => {
-                let expiry_write = expiry(self.namespace);
-                self.engine.db.write(batch)?;
-                Ok(expiry_write)
-            }
-        };
-        // Before there are the objects, nobody knows their ids, and the ids of a failed write are never used again: so
-        // their values may be in the cache already. None is deleted before this has ended.
-        let values = &self.values;
-        let copied = values.iter().filter(|(_, value)| value.lent.is_none());
-        let bytes: usize = copied.map(|(_, value)| value.bytes.len()).sum();
-        let written: Result<_> = match cache {
-            Some(cache) => {
-                let useful = 1 + usize::from(bytes >= KEPT_BESIDE_BYTES);
-                let helpers = self.engine.spare_threads(useful);
-                let turns = Turns::new(values.len(), KEPT_IN_TURN);
-                let keep = || keep_values(cache, values, &turns);
-                beside(helpers, "prestige-cache", keep, || {
-                    write().inspect(|_| keep())
-                })
-                .1
-            }
-            None => write(),
-        };
-        let expiry_write = written.inspect_err(|_| {
-            let cached = cache.into_iter().zip(values);
-            cached.for_each(|(cache, (id, _))| cache.forget_value(*id));
-        })?;
-        if let Some(successor) = &successor {
-            if successor.embeds_anew() {
-                let added = next_vectors.iter();
-                followed.added = added.map(|(id, vector)| (*id, &vector[..])).collect();
-            } else {
-                followed.unseen.clear();
-                followed.added = index_changes
-                    .iter()
-                    .filter(|(entry, _)| matches!(entry, LogEntry::Add(_)))
-                    .map(|(entry, vector)| (entry.id(), &vector[..]))
-                    .collect();
-            }
-            successor.follow(&followed);
-        }
-        for (id, meta) in kept {
-            if let Some(known) = known(digests, &meta.digest) {
-                known.set(self.namespace.id, id, meta);
-            }
-        }
-        self.namespace.frontiers.lower(&self.lowest);
-        let latest = &self.namespace.latest_use_us;
-        latest.fetch_max(self.latest_use_us, Ordering::Relaxed);
-        if let Some(write) = expiry_write {
-            write.done(&self.expiries);
-        }
-        drop(described);
-        if let (Some(cache), Some(cached)) = (cache, cached) {
-            for (key, record) in &self.keys {
-                if let Some(record) = record.filter(|_| short) {
-                    cached.keep(key, record);
-                }
-            }
-            drop(cached);
-            deleted.iter().for_each(|id| cache.forget_value(*id));
-        }
-        if let Some((slot, counters)) = keys.first_mut().zip(counters) {
-            slot.1.insert(self.namespace.id, counters);
-        }
-        self.engine.namespaces.add(self.namespace, &self.change);
-        Ok(removed)
-    }
-
-    /// Writes the records of the keys in the order of the keys: neighbours share most of the way to their places in the
-    /// write buffer, and find it in the processor's caches.
-    fn write_keys(&mut self) -> Result<()> {
-        let family = self.engine.db.family(KEYS)?;
-        let mut keys: SmallVec<[_; 1]> = self.keys.iter().collect();
-        // Stable: of several records of one key the last wins.
-        keys.sort_by_key(|(key, _)| *key);
-        for (key, record) in keys {
-            let name = user_key(self.namespace.id, key);
-            match record {
-                Some(record) => self.batch.put_cf(family, name, record.encode()),
-                None => self.batch.delete_cf(family, name),
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes the digests of new objects, in their order as well.
-    fn write_digests(&mut self) -> Result<()> {
-        let family = self.engine.db.family(DIGESTS)?;
-        let mut created: SmallVec<[_; 1]> = self.created.iter().collect();
-        created.sort_unstable_by_key(|(digest, _)| digest.0);
-        for (digest, id) in created {
-            let name = digest_key(self.namespace.id, digest);
-            self.batch.put_cf(family, name, id.to_le_bytes());
-        }
-        Ok(())
-    }
-
-    /// `slot`: where the vectors in use are; the semantic stage deletes those.
-    fn delete_object(&mut self, id: u64, object: &TouchedObject, slot: Option<Slot>) -> Result<()> {
-        let db = &self.engine.db;
-        let key = numbered_key(self.namespace.id, id);
-        for other in Slot::BOTH {
-            if slot != Some(other) && object.meta.vectors.has(other) {
-                self.batch.delete_cf(db.family(other.family())?, key);
-            }
-        }
-        self.batch.delete_cf(db.family(OBJECTS)?, key);
-        self.batch.delete_cf(db.family(OBJECT_META)?, key);
-        self.batch.delete_cf(
-            db.family(DIGESTS)?,
-            digest_key(self.namespace.id, &object.meta.digest),
-        );
-        if object.refcount_before == Some(0) {
-            self.batch.delete_cf(db.family(ORPHANS)?, key);
-            self.change.orphans -= 1;
-        }
-        self.change.objects -= 1;
-        self.change.object_bytes -= signed(object.meta.size);
-        if object.meta.has_metadata {
-            let length = match &object.metadata {
-                Some(changed) => metadata::encoded_len(changed),
-                None => db.get(METADATA, &key)?.map_or(0, |record| record.len()),
-            };
-            self.batch.delete_cf(db.family(METADATA)?, key);
-            self.change.object_bytes -= signed(length as u64);
-            self.change.logical_bytes -= signed(length as u64);
-        }
-        Ok(())
-    }
-
-    fn write_object_meta(&mut self, id: u64, object: &TouchedObject) -> Result<()> {
-        let recounted = object.refcount_before != Some(object.meta.refcount);
-        let revectored = object.next_vector.is_some() || object.loses_vector;
-        if !recounted && !revectored && object.metadata.is_none() {
-            return Ok(());
-        }
-        let db = &self.engine.db;
-        let key = numbered_key(self.namespace.id, id);
-        self.batch
-            .put_cf(db.family(OBJECT_META)?, key, object.meta.encode());
-        if let Some(metadata) = &object.metadata {
-            self.batch
-                .put_cf(db.family(METADATA)?, key, metadata::encode(metadata));
-        }
-        if !recounted {
-            return Ok(());
-        }
-        if object.meta.refcount == 0 {
-            self.batch.put_cf(db.family(ORPHANS)?, key, b"");
-            self.lowest.add(ORPHANS, id);
-            self.change.orphans += 1;
-        } else if object.refcount_before == Some(0) {
-            self.batch.delete_cf(db.family(ORPHANS)?, key);
-            self.change.orphans -= 1;
-        }
-        Ok(())
-    }
-
-    /// Puts the new counters of the lowest locked stripe into the batch.
-    fn add_counters(&mut self, keys: &KeyGuards<'_>) -> Result<Option<Counters>> {
-        let Some((stripe, guard)) = keys.first() else {
-            return Ok(None);
-        };
-        if self.change == Counters::default() {
-            return Ok(None);
-        }
-        let counters = guard
-            .get(&self.namespace.id)
-            .copied()
-            .unwrap_or_default()
-            .plus(&self.change);
-        let name = counters_key(self.namespace.id, *stripe);
-        self.batch
-            .put_cf(self.engine.db.family(SYSTEM)?, name, counters.encode());
-        Ok(Some(counters))
-    }
-}
-
-/// Families and times under which a key record is listed: invariant 5.
-///
-/// A key that was not used since its last put has one time for both, and `access` alone lists it.
-pub(crate) fn times(record: &KeyRecord) -> impl Iterator<Item = (&'static str, u64)> + use<> {
-    let used = record.created_us != record.accessed_us;
-    let created = used.then_some((CREATED, record.created_us));
-    let expiry = (record.expires_us != 0).then_some((EXPIRY, record.expires_us));
-    let access = (ACCESS, record.accessed_us);
-    created.into_iter().chain([access]).chain(expiry)
-}
-
-fn keep_values(cache: &ReadCache, values: &[(u64, NewValue<'_>)], turns: &Turns) {
-    while let Some(turn) = turns.take() {
-        for (id, value) in values.get(turn).unwrap_or_default() {
-            cache.keep_value(*id, value.bytes, value.lent);
-        }
     }
 }
 
