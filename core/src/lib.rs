@@ -111,6 +111,6 @@ pub use semantic::{Gate, Progress};
 pub use stats::{LATENCY_BUCKETS, Latency, LatencySnapshot, SIMILARITY_BINS, Similarities, Stats};
 pub use store::{
     Condition, Dedup, Details, Embedded, EmbeddingAhead, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES,
-    PutOutcome, Range, Reader, Record, Scan, Store, TextSet, Value, jsonl_problem,
+    PutOutcome, Range, Reader, Record, Scan, Store, TextSet, Value, check_key, jsonl_problem,
 };
 pub use verify::Violation;

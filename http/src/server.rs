@@ -57,13 +57,16 @@ impl Server {
     pub fn start(store: Arc<Store>, config: Config) -> Result<Self, Error> {
         config.validate()?;
         if let Some(directory) = &config.backup_directory {
-            backups::prepare(directory)?;
+            backups::check(directory)?;
         }
         let bound = Bound::new(&config)?;
         let (address, unix_socket, tls) = (bound.address(), bound.unix_socket(), bound.is_tls());
         let runtime = start_runtime(&config)?;
         let timeouts = config.timeouts.clone();
         let context = Context::new(store, config)?;
+        if let Some(directory) = &context.config.backup_directory {
+            backups::prepare(directory)?;
+        }
         // The context keeps the store open, and is not kept longer than the threads.
         let lifecycle = Arc::clone(&context.lifecycle);
         let serving = Serving {

@@ -1655,6 +1655,7 @@ class Store:
 
         Raises:
             TypeError: An entry is of another form; the message gives its number, from 0.
+            InvalidArgumentError: As ``put``; the message gives the number of the entry.
             Exception: As ``put``, and what the input or ``progress`` raises. What was written
                 before stays; the write in progress leaves nothing.
 

@@ -1,7 +1,7 @@
 //! What the client of a server, which is Python, takes from here: the checks and conversions of arguments that the
 //! classes of this module make, so that the same call has the same result and the same error with either.
 
-use crate::batch::numbered;
+use crate::batch::{numbered, numbered_refusal};
 use crate::candidates::{digest_of, filter_of, floats, metadata_of, rank_of};
 use crate::convert::{Key, Value, key_to_python, prefix_argument};
 use crate::error::{PyStoreResult, exception};
@@ -9,7 +9,7 @@ use crate::lifetime::Moment;
 use crate::numbers::{Integer, finite};
 use crate::put_many::entry_of;
 use numpy::{IntoPyArray as _, PyArray2, PyArrayMethods as _};
-use prestige_core::{Error, Metadata, Verdict};
+use prestige_core::{Error, Metadata, Verdict, check_key};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use std::collections::BTreeMap;
@@ -34,10 +34,13 @@ pub(crate) fn numbered_key<'py>(
     py: Python<'py>,
     key: &Bound<'py, PyAny>,
     number: u64,
-) -> PyResult<Bound<'py, PyBytes>> {
+) -> PyStoreResult<Bound<'py, PyBytes>> {
     let key = key.extract::<Key<'_>>();
     let key = key.map_err(|error| numbered(py, "key", number, error))?;
-    Ok(PyBytes::new(py, key.as_bytes()?))
+    let bytes = key.as_bytes()?;
+    // The server would refuse it, and knows no numbers beyond those of a request.
+    check_key(bytes).map_err(|error| numbered_refusal("key", number, error))?;
+    Ok(PyBytes::new(py, bytes))
 }
 
 /// A key as Python shows it.
@@ -81,10 +84,12 @@ pub(crate) fn entry_parts<'py>(
     entry: &Bound<'py, PyAny>,
     ttl_seconds: Option<u64>,
     number: u64,
-) -> PyResult<EntryParts<'py>> {
+) -> PyStoreResult<EntryParts<'py>> {
     let entry = entry_of(entry, ttl_seconds, number)?;
+    let key = entry.key.as_bytes()?;
+    check_key(key).map_err(|error| numbered_refusal("entry", number, error))?;
     Ok((
-        PyBytes::new(py, entry.key.as_bytes()?),
+        PyBytes::new(py, key),
         PyBytes::new(py, entry.value.as_bytes()?),
         entry.ttl_seconds,
         entry.metadata,

@@ -1,9 +1,10 @@
 //! Many keys at once: a page of Python objects is gathered with the GIL held, and worked on without it.
 
 use crate::convert::Key;
-use crate::error::{PyStoreResult, blocking, invalid};
+use crate::error::{PyStoreError, PyStoreResult, blocking, invalid};
 use crate::lent::kept_value_to_python;
 use crate::store::Store;
+use prestige_core::Error;
 use pyo3::exceptions::{PyTypeError, PyUnicodeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyIterator, PyList, PyString};
@@ -173,6 +174,14 @@ pub(crate) fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) ->
         invalid(message)
     } else {
         error
+    }
+}
+
+/// A refusal of the store with the number of what it is about.
+pub(crate) fn numbered_refusal(what: &str, number: u64, error: Error) -> PyStoreError {
+    match error {
+        Error::InvalidArgument(message) => invalid(format!("{what} {number}: {message}")).into(),
+        other => other.into(),
     }
 }
 

@@ -535,7 +535,7 @@ fn apply(options: &Bound<'_, Options>, changes: Option<&Bound<'_, PyDict>>) -> P
     Ok(())
 }
 
-/// What to say of a name that is no option, with the option it is nearest to.
+/// What to say of a name that is no option: the option it is nearest to, or where all are listed.
 fn unknown(py: Python<'_>, name: &str) -> PyResult<String> {
     let near: Vec<String> = py
         .import("difflib")?
@@ -548,7 +548,9 @@ fn unknown(py: Python<'_>, name: &str) -> PyResult<String> {
     });
     Ok(match near {
         Some(near) => format!("Unknown option: {name}. Did you mean {near}?"),
-        None => format!("Unknown option: {name}"),
+        None => format!(
+            "Unknown option: {name}. help(prestige.Options) lists all options and says what they do"
+        ),
     })
 }
 

@@ -5,14 +5,14 @@
 //! before it is asked for the next entry.
 
 use crate::aio::check_exit;
-use crate::batch::numbered;
+use crate::batch::{numbered, numbered_refusal};
 use crate::candidates::metadata_of;
 use crate::convert::{Key, Value};
-use crate::error::{PyStoreResult, blocking};
+use crate::error::{PyStoreError, PyStoreResult, blocking};
 use crate::lent::LetGo;
 use crate::numbers::Integer;
 use crate::store::Store;
-use prestige_core::{Embedded, EmbeddingAhead, Entry, Metadata};
+use prestige_core::{Embedded, EmbeddingAhead, Entry, Error, Metadata};
 use pyo3::exceptions::{PyException, PyTypeError};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyIterator, PyList, PyMapping, PyTuple};
@@ -57,6 +57,7 @@ impl Store {
     ///
     /// Raises:
     ///     TypeError: An entry is of another form; the message gives its number, from 0.
+    ///     InvalidArgumentError: As ``put``; the message gives the number of the entry.
     ///     Exception: As ``put``, and what the input or ``progress`` raises. What was written
     ///         before stays; the write in progress leaves nothing.
     #[pyo3(signature = (entries, ttl_seconds = None, progress = None))]
@@ -199,12 +200,33 @@ impl<'py> Writer<'_, 'py> {
             entry.lent = lent.as_ref();
         }
         let store = self.store;
-        blocking(self.py, || store.put_embedded(&entries, embedded))?;
+        if let Err(error) = blocking(self.py, || store.put_embedded(&entries, embedded)) {
+            return Err(self.with_number(&entries, error));
+        }
         self.stored += page.len() as u64;
         if let Some(progress) = self.progress {
             progress.call1((self.stored,))?;
         }
         Ok(self.py.check_signals()?)
+    }
+}
+
+impl Writer<'_, '_> {
+    /// The error of a write that was refused, with the number of the entry at fault if there is one.
+    fn with_number(&self, entries: &[Entry<'_>], error: PyStoreError) -> PyStoreError {
+        if !matches!(error, PyStoreError::Store(Error::InvalidArgument(_))) {
+            return error;
+        }
+        let refused = entries
+            .iter()
+            .zip(self.stored..)
+            .find_map(|(entry, number)| match self.store.check_entry(entry) {
+                Err(refusal @ Error::InvalidArgument(_)) => {
+                    Some(numbered_refusal("entry", number, refusal))
+                }
+                _ => None,
+            });
+        refused.unwrap_or(error)
     }
 }
 

@@ -79,11 +79,9 @@ impl Store {
     ) -> PyStoreResult<u64> {
         let loader = model_of(model)?.borrow().loader(py)?;
         let progress = callable(progress)?;
-        // Before the model is loaded, which may take long.
-        blocking(py, || self.handle().check_writable())?;
         blocking(py, || {
             let mut tell = |done, total| tell(progress.as_ref(), done, total);
-            self.handle().reembed(loader.load()?, &mut tell)
+            self.handle().reembed_by(|| loader.load(), &mut tell)
         })
     }
 }

@@ -176,6 +176,18 @@ class TestPutMany:
             store.put_many({"good": "v"}, ttl_seconds=-1)
         assert len(store) == 0
 
+    def test_a_key_that_is_too_long_is_numbered(self, store: prestige.Store) -> None:
+        good = [(str(number), "v") for number in range(3)]
+        bad = ("k" * 65_537, "v")
+        expected = "a key has at most 65536 bytes, this one has 65537"
+        with pytest.raises(prestige.InvalidArgumentError, match=f"^entry 3: {expected}$"):
+            store.put_many([*good, bad, *good])
+        assert len(store) == 0
+        many = [(str(number), "v") for number in range(PAGE)]
+        with pytest.raises(prestige.InvalidArgumentError, match=f"^entry {PAGE + 3}: {expected}$"):
+            store.put_many([*many, *good, bad, *good])
+        assert len(store) == PAGE
+
     def test_an_exception_of_the_input_leaves_whole_writes_only(
         self, store: prestige.Store
     ) -> None:
@@ -216,7 +228,7 @@ class TestPutMany:
         with prestige.open(store_path, max_store_bytes=limit) as store:
             store.put_many((f"{n:05}", os.urandom(500)) for n in range(3000))
             assert 0 < store.total_bytes <= limit
-            with pytest.raises(prestige.InvalidArgumentError, match="max_store_bytes"):
+            with pytest.raises(prestige.InvalidArgumentError, match=r"^entry 1: .*max_store_bytes"):
                 store.put_many([("a", "v"), ("b", bytes(limit))])
             assert "a" not in store
             assert store.verify() == []
@@ -281,6 +293,18 @@ class TestGetMany:
         with pytest.raises(ZeroDivisionError):
             call(str(1 // n) for n in (1, 0))
         assert len(store) == 3
+
+    @pytest.mark.parametrize("method", ["get_many", "contains_many", "delete_many"])
+    def test_a_key_that_is_too_long_is_absent_or_numbered(
+        self, store: prestige.Store, method: str
+    ) -> None:
+        call = getattr(store, method)
+        keys = ["a", "b", "k" * 65_537]
+        if isinstance(store, prestige.Store):
+            assert call(keys) in ([None] * 3, [False] * 3, 0)
+            return
+        with pytest.raises(prestige.InvalidArgumentError, match=r"^key 2: a key has at most"):
+            call(keys)
 
     def test_a_value_that_is_dropped_with_a_finalizer_that_closes(self, store_path: Path) -> None:
         store = prestige.open(store_path)

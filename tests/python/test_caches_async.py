@@ -226,6 +226,47 @@ def test_who_computes_does_not_wait_for_itself(cache: prestige.SemanticCache) ->
     asyncio.run(main())
 
 
+def test_a_loop_within_what_is_computed_without_one(cache: prestige.SemanticCache) -> None:
+    def same(query: str) -> object:
+        return asyncio.run(asyncio.wait_for(cache.aget_or_compute(query, str.upper), 60))
+
+    def in_a_thread(query: str) -> object:
+        call = asyncio.to_thread(cache.get_or_compute, query, str.upper)
+        return asyncio.run(asyncio.wait_for(call, 60))
+
+    def another(query: str) -> object:
+        assert asyncio.run(cache.aget(query)) is None
+        return asyncio.run(cache.aget_or_compute(f"{query}, in capitals?", str.upper))
+
+    for function in (same, in_a_thread):
+        with pytest.raises(prestige.InvalidArgumentError, match="wait for itself"):
+            cache.get_or_compute("q", function)
+    assert cache.get_or_compute("q", another) == "Q, IN CAPITALS?"
+    # What has ended is not computed any more.
+    cache.clear()
+    assert asyncio.run(cache.aget_or_compute("q", str.upper)) == "Q"
+
+
+def test_a_loop_within_an_embedding_function(store: prestige.Store) -> None:
+    texts = ["first", "second"]
+    asks: list[list[str]] = []
+
+    def embed(given: list[str]) -> NDArray[np.float32]:
+        if asks:
+            return asyncio.run(asyncio.wait_for(cache.aembed(asks.pop()), 60))
+        return np.ones((len(given), 3), np.float32)
+
+    cache = prestige.EmbeddingCache(store, embed=embed, model_id="m", batch_size=1)
+    # Those of later batches are waited for as well.
+    for text in texts:
+        asks.append([text])
+        with pytest.raises(prestige.InvalidArgumentError, match="wait for itself"):
+            cache.embed(texts)
+    asks.append(["another"])
+    assert cache.embed(texts).shape == (2, 3)
+    assert "another" in cache
+
+
 def test_what_was_computed_is_returned_even_if_it_cannot_be_stored(store: prestige.Store) -> None:
     def embed(_: list[str]) -> object:
         raise ConnectionError("no network")

@@ -163,8 +163,11 @@ class TestOptions:
             setattr(prestige.Options(), name, 1)
 
     def test_an_unknown_name_that_is_near_to_nothing(self, store_path: Path) -> None:
-        with pytest.raises(ValueError, match=r"^Unknown option: größe$"):
+        expected = r"^Unknown option: größe\. help\(prestige\.Options\) lists all options"
+        with pytest.raises(ValueError, match=expected):
             prestige.open(store_path, größe=1)
+        with pytest.raises(AttributeError, match=expected):
+            prestige.Options().größe = 1
 
     def test_attributes_cannot_be_deleted(self) -> None:
         options = prestige.Options(max_retries=7)

@@ -36,6 +36,16 @@ def model(settings: dict) -> SemanticModel:
     return SemanticModel(**settings)
 
 
+def counting(loads: list[int]) -> SemanticModel:
+    """A model that notes each call, the first of which is made when it is loaded."""
+
+    def embed(texts: list[str]) -> np.ndarray:
+        loads.append(len(texts))
+        return whole_text(texts)
+
+    return SemanticModel(embedder=embed, embedder_id="counting")
+
+
 def opened(path: Path, settings: dict, **options: object) -> prestige.Store:
     return prestige.open(path, dedup_mode=DedupMode.SEMANTIC, **settings, **options)
 
@@ -196,6 +206,30 @@ def test_a_signal_ends_it_and_the_next_call_goes_on(
         assert store.verify() == []
         assert store.reembed(model(NEW)) < len(TEXTS) + 10
         assert store.verify() == []
+
+
+def test_no_model_is_loaded_for_a_call_that_is_refused(made: Path, tmp_path: Path) -> None:
+    loads: list[int] = []
+    other = counting(loads)
+    with (
+        prestige.open(tmp_path / "exact") as exact,
+        pytest.raises(prestige.InvalidArgumentError, match="exact store"),
+    ):
+        exact.reembed(other)
+    told: list[int] = []
+
+    def progress(done: int, _total: int) -> None:
+        if not told:
+            with pytest.raises(prestige.BusyError, match="already"):
+                store.reembed(other)
+        told.append(done)
+
+    with opened(made, OLD) as store:
+        with pytest.raises(prestige.InvalidArgumentError, match="all its namespaces"):
+            store.namespace("view").reembed(other)
+        store.reembed(model(NEW), progress)
+        assert told
+        assert loads == []
 
 
 @pytest.mark.parametrize("kind", either.KINDS)

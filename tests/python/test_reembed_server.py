@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import json
 import subprocess
+import threading
+from concurrent import futures
 from pathlib import Path
 
+import numpy as np
 import pytest
 from commands import COMMAND, run
 from servers import serving
-from test_reembed import NEW, OLD, TEXTS, first_word, made, model, opened
+from test_reembed import NEW, OLD, TEXTS, counting, first_word, made, model, opened, whole_text
 from tiny_models import write_model
 
 import prestige
@@ -68,6 +71,44 @@ class TestClient:
                 stranger.reembed("new")
             assert store.candidates("word7 in another text")[0]["similarity"] > 0.99
             assert store.verify() == []
+
+    def test_no_model_is_loaded_for_a_call_that_is_refused(
+        self, made: Path, tmp_path: Path
+    ) -> None:
+        loads: list[int] = []
+        begun, go = threading.Event(), threading.Event()
+
+        def slow(texts: list[str]) -> np.ndarray:
+            begun.set()
+            assert go.wait(60)
+            return whole_text(texts)
+
+        models = {
+            "slow": prestige.SemanticModel(embedder=slow, embedder_id="slow"),
+            "counting": counting(loads),
+        }
+        with (
+            prestige.open(tmp_path / "exact") as store,
+            store.serve(models=models) as server,
+            prestige.connect(server.url) as client,
+            pytest.raises(prestige.InvalidArgumentError, match="exact store"),
+        ):
+            client.reembed("counting")
+        with (
+            opened(made, OLD) as store,
+            store.serve(models=models) as server,
+            prestige.connect(server.url) as client,
+            futures.ThreadPoolExecutor() as pool,
+        ):
+            first = pool.submit(client.reembed, "slow")
+            try:
+                assert begun.wait(60)
+                with pytest.raises(prestige.BusyError):
+                    client.reembed("counting")
+            finally:
+                go.set()
+            assert first.result(60) == len(TEXTS) + 10
+        assert loads == []
 
     def test_an_exact_store_and_one_that_is_read(self, tmp_path: Path) -> None:
         path = tmp_path / "exact"

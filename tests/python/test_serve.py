@@ -257,6 +257,7 @@ class TestRefusals:
             ([store, "--dedup-mode", "semantic", "--model", tmp_path / "none"], 2, "none"),
             ([store, "--token-file", tmp_path / "none"], 2, "token_file"),
             ([store, "--backup-directory", empty], 2, "backup_directory"),
+            ([store, "--backup-directory", empty / "in"], 2, "backup_directory"),
             ([store, "--cache-threshold", "1.5"], 2, "--cache-threshold"),
             ([store, "--token-file", empty], 2, "no tokens"),
             ([store, "--tls-key", empty], 2, "tls_certificate"),
@@ -279,8 +280,10 @@ class TestRefusals:
             port = server.url.rpartition(":")[2]
             code, _, errors = serve(tmp_path / "other", "--port", port)
             assert (code, port in errors) == (1, True)
-            code, _, errors = serve(path, "--port", "0")
+            backups = tmp_path / "backups"
+            code, _, errors = serve(path, "--port", "0", "--backup-directory", backups)
             assert (code, str(path) in errors, "--url" in errors) == (1, True, True)
+            assert not backups.exists()
             assert server.end()[0] == 0
 
 

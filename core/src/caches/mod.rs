@@ -41,6 +41,23 @@ pub trait VectorSource: Send + Sync {
     /// [`crate::Error::Callback`] and [`crate::Error::Model`].
     fn embed(&self, texts: &[&str]) -> Result<Embeddings>;
 
+    /// As [`Self::embed`], for a caller who leads the computations with the numbers `leading`: whatever it calls is not to
+    /// wait for them, in no thread.
+    ///
+    /// # Errors
+    /// As [`Self::embed`].
+    fn embed_leading(&self, texts: &[&str], _leading: &[u64]) -> Result<Embeddings> {
+        self.embed(texts)
+    }
+
+    /// Numbers of the computations that the caller is a part of, so that it does not wait for them.
+    ///
+    /// # Errors
+    /// [`crate::Error::Callback`].
+    fn computing(&self) -> Result<Vec<u64>> {
+        Ok(Vec::new())
+    }
+
     /// Whether all of `text` is read: otherwise its vector says nothing of what comes after.
     fn fits(&self, _text: &str) -> bool {
         true

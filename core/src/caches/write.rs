@@ -7,7 +7,7 @@ use crate::locks::{StripeNumbers, digest_stripe, key_stripe};
 use crate::mutation::Mutation;
 use crate::record::KeyRecord;
 use crate::stats::Count;
-use crate::store::put::{MAX_KEY_BYTES, MAX_VALUE_BYTES, check_length};
+use crate::store::put::{MAX_VALUE_BYTES, check_key, check_length};
 
 /// One key and its value.
 pub(super) struct CacheEntry<'a> {
@@ -53,7 +53,7 @@ impl Engine {
 
     /// Refuses what is longer than a key or a value may be, or than the whole store.
     pub(super) fn check_sizes(&self, key: &[u8], value: &[u8]) -> Result<()> {
-        check_length("key", key, MAX_KEY_BYTES)?;
+        check_key(key)?;
         check_length("value", value, MAX_VALUE_BYTES)?;
         self.check_fits(key, value, None)
     }

@@ -44,6 +44,15 @@ impl Store {
         self.put_timed(entries, &[], Timed::PutMany)
     }
 
+    /// Refuses what every put of `entry` refuses, whatever the store holds: so the entry at fault of several is found
+    /// after they were refused.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] as [`Store::put_entry`]; [`Error::Closed`] and [`Error::Forked`].
+    pub fn check_entry(&self, entry: &Entry<'_>) -> Result<()> {
+        self.engine()?.check_entry(entry)
+    }
+
     pub(super) fn put_timed(
         &self,
         entries: &[Entry<'_>],

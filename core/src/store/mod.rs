@@ -30,7 +30,7 @@ pub use export::Record;
 pub(crate) use get::missing_object;
 pub use get::{Reader, Value};
 pub use jsonl::jsonl_problem;
-pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome};
+pub use put::{Dedup, Entry, MAX_KEY_BYTES, MAX_VALUE_BYTES, PutOutcome, check_key};
 pub use scan::{Range, Scan};
 
 use crate::engine::{Engine, Namespace};

@@ -23,6 +23,7 @@ mod attempt;
 mod gather;
 mod prepare;
 
+pub use prepare::check_key;
 pub(crate) use prepare::check_length;
 
 /// Longest key in bytes. Keys are repeated in the time-ordered families, so they are not a place for documents.

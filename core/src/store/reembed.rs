@@ -82,14 +82,22 @@ impl Store {
     /// index; [`Error::Closed`] if the store is closed meanwhile; [`Error::Model`] and [`Error::Callback`] if the new model
     /// fails; [`Error::ReadOnly`]; [`Error::TimedOut`]; [`Error::Io`]; what `progress` returns.
     pub fn reembed(&self, embedder: Arc<dyn Embedder>, progress: &mut Progress<'_>) -> Result<u64> {
-        if let Some(view) = &self.view {
-            return Err(Error::InvalidArgument(format!(
-                "a store has one model for all its namespaces: call reembed on the store, not on a view of its namespace \
-                 {:?}",
-                view.name
-            )));
-        }
-        let mut job = self.writer()?.begin_reembedding(embedder)?;
+        self.reembed_by(|| Ok(embedder), progress)
+    }
+
+    /// As [`Store::reembed`], by the model that `load` gives. It is called once nothing but the model is a reason to refuse
+    /// the call, without any lock.
+    ///
+    /// # Errors
+    /// As [`Store::reembed`], and those of `load`.
+    pub fn reembed_by(
+        &self,
+        load: impl FnOnce() -> Result<Arc<dyn Embedder>>,
+        progress: &mut Progress<'_>,
+    ) -> Result<u64> {
+        self.check_reembed()?;
+        let claim = self.writer()?.wait_for_claim()?;
+        let mut job = Job::new(claim, load()?);
         if self.writer()?.has_leftovers(&job)? {
             self.remove_left_behind()?;
         }
@@ -118,6 +126,21 @@ impl Store {
         self.remove_left_behind()?;
         steps.end()?;
         Ok(embedded)
+    }
+
+    /// Refuses what [`Store::reembed`] refuses of this store, whatever the model. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] in exact mode and on a view; as [`Store::check_writable`].
+    pub fn check_reembed(&self) -> Result<()> {
+        if let Some(view) = &self.view {
+            return Err(Error::InvalidArgument(format!(
+                "a store has one model for all its namespaces: call reembed on the store, not on a view of its namespace \
+                 {:?}",
+                view.name
+            )));
+        }
+        self.writer()?.check_has_model()
     }
 
     /// Embeds what has no vector of the new model yet, and links what is not in its index.

@@ -56,15 +56,15 @@ async fn reembed(
 ) -> Answer<Response> {
     access.require_everywhere(Role::Admin)?;
     let model = allowed(&context.config.reembed_models, &request.model)?;
-    // Before the model is loaded, which may take long.
-    context.store.check_writable()?;
+    // At once, and before the model is loaded, which may take long.
+    context.store.check_reembed()?;
     let (provider, store) = (Arc::clone(&model.provider), Arc::clone(&context.store));
     let work = move |progress: &Progress| {
         let mut set = |done, total| {
             progress.set(done, total);
             Ok(())
         };
-        let embedded = store.reembed(provider()?, &mut set)?;
+        let embedded = store.reembed_by(|| provider(), &mut set)?;
         Ok(json!(Reembedded { embedded }))
     };
     let job = context.jobs.start(&context, "reembed", None, work)?;

@@ -3,7 +3,8 @@
 use crate::Running;
 use crate::client::{Answer, ask, get};
 use prestige_core::{Options, Store};
-use prestige_http::Config;
+use prestige_http::{Config, Server};
+use std::sync::Arc;
 
 const JSON: (&str, &str) = ("Content-Type", "application/json");
 
@@ -96,6 +97,27 @@ fn an_index_is_rebuilt() {
     }
     let names = running.store.namespaces().unwrap();
     assert!(names.is_empty(), "{names:?}");
+}
+
+#[test]
+fn the_directory_of_backups_is_made_for_a_server_that_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let backups = folder.path().join("a").join("b");
+    let config = |port| {
+        let mut config = Config {
+            backup_directory: Some(backups.clone()),
+            ..Config::default()
+        };
+        config.listen.port = port;
+        config
+    };
+    let running = Running::start(Config::default());
+    let taken = running.server.address().unwrap().port();
+    let store = Arc::clone(&running.store);
+    assert!(Server::start(store, config(taken)).is_err());
+    assert!(!folder.path().join("a").exists());
+    let _running = Running::start(config(0));
+    assert!(backups.is_dir());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use super::arguments::{
 use super::hit::Hit;
 use super::json::{response_to_python, scope};
 use super::source::Source;
-use super::turn::{Turn, computing};
+use super::turn::{self, Turn, computing};
 use super::{Home, not_pickled};
 use crate::convert::text_of;
 use crate::error::{PyStoreResult, blocking, caught, invalid, store_error};
@@ -15,7 +15,7 @@ use crate::numbers::finite;
 use crate::stats::dictionary;
 use prestige_core::embed::{Embedder as _, Fingerprint};
 use prestige_core::{
-    Answer, DEFAULT_CACHE_THRESHOLD, Prices, Put, Scope, Scopes, SemanticCacheOptions,
+    Answer, DEFAULT_CACHE_THRESHOLD, Leading, Prices, Put, Scope, Scopes, SemanticCacheOptions,
 };
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString, PyTuple};
@@ -321,9 +321,14 @@ impl SemanticCache {
         let metadata = super::json::metadata(metadata)?;
         let tokens = Tokens::of(tokens)?;
         let (argument, function) = (query.clone().unbind(), function.clone().unbind());
-        let compute = || {
-            Python::attach(|py| computed(function.bind(py), argument.bind(py), &tokens))
-                .map_err(store_error)
+        let compute = |leading: &Leading| {
+            Python::attach(|py| {
+                let noted = turn::enter(py, [leading.number()])?;
+                let response = computed(function.bind(py), argument.bind(py), &tokens);
+                turn::leave(py, &noted)?;
+                response
+            })
+            .map_err(store_error)
         };
         let scope = within.scope();
         let own = computing(py)?;

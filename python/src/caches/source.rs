@@ -1,5 +1,6 @@
 //! What computes vectors: a loaded model, or a Python function.
 
+use super::turn;
 use crate::convert::type_name;
 use crate::error::{PyStoreResult, blocking, invalid, store_error};
 use crate::model::SemanticModel;
@@ -65,6 +66,18 @@ impl VectorSource for Source {
                     .to_owned(),
             )),
         }
+    }
+
+    fn embed_leading(&self, texts: &[&str], leading: &[u64]) -> Result<Embeddings> {
+        let numbers = leading.iter().copied();
+        let noted = Python::attach(|py| turn::enter(py, numbers)).map_err(store_error)?;
+        let embedded = self.embed(texts);
+        Python::attach(|py| turn::leave(py, &noted)).map_err(store_error)?;
+        embedded
+    }
+
+    fn computing(&self) -> Result<Vec<u64>> {
+        Python::attach(turn::computing).map_err(store_error)
     }
 
     fn fits(&self, text: &str) -> bool {

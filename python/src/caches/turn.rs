@@ -39,6 +39,19 @@ pub(super) fn computing(py: Python<'_>) -> PyResult<Vec<u64>> {
         .extract()
 }
 
+/// Notes in the context of the caller that it computes these, besides what it computes already. Returns what `leave` takes.
+pub(super) fn enter(py: Python<'_>, numbers: impl IntoIterator<Item = u64>) -> PyResult<Py<PyAny>> {
+    let mut all = computing(py)?;
+    all.extend(numbers);
+    let token = variable(py)?.call_method1("set", (PyTuple::new(py, all)?,))?;
+    Ok(token.unbind())
+}
+
+/// Ends what `enter` began, in the same context.
+pub(super) fn leave(py: Python<'_>, token: &Py<PyAny>) -> PyResult<()> {
+    variable(py)?.call_method1("reset", (token,)).map(drop)
+}
+
 impl Turn {
     pub(super) fn new(turn: prestige_core::Turn) -> Self {
         Self(match turn {
@@ -72,18 +85,18 @@ impl Turn {
     }
 
     /// Notes in the context that it computes this. Returns what `leave` takes.
-    fn enter<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let mut numbers = computing(py)?;
-        if let Part::Leads(leading) = &self.0 {
-            numbers.extend(leading.lock().as_ref().map(Leading::number));
-        }
-        variable(py)?.call_method1("set", (PyTuple::new(py, numbers)?,))
+    fn enter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        let number = match &self.0 {
+            Part::Leads(leading) => leading.lock().as_ref().map(Leading::number),
+            _ => None,
+        };
+        enter(py, number)
     }
 
     /// Ends what `enter` began, in the same context.
-    fn leave(&self, py: Python<'_>, token: &Bound<'_, PyAny>) -> PyResult<()> {
-        variable(py)?.call_method1("reset", (token,))?;
-        Ok(())
+    #[expect(clippy::unused_self, reason = "it is the counterpart of `enter`")]
+    fn leave(&self, py: Python<'_>, token: Py<PyAny>) -> PyResult<()> {
+        leave(py, &token)
     }
 
     /// Gives an error to those who wait; what is no `Exception` leaves one of them to begin anew.

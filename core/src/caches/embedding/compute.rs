@@ -46,12 +46,13 @@ impl EmbeddingCache {
         if missing.is_empty() {
             return Ok(rows);
         }
+        let computing = source.computing()?;
         let mut wanted = distinct(texts, &keys, &missing);
         let mut done = HashMap::with_capacity(wanted.len());
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
             for one in &wanted {
-                match self.flights.join(one.key, true, &[])? {
+                match self.flights.join(one.key, true, &computing)? {
                     Joined::Leads(lead) => led.push(Led {
                         text: one.text,
                         key: one.key,
@@ -94,11 +95,12 @@ impl EmbeddingCache {
         if source.prefers_like_lengths() {
             missing.sort_by_key(|one| std::cmp::Reverse(one.text.len()));
         }
+        let leading: Vec<_> = missing.iter().map(|one| one.lead.number()).collect();
         while !missing.is_empty() {
             source.check()?;
             let rest = missing.split_off(missing.len().min(self.batch_size));
             let batch = std::mem::replace(&mut missing, rest);
-            match self.compute(&batch, source) {
+            match self.compute(&batch, &leading, source) {
                 Ok(vectors) => {
                     for (one, vector) in batch.into_iter().zip(vectors) {
                         done.insert(one.key, Arc::clone(&vector));
@@ -116,11 +118,16 @@ impl EmbeddingCache {
         Ok(())
     }
 
-    /// Computes one batch and stores it.
-    fn compute(&self, batch: &[Led<'_>], source: &dyn VectorSource) -> Result<Vec<Vector>> {
+    /// Computes one batch and stores it. `leading`: numbers of all that this caller leads.
+    fn compute(
+        &self,
+        batch: &[Led<'_>],
+        leading: &[u64],
+        source: &dyn VectorSource,
+    ) -> Result<Vec<Vector>> {
         let texts: Vec<_> = batch.iter().map(|one| one.text).collect();
         let start = Instant::now();
-        let computed = source.embed(&texts)?;
+        let computed = source.embed_leading(&texts, leading)?;
         let elapsed = start.elapsed();
         if computed.len() != texts.len() {
             return Err(Error::InvalidArgument(format!(

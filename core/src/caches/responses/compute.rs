@@ -56,7 +56,8 @@ impl SemanticCache {
     /// A response that could be computed and not stored, whatever the reason, is returned all the same, and counted: on a
     /// full disk, if it is larger than the store may be, if the query cannot be embedded.
     ///
-    /// `computing`: the [`Leading::number`]s of what this caller computes already, and must not wait for.
+    /// `computing`: the [`Leading::number`]s of what this caller computes already, and must not wait for. `compute` is told
+    /// its own, for what it calls in other threads.
     ///
     /// # Errors
     /// What `compute` fails with; as [`Self::get`] and [`Self::begin`]; an interrupt of `source`.
@@ -70,7 +71,7 @@ impl SemanticCache {
         query: &str,
         lookup: Lookup<'_>,
         source: &dyn VectorSource,
-        compute: &dyn Fn() -> Result<Computed>,
+        compute: &dyn Fn(&Leading) -> Result<Computed>,
         ttl_seconds: Option<u64>,
         metadata: &EntryMetadata,
         computing: &[u64],
@@ -89,7 +90,7 @@ impl SemanticCache {
                 },
             };
             let start = Instant::now();
-            let computed = match compute() {
+            let computed = match compute(&leading) {
                 Ok(computed) => computed,
                 Err(error) => {
                     leading.fail(&error);

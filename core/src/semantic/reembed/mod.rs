@@ -49,6 +49,15 @@ pub(crate) struct Job {
 }
 
 impl Job {
+    pub(crate) fn new(claim: Claim, embedder: Arc<dyn Embedder>) -> Self {
+        Self {
+            model: ModelRecord::of(embedder.as_ref()),
+            embedder,
+            installed: Vec::new(),
+            _claim: claim,
+        }
+    }
+
     /// From now on puts bring vectors of both models.
     pub(crate) fn embed_puts(&self) {
         for installed in &self.installed {
@@ -68,24 +77,19 @@ impl Engine {
         Ok(Claim(claim))
     }
 
-    /// Begins to embed all texts by `embedder`. Nothing has changed yet.
-    pub(crate) fn begin_reembedding(&self, embedder: Arc<dyn Embedder>) -> Result<Job> {
+    /// Refuses to embed texts where none have vectors.
+    pub(crate) fn check_has_model(&self) -> Result<()> {
         if self.mode == DedupMode::Exact {
             return Err(Error::InvalidArgument(
                 "an exact store has no embeddings; only a store that was created with dedup_mode semantic has a model"
                     .to_owned(),
             ));
         }
-        Ok(Job {
-            model: ModelRecord::of(embedder.as_ref()),
-            embedder,
-            installed: Vec::new(),
-            _claim: self.wait_for_claim()?,
-        })
+        Ok(())
     }
 
     /// The claim, which the background holds for a moment at most.
-    fn wait_for_claim(&self) -> Result<Claim> {
+    pub(crate) fn wait_for_claim(&self) -> Result<Claim> {
         for _ in 1..ATTEMPTS {
             if let Ok(claim) = self.claim_reembedding() {
                 return Ok(claim);

@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+use crate::semantic::Job;
 use crate::{
     CandidateOptions, DedupMode, Error, Options, Query, SemanticOptions, Store, VectorPrecision,
 };
@@ -411,9 +412,8 @@ fn what_a_crash_leaves_behind_is_removed_in_the_background() {
     {
         // As far as the switch, and no further.
         let engine = store.engine().unwrap();
-        let mut job = engine
-            .begin_reembedding(Arc::clone(&new) as Arc<dyn Embedder>)
-            .unwrap();
+        let claim = engine.wait_for_claim().unwrap();
+        let mut job = Job::new(claim, Arc::clone(&new) as Arc<dyn Embedder>);
         engine.prepare_namespaces(&mut job).unwrap();
         let installed = &job.installed[0];
         let (mut after, mut embedded) = (None, 0);

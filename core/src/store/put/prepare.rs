@@ -58,10 +58,7 @@ impl Engine {
         let now_us = self.now_us();
         let mut values: SmallVec<[_; 1]> = SmallVec::with_capacity(entries.len());
         for entry in entries {
-            check_length("key", entry.key, MAX_KEY_BYTES)?;
-            check_length("value", entry.value, MAX_VALUE_BYTES)?;
-            entry.metadata.map_or(Ok(()), metadata::check)?;
-            self.check_fits(entry.key, entry.value, entry.metadata)?;
+            self.check_entry(entry)?;
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
@@ -90,6 +87,14 @@ impl Engine {
             }
         }
         Ok((prepared, own))
+    }
+
+    /// Refuses what no put of `entry` could store.
+    pub(crate) fn check_entry(&self, entry: &Entry<'_>) -> Result<()> {
+        check_key(entry.key)?;
+        check_length("value", entry.value, MAX_VALUE_BYTES)?;
+        entry.metadata.map_or(Ok(()), metadata::check)?;
+        self.check_fits(entry.key, entry.value, entry.metadata)
     }
 
     /// Refuses what could not be held even by an empty store.
@@ -135,6 +140,14 @@ fn last_of_each_key<'a>(entries: &[Entry<'a>]) -> (SmallVec<[&'a [u8]; 1]>, Smal
         }
     }
     (keys, last)
+}
+
+/// Refuses a key that is longer than [`MAX_KEY_BYTES`].
+///
+/// # Errors
+/// [`Error::InvalidArgument`].
+pub fn check_key(key: &[u8]) -> Result<()> {
+    check_length("key", key, MAX_KEY_BYTES)
 }
 
 pub(crate) fn check_length(what: &str, bytes: &[u8], most: usize) -> Result<()> {

@@ -93,7 +93,7 @@ fn run(arguments: &ServeArguments, models: Models<'_>, heed_interrupt: bool) -> 
         .map_err(|error| Error::Io(format!("cannot handle signals: {error}")))?;
     // Before a store is made: what cannot be served should leave nothing behind.
     if let Some(directory) = &config.backup_directory {
-        backups::prepare(directory)?;
+        backups::check(directory)?;
     }
     let store = Arc::new(Store::open(&path, options).map_err(|error| opening(&path, error))?);
     if signals.asked() {

@@ -10,7 +10,7 @@ fn computed(bench: &Bench, query: &str, compute: &dyn Fn() -> Result<Computed>) 
         query,
         lookup,
         &bench.source,
-        compute,
+        &|_| compute(),
         None,
         &none,
         &[],
@@ -177,7 +177,8 @@ fn what_was_computed_reaches_all_even_if_it_cannot_be_stored() {
         };
         let before = bench.cache.stats();
         let cache = &bench.cache;
-        let answer = cache.get_or_compute(&all, "q", lookup, source, &compute, None, &none, &[]);
+        let answer =
+            cache.get_or_compute(&all, "q", lookup, source, &|_| compute(), None, &none, &[]);
         match answer {
             Ok(Answer::Computed(computed)) if returns => assert_eq!(*computed, text(response)),
             Err(Error::Callback(error)) if !returns => assert!(error.is_interrupt()),
@@ -205,7 +206,7 @@ fn metadata_beyond_the_bounds_is_refused_before_anything_is_computed() {
     let bench = bench();
     let pairs = (0..65).map(|number| (number.to_string(), String::new()));
     let metadata: EntryMetadata = pairs.collect();
-    let never = || -> Result<Computed> { panic!("it has been called") };
+    let never = |_: &Leading| -> Result<Computed> { panic!("it has been called") };
     let answer = bench.cache.get_or_compute(
         &scope(""),
         "q",
