@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tuning::{BLOB_GC_AGE_CUTOFF, database_options, descriptors, usize_of};
 
+mod multi_get;
 mod tuning;
 
 self_cell!(
@@ -44,7 +45,7 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true)?)?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true))?;
         Ok(Self::of(db, options))
     }
 
@@ -61,7 +62,7 @@ impl Db {
         let found = Self::families(path)?;
         let opened = descriptors(options, |name| {
             !ADDED_FAMILIES.contains(&name) || found.iter().any(|found| found == name)
-        })?;
+        });
         let db = DB::open_cf_descriptors_read_only(&database, path, opened, false)?;
         Ok(Self::of(db, options))
     }
@@ -123,30 +124,6 @@ impl Db {
             return Ok(None);
         };
         Ok(self.db().get_pinned_cf(family, key)?)
-    }
-
-    /// The values of `keys`, in their order.
-    pub(crate) fn multi_get<K: AsRef<[u8]>>(
-        &self,
-        family: &str,
-        keys: &[K],
-    ) -> Result<Vec<Option<DBPinnableSlice<'_>>>> {
-        let Some(family) = self.readable(family)? else {
-            return Ok(keys.iter().map(|_| None).collect());
-        };
-        // RocksDB wants them in order, and takes longer to put them there.
-        let names = keys.iter().map(AsRef::as_ref).enumerate();
-        let mut ordered: Vec<(&[u8], usize)> = names.map(|(at, name)| (name, at)).collect();
-        ordered.sort_unstable();
-        let names = ordered.iter().map(|(name, _)| *name);
-        let found = self.db().batched_multi_get_cf(family, names, true);
-        let mut values: Vec<_> = keys.iter().map(|_| None).collect();
-        for ((_, at), value) in ordered.iter().zip(found) {
-            if let Some(slot) = values.get_mut(*at) {
-                *slot = value?;
-            }
-        }
-        Ok(values)
     }
 
     /// Writes everything in `batch`, or nothing.
@@ -349,7 +326,7 @@ impl Db {
 #[cfg(test)]
 pub(crate) fn drop_families(path: &Path, families: &[&str]) -> Result<()> {
     let options = Options::default();
-    let descriptors = descriptors(&options, |_| true)?;
+    let descriptors = descriptors(&options, |_| true);
     let mut db = DB::open_cf_descriptors(&database_options(&options), path, descriptors)?;
     for family in families {
         db.drop_cf(family)?;

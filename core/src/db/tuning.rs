@@ -1,6 +1,5 @@
 //! How RocksDB and the families of the schema are tuned.
 
-use crate::error::Result;
 use crate::options::Options;
 use crate::schema::{self, FAMILIES};
 use rocksdb::{
@@ -12,7 +11,7 @@ use rocksdb::{
 pub(super) fn descriptors(
     options: &Options,
     wanted: impl Fn(&'static str) -> bool,
-) -> Result<Vec<ColumnFamilyDescriptor>> {
+) -> Vec<ColumnFamilyDescriptor> {
     let mut shards = LruCacheOptions::default();
     shards.set_capacity(usize_of(options.block_cache_bytes));
     shards.set_num_shard_bits(CACHE_SHARD_BITS);
@@ -20,11 +19,8 @@ pub(super) fn descriptors(
     FAMILIES
         .into_iter()
         .filter(|name| wanted(name))
-        .map(|name| {
-            let family = family_options(name, options, &cache)?;
-            Ok(ColumnFamilyDescriptor::new(name, family))
-        })
-        .chain(std::iter::once(Ok(default_family(options))))
+        .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, options, &cache)))
+        .chain(std::iter::once(default_family(options)))
         .collect()
 }
 
@@ -83,24 +79,19 @@ const CACHE_SHARD_BITS: i32 = 2;
 /// Share of a write buffer that its filter takes: 0.8 MiB of 64 MiB, ten bits for each of 650,000 keys.
 const MEMTABLE_FILTER_SHARE: f64 = 0.0125;
 
-/// Level of LZ4HC for the last level of `keys` and `digests`. Blocks are a few percent larger than with zstd, and read in a
-/// third of the time: of a get from 3,000,000 keys, whose blocks the block cache does not hold, unpacking zstd was a fifth.
-/// Higher levels save nothing and cost puts a tenth.
+/// Level of LZ4HC for the last level of `keys` and `digests`. A key takes 24 bytes there, 16 with zstd, but is unpacked in far
+/// less time: a get from 3,000,000 keys, whose blocks the block cache does not hold, takes a sixth less. Higher levels save
+/// nothing more and cost puts a tenth.
 const LZ4HC_LEVEL: i32 = 3;
 /// RocksDB's default; LZ4 has no use for it.
 const WINDOW_BITS: i32 = -14;
-
-/// Ids and digests are spread evenly over a table, so where an entry lies is guessed, and found in a few looks at an index of
-/// 20,000 entries instead of fifteen: a tenth of a get from 3,000,000 keys. RocksDB's parser takes it as a change to the
-/// options of the table that were set before.
-const EVEN_SEARCH: &str = "block_based_table_factory={index_block_search_type=kInterpolation}";
 
 /// Bytes of write buffer for each bucket of its hash table: 65,536 buckets, 0.5 MiB of 64 MiB. When the buffer of
 /// `digests` is flushed it holds 40,000 digests where the values have 1.5 KB, and a few times as many where they are tiny.
 const BYTES_PER_BUCKET: u64 = 1024;
 const MOST_BUCKETS: usize = 1 << 20;
 
-fn family_options(name: &str, options: &Options, cache: &Cache) -> Result<rocksdb::Options> {
+fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Options {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     // Index and filter blocks count against the cache, so that its size bounds the memory of the store.
@@ -150,13 +141,7 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> Result<rocksd
         family.set_blob_gc_force_threshold(0.5);
     }
     set_compression(&mut family, name);
-    if matches!(
-        name,
-        schema::OBJECTS | schema::OBJECT_META | schema::DIGESTS
-    ) {
-        return Ok(family.get_options_from_string(EVEN_SEARCH)?);
-    }
-    Ok(family)
+    family
 }
 
 fn set_compression(family: &mut rocksdb::Options, name: &str) {

@@ -132,7 +132,7 @@ impl Engine {
             };
             let (object_id, dedup) = match place {
                 Place::Object(id, dedup) => (id, dedup),
-                // The others are looked at all the same, to come back with everything that is missing at once.
+                // The others are looked at all the same, to embed all at once, or else to ask of all at once.
                 Place::NeedVector => {
                     need_vectors.insert(entry.digest);
                     continue;
