@@ -254,11 +254,23 @@ impl Db {
             self.db().compact_range_cf_opt(family, from, to, &options);
             Ok(())
         };
+        // With each change of options RocksDB writes them all down, in 90 KB.
+        if self.blob_bytes()? == 0 {
+            return FAMILIES.into_iter().try_for_each(compact);
+        }
         // Background compaction leaves the younger blob files alone, whatever is garbage in them.
         self.set_blob_gc_age_cutoff("1.0")?;
         let compacted = FAMILIES.into_iter().try_for_each(compact);
         self.set_blob_gc_age_cutoff(BLOB_GC_AGE_CUTOFF)?;
         compacted
+    }
+
+    /// Bytes of the blob files of `objects`.
+    fn blob_bytes(&self) -> Result<u64> {
+        let objects = self.family(schema::OBJECTS)?;
+        let property = c"rocksdb.total-blob-file-size";
+        let bytes = self.db().property_int_value_cf(objects, property)?;
+        Ok(bytes.unwrap_or(0))
     }
 
     /// Sets which share of the blob files, the oldest first, compaction writes anew where they hold garbage.
@@ -277,11 +289,7 @@ impl Db {
         // RocksDB takes a file whose last key is `end` too. The first key of the next namespace, the empty one, would be
         // such an end; this one lies within the namespace, after all keys that do not begin with so many 0xff.
         let end = [&start[..], &[0xff; 64]].concat();
-        let objects = self.family(schema::OBJECTS)?;
-        let blob_bytes = self
-            .db()
-            .property_int_value_cf(objects, c"rocksdb.total-blob-file-size")?
-            .unwrap_or(0);
+        let blob_bytes = self.blob_bytes()?;
         for name in FAMILIES {
             if name != schema::SYSTEM && (name != schema::OBJECTS || blob_bytes == 0) {
                 self.db()
