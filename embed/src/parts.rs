@@ -53,6 +53,9 @@ pub fn beside<A: Send, R>(
     aside: impl Fn() -> A + Sync,
     own: impl FnOnce() -> R,
 ) -> (Vec<A>, R) {
+    if helpers == 0 {
+        return (Vec::new(), own());
+    }
     std::thread::scope(|scope| {
         let started: Vec<_> = (0..helpers)
             .filter_map(|_| {
