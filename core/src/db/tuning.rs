@@ -192,11 +192,45 @@ mod tests {
             ..Options::default()
         };
         let db = Db::open(directory.path(), &options).unwrap();
-        for name in FAMILIES {
-            let family = db.family(name).unwrap();
-            let property = c"rocksdb.block-cache-capacity";
-            let bytes = db.db().property_int_value_cf(family, property).unwrap();
-            assert_eq!(bytes, Some(5 << 20), "{name}");
-        }
+        let figures = || {
+            FAMILIES.map(|name| {
+                let family = db.family(name).unwrap();
+                let of = |property| db.db().property_int_value_cf(family, property).unwrap();
+                let capacity = of(c"rocksdb.block-cache-capacity").unwrap();
+                (capacity, of(c"rocksdb.block-cache-usage").unwrap())
+            })
+        };
+        let [(capacity, empty), ..] = figures();
+        assert_eq!(capacity, 5 << 20);
+        let mut batch = rocksdb::WriteBatch::default();
+        batch.put_cf(db.family(schema::KEYS).unwrap(), b"key", b"value");
+        db.write(batch).unwrap();
+        db.flush().unwrap();
+        assert!(db.get(schema::KEYS, b"key").unwrap().is_some());
+        // What one has in it, all have.
+        let [(_, used), ..] = figures();
+        assert!(used > empty, "{used} {empty}");
+        assert_eq!(figures(), FAMILIES.map(|_| (5 << 20, used)));
+    }
+
+    #[test]
+    fn options_change_at_a_compaction_of_blob_files_only() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = crate::Store::open(directory.path(), Options::default()).unwrap();
+        let options = || {
+            let files = std::fs::read_dir(directory.path()).unwrap();
+            let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<_> = names.filter(|name| name.starts_with("OPTIONS")).collect();
+            names.sort();
+            names
+        };
+        store.put(b"short", &[1; 1000], None).unwrap();
+        let before = options();
+        store.compact().unwrap();
+        assert_eq!(options(), before);
+        store.put(b"long", &[1; 100_000], None).unwrap();
+        store.flush().unwrap();
+        store.compact().unwrap();
+        assert_ne!(options(), before);
     }
 }
