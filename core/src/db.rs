@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::schema::{self, ADDED_FAMILIES, FAMILIES, NamespaceId};
+use prestige_embed::spare_threads;
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
     BottommostLevelCompaction, ColumnFamily, CompactOptions, DB, DBPinnableSlice, DBRecoveryMode,
@@ -232,7 +233,7 @@ impl Db {
     }
 
     /// Flushes and compactions that run now, each on a thread of its own. RocksDB takes its lock to tell, for a moment.
-    pub(crate) fn running_jobs(&self) -> usize {
+    fn running_jobs(&self) -> usize {
         let names = [
             c"rocksdb.num-running-flushes",
             c"rocksdb.num-running-compactions",
@@ -242,6 +243,14 @@ impl Db {
             .into_iter()
             .filter_map(|number| number.ok().flatten());
         numbers.map(usize_of).sum()
+    }
+
+    /// How many threads to start for work of which `useful` threads could each do a part, besides the calling one.
+    pub(crate) fn spare_threads(&self, useful: usize) -> usize {
+        if useful < 2 {
+            return 0;
+        }
+        spare_threads(useful, self.running_jobs())
     }
 
     /// Rewrites every family so that removed data no longer takes space.

@@ -20,7 +20,7 @@ use crate::snapshot::Snapshots;
 use crate::stats::CacheRecorder;
 use crate::{digest::Digest, error::Error};
 use parking_lot::{RwLock, RwLockReadGuard};
-use prestige_embed::{Embedder, spare_threads};
+use prestige_embed::Embedder;
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -88,14 +88,6 @@ impl Engine {
         let sequence = self.db.sequence();
         self.db.sync_log()?;
         owner.mark(&self.path, sequence)
-    }
-
-    /// How many threads to start for work of which `useful` threads could each do a part, besides the calling one.
-    pub(crate) fn spare_threads(&self, useful: usize) -> usize {
-        if useful < 2 {
-            return 0;
-        }
-        spare_threads(useful, self.db.running_jobs())
     }
 
     pub(crate) fn embedder(&self) -> Option<Arc<dyn Embedder>> {

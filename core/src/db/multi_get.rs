@@ -2,7 +2,7 @@
 
 use super::Db;
 use crate::error::Result;
-use prestige_embed::{Turns, beside, spare_threads};
+use prestige_embed::{Turns, beside};
 use rocksdb::{ColumnFamily, DBPinnableSlice};
 use std::time::{Duration, Instant};
 
@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const KEYS_PER_TURN: usize = 64;
 /// Keys of which a thread more has enough to do, where each takes as long as [`LONG_LOOKUP`].
 const KEYS_PER_THREAD: usize = 128;
-/// A key in the write buffers or the block cache takes some 0.5 to 2 µs, one whose block comes from the page cache 4 to 8,
-/// and one from the disk more than ten times that.
+/// Between a key whose block is in the block cache and one whose block is not: a `get_many` of 1,000, which looks up each key
+/// twice, takes 1.9 µs a key from a store of 100,000 and 11.9 µs from one of 3,000,000.
 const LONG_LOOKUP: Duration = Duration::from_micros(3);
 
 /// What RocksDB has for a key.
@@ -35,7 +35,7 @@ impl Db {
             if enough == 0 || took < LONG_LOOKUP * KEYS_PER_TURN as u32 {
                 return 0;
             }
-            spare_threads(1 + enough, self.running_jobs())
+            self.spare_threads(1 + enough)
         })
     }
 

@@ -50,7 +50,7 @@ impl<'a> Mutation<'a> {
         delete_orphans: bool,
         semantic: Option<SemanticGuard<'_>>,
     ) -> Result<Removed> {
-        let short = self.values.len() <= SHORT_BATCH;
+        let short = self.is_short();
         let stage = self.namespace.loaded_semantic();
         let successor = self.namespace.successor();
         let keys_removed = u64::try_from(-self.change.keys).unwrap_or(0);
@@ -110,6 +110,11 @@ impl<'a> Mutation<'a> {
         })
     }
 
+    /// Whether the records it writes are kept in memory.
+    fn is_short(&self) -> bool {
+        self.values.len() <= SHORT_BATCH
+    }
+
     /// Writes the records of the objects, or deletes those without a reference. `slot`, `next`: where the vectors in use
     /// are, and those of the successor.
     fn settle_objects(
@@ -119,7 +124,7 @@ impl<'a> Mutation<'a> {
         slot: Option<Slot>,
         next: Option<Slot>,
     ) -> Result<Settled> {
-        let short = self.values.len() <= SHORT_BATCH;
+        let short = self.is_short();
         let mut settled = Settled::default();
         let mut objects = std::mem::take(&mut self.objects);
         objects.sort_unstable_keys();
@@ -204,7 +209,7 @@ impl<'a> Mutation<'a> {
         let copied = values.iter().filter(|(_, value)| value.lent.is_none());
         let bytes: usize = copied.map(|(_, value)| value.bytes.len()).sum();
         let useful = 1 + usize::from(bytes >= KEPT_BESIDE_BYTES);
-        let helpers = self.engine.spare_threads(useful);
+        let helpers = self.engine.db.spare_threads(useful);
         let turns = Turns::new(values.len(), KEPT_IN_TURN);
         let keep = || keep_values(cache, values, &turns);
         let own = || write().inspect(|_| keep());
@@ -217,13 +222,13 @@ impl Settled {
     /// Has the successor of the model follow what was written.
     fn follow(&self, successor: &Successor) {
         let mut followed = Followed {
-            removed: self.deleted_next.clone(),
+            removed: &self.deleted_next,
             ..Followed::default()
         };
         if successor.embeds_anew() {
             let added = self.next_vectors.iter();
             followed.added = added.map(|(id, vector)| (*id, &vector[..])).collect();
-            followed.unseen.clone_from(&self.unseen);
+            followed.unseen = &self.unseen;
         } else {
             let added = self.index_changes.iter();
             followed.added = added

@@ -42,9 +42,9 @@ pub(crate) struct Followed<'a> {
     /// Objects that have got a vector of the successor's model.
     pub added: Vec<(u64, &'a [f32])>,
     /// Objects that were created without one.
-    pub unseen: Vec<u64>,
+    pub unseen: &'a [u64],
     /// Objects that have lost it.
-    pub removed: Vec<u64>,
+    pub removed: &'a [u64],
 }
 
 impl Successor {
@@ -84,7 +84,7 @@ impl Successor {
 
     /// Follows a write that was done.
     pub(crate) fn follow(&self, followed: &Followed<'_>) {
-        self.unseen.lock().extend_from_slice(&followed.unseen);
+        self.unseen.lock().extend_from_slice(followed.unseen);
         self.vectors
             .fetch_add(followed.added.len() as u64, Ordering::Relaxed);
         let Some(index) = self.index() else { return };

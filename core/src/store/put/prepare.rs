@@ -62,7 +62,7 @@ impl Engine {
             let mode = self.options.normalization_mode;
             values.push(mode.apply(entry.value, self.options.normalization_max_bytes));
         }
-        let spare = |useful| self.spare_threads(useful);
+        let spare = |useful| self.db.spare_threads(useful);
         let (digests, (last, own)) = Digest::of_all_beside(&values, spare, || {
             let (keys, last) = last_of_each_key(entries);
             (last, own(&keys))
