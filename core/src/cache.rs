@@ -220,20 +220,20 @@ impl ReadCache {
         }
     }
 
-    /// To be called before `keys` are written, by whoever holds all of `stripes`, theirs among them. As long as the
-    /// result lives no record of these stripes is kept, so that what was read after the write is not followed by what was
-    /// read before it.
+    /// To be called before records are written, by whoever holds all of `stripes`, those of their keys among them;
+    /// `replaced`: the keys that have a record already. As long as the result lives no record of these stripes is kept, so
+    /// that what was read after the write is not followed by what was read before it.
     pub(crate) fn begin_write<'a>(
         &'a self,
         namespace: NamespaceId,
-        keys: impl Iterator<Item = &'a [u8]>,
+        replaced: impl Iterator<Item = &'a [u8]>,
         stripes: impl Iterator<Item = usize>,
     ) -> CacheWrite<'a> {
         let versions: SmallVec<_> = stripes
             .filter_map(|stripe| self.versions.get(stripe))
             .inspect(|version| step(version))
             .collect();
-        for key in keys {
+        for key in replaced {
             self.records.remove(&KeyRef { namespace, key });
         }
         CacheWrite {

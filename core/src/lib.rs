@@ -46,6 +46,7 @@ mod engine;
 mod entered;
 mod error;
 mod explain;
+mod few_map;
 mod fork;
 mod format;
 mod health;

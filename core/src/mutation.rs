@@ -9,7 +9,8 @@ use crate::cached_bytes::LentBytes;
 use crate::counters::Counters;
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::few_map::FewMap;
 use crate::known::Known;
 use crate::lifetime::frontier::Lowest;
 use crate::locks::{StripeGuards, digest_stripe};
@@ -17,9 +18,7 @@ use crate::metadata::{self, Metadata};
 use crate::record::{KeyRecord, ObjectMeta};
 use crate::schema::{NamespaceId, OBJECTS, numbered_key};
 use crate::semantic::{Created, CreatedText, Slot, Slots, Successor};
-use indexmap::IndexMap;
 use rocksdb::WriteBatch;
-use rustc_hash::{FxBuildHasher, FxHashMap};
 use smallvec::SmallVec;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -59,22 +58,30 @@ pub(crate) struct Mutation<'a> {
     batch: WriteBatch,
     change: Counters,
     /// Objects this change touches, by id. In the order in which they came, which is mostly that of the ids.
-    objects: IndexMap<u64, TouchedObject, FxBuildHasher>,
-    /// Keys this change writes, with their new records: what is cached of them is out of date.
-    keys: SmallVec<[(&'a [u8], Option<KeyRecord>); 1]>,
+    objects: FewMap<u64, TouchedObject>,
+    /// Keys this change writes.
+    keys: SmallVec<[WrittenKey<'a>; 1]>,
     /// Values of the objects created by this change.
     values: SmallVec<[(u64, NewValue<'a>); 1]>,
     /// Embeddings of the objects created by this change, by ascending ids. Every text of a batch is compared with them, so
     /// they are at hand without a search.
     vectors: Vec<CreatedText>,
     /// Digests of objects created by this change.
-    created: FxHashMap<Digest, u64>,
+    created: FewMap<Digest, u64>,
     /// The earliest new entries of the ordered families.
     lowest: Lowest,
     /// The latest put or access of its keys.
     latest_use_us: u64,
     /// Entries of `expiry` by their time: 1 for an added one, -1 for a removed one.
     expiries: SmallVec<[(u64, i64); 2]>,
+}
+
+struct WrittenKey<'a> {
+    key: &'a [u8],
+    /// Whether it has a record now. What is cached of that is out of date; of a key without a record nothing is cached.
+    replaced: bool,
+    /// `None`: the key is removed.
+    record: Option<KeyRecord>,
 }
 
 struct TouchedObject {
@@ -135,11 +142,11 @@ impl<'a> Mutation<'a> {
             namespace,
             batch: WriteBatch::with_capacity_bytes(bytes),
             change: Counters::default(),
-            objects: IndexMap::with_capacity_and_hasher(entries, FxBuildHasher),
+            objects: FewMap::with_capacity(entries),
             keys: SmallVec::with_capacity(entries),
             values: SmallVec::with_capacity(entries),
             vectors: Vec::new(),
-            created: FxHashMap::with_capacity_and_hasher(entries, FxBuildHasher),
+            created: FewMap::with_capacity(entries),
             lowest: Lowest::default(),
             latest_use_us: 0,
             expiries: SmallVec::new(),
@@ -161,8 +168,8 @@ impl<'a> Mutation<'a> {
             found.push(known.map(|(id, _)| id));
             match known {
                 Some((id, meta)) => {
-                    let object = self.objects.entry(id);
-                    object.or_insert_with(|| TouchedObject::before(meta));
+                    let stored = || Ok::<_, Error>(TouchedObject::before(meta));
+                    self.objects.get_or_try_insert(id, stored)?;
                 }
                 None => unknown.push((place, digest)),
             }
@@ -304,7 +311,11 @@ impl<'a> Mutation<'a> {
                 self.change.key_bytes += signed(key.len() as u64);
             }
         }
-        self.keys.push((key, Some(*record)));
+        self.keys.push(WrittenKey {
+            key,
+            replaced: old.is_some(),
+            record: Some(*record),
+        });
         let used_us = record.accessed_us.max(record.created_us);
         self.latest_use_us = self.latest_use_us.max(used_us);
         self.move_times(key, old, Some(record))
@@ -312,7 +323,11 @@ impl<'a> Mutation<'a> {
 
     /// Removes a key and its reference.
     pub(crate) fn remove_key(&mut self, key: &'a [u8], old: &KeyRecord) -> Result<()> {
-        self.keys.push((key, None));
+        self.keys.push(WrittenKey {
+            key,
+            replaced: true,
+            record: None,
+        });
         self.move_times(key, Some(old), None)?;
         let size = self.count_reference(old.object_id, -1)?;
         self.change.logical_bytes -= size;
@@ -355,13 +370,9 @@ impl<'a> Mutation<'a> {
 
     /// Adds to the refcount of an object and returns its size in bytes.
     fn count_reference(&mut self, id: u64, change: i64) -> Result<i64> {
-        let object = match self.objects.entry(id) {
-            indexmap::map::Entry::Occupied(entry) => entry.into_mut(),
-            indexmap::map::Entry::Vacant(entry) => {
-                let meta = self.engine.object_meta(self.namespace, id)?;
-                entry.insert(TouchedObject::before(meta))
-            }
-        };
+        let (engine, namespace) = (self.engine, self.namespace);
+        let stored = || engine.object_meta(namespace, id).map(TouchedObject::before);
+        let object = self.objects.get_or_try_insert(id, stored)?;
         object.meta.refcount = object.meta.refcount.saturating_add_signed(change);
         Ok(signed(object.meta.size))
     }

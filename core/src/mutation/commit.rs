@@ -66,8 +66,9 @@ impl<'a> Mutation<'a> {
 
         let cache = self.engine.cache.as_ref();
         let stripes = keys.iter().map(|(stripe, _)| *stripe);
-        let written = self.keys.iter().map(|(key, _)| *key);
-        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, written, stripes));
+        let replaced = self.keys.iter().filter(|written| written.replaced);
+        let replaced = replaced.map(|written| written.key);
+        let cached = cache.map(|cache| cache.begin_write(self.namespace.id, replaced, stripes));
         let described = cache
             .filter(|_| !settled.described.is_empty())
             .map(|cache| cache.begin_metadata(&settled.described));
@@ -91,9 +92,9 @@ impl<'a> Mutation<'a> {
         }
         drop(described);
         if let (Some(cache), Some(cached)) = (cache, cached) {
-            for (key, record) in &self.keys {
-                if let Some(record) = record.filter(|_| short) {
-                    cached.keep(key, record);
+            for written in &self.keys {
+                if let Some(record) = written.record.filter(|_| short) {
+                    cached.keep(written.key, record);
                 }
             }
             drop(cached);
@@ -126,10 +127,9 @@ impl<'a> Mutation<'a> {
     ) -> Result<Settled> {
         let short = self.is_short();
         let mut settled = Settled::default();
-        let mut objects = std::mem::take(&mut self.objects);
-        objects.sort_unstable_keys();
+        let objects = std::mem::take(&mut self.objects);
         let mut vectors = std::mem::take(&mut self.vectors).into_iter().peekable();
-        for (id, object) in objects {
+        for (id, object) in objects.into_sorted() {
             let vector = vectors.next_if(|created| created.object_id == id);
             // Until the write has succeeded nothing is known of what it touches, as nothing is of what it creates.
             if object.refcount_before.is_some()

@@ -1,6 +1,6 @@
 //! The records of a change, as they go into its batch.
 
-use super::{KeyGuards, Mutation, TouchedObject, signed};
+use super::{KeyGuards, Mutation, TouchedObject, WrittenKey, signed};
 use crate::counters::{Counters, counters_key};
 use crate::error::Result;
 use crate::metadata;
@@ -51,8 +51,8 @@ impl Mutation<'_> {
         let family = self.engine.db.family(KEYS)?;
         let mut keys: SmallVec<[_; 1]> = self.keys.iter().collect();
         // Stable: of several records of one key the last wins.
-        keys.sort_by_key(|(key, _)| *key);
-        for (key, record) in keys {
+        keys.sort_by_key(|written| written.key);
+        for WrittenKey { key, record, .. } in keys {
             let name = user_key(self.namespace.id, key);
             match record {
                 Some(record) => self.batch.put_cf(family, name, record.encode()),
@@ -65,10 +65,8 @@ impl Mutation<'_> {
     /// Writes the digests of new objects, in their order as well.
     pub(super) fn write_digests(&mut self) -> Result<()> {
         let family = self.engine.db.family(DIGESTS)?;
-        let mut created: SmallVec<[_; 1]> = self.created.iter().collect();
-        created.sort_unstable_by_key(|(digest, _)| digest.0);
-        for (digest, id) in created {
-            let name = digest_key(self.namespace.id, digest);
+        for (digest, id) in std::mem::take(&mut self.created).into_sorted() {
+            let name = digest_key(self.namespace.id, &digest);
             self.batch.put_cf(family, name, id.to_le_bytes());
         }
         Ok(())
