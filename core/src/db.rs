@@ -46,7 +46,7 @@ impl Db {
     /// Opens or creates the database in the existing directory `path`.
     pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
         let database = database_options(options);
-        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true))?;
+        let db = DB::open_cf_descriptors(&database, path, descriptors(options, |_| true)?)?;
         Ok(Self::of(db, options))
     }
 
@@ -63,7 +63,7 @@ impl Db {
         let found = Self::families(path)?;
         let opened = descriptors(options, |name| {
             !ADDED_FAMILIES.contains(&name) || found.iter().any(|found| found == name)
-        });
+        })?;
         let db = DB::open_cf_descriptors_read_only(&database, path, opened, false)?;
         Ok(Self::of(db, options))
     }
@@ -343,7 +343,7 @@ impl Db {
 #[cfg(test)]
 pub(crate) fn drop_families(path: &Path, families: &[&str]) -> Result<()> {
     let options = Options::default();
-    let descriptors = descriptors(&options, |_| true);
+    let descriptors = descriptors(&options, |_| true)?;
     let mut db = DB::open_cf_descriptors(&database_options(&options), path, descriptors)?;
     for family in families {
         db.drop_cf(family)?;

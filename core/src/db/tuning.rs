@@ -1,5 +1,6 @@
 //! How RocksDB and the families of the schema are tuned.
 
+use crate::error::Result;
 use crate::options::Options;
 use crate::schema::{self, FAMILIES};
 use rocksdb::{
@@ -11,7 +12,7 @@ use rocksdb::{
 pub(super) fn descriptors(
     options: &Options,
     wanted: impl Fn(&'static str) -> bool,
-) -> Vec<ColumnFamilyDescriptor> {
+) -> Result<Vec<ColumnFamilyDescriptor>> {
     let mut shards = LruCacheOptions::default();
     shards.set_capacity(usize_of(options.block_cache_bytes));
     shards.set_num_shard_bits(CACHE_SHARD_BITS);
@@ -19,8 +20,11 @@ pub(super) fn descriptors(
     FAMILIES
         .into_iter()
         .filter(|name| wanted(name))
-        .map(|name| ColumnFamilyDescriptor::new(name, family_options(name, options, &cache)))
-        .chain(std::iter::once(default_family(options)))
+        .map(|name| {
+            let family = family_options(name, options, &cache)?;
+            Ok(ColumnFamilyDescriptor::new(name, family))
+        })
+        .chain(std::iter::once(Ok(default_family(options))))
         .collect()
 }
 
@@ -91,7 +95,12 @@ const WINDOW_BITS: i32 = -14;
 const BYTES_PER_BUCKET: u64 = 1024;
 const MOST_BUCKETS: usize = 1 << 20;
 
-fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Options {
+/// The counters of a stripe are written with every put of a key of it, each time to where they were. RocksDB remembers the
+/// places of names, by their first bytes, in place of searching the write buffer: a put takes a twentieth less. Names of the
+/// counters have 14 bytes; shorter ones are searched.
+const REMEMBERED_PLACES: &str = "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.14";
+
+fn family_options(name: &str, options: &Options, cache: &Cache) -> Result<rocksdb::Options> {
     let mut table = BlockBasedOptions::default();
     table.set_block_cache(cache);
     // Index and filter blocks count against the cache, so that its size bounds the memory of the store.
@@ -113,6 +122,10 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         table.set_optimize_filters_for_memory(true);
     }
     let mut family = rocksdb::Options::default();
+    if name == schema::SYSTEM {
+        // First of all: what comes of it holds on to no cache that was set before.
+        family = family.get_options_from_string(REMEMBERED_PLACES)?;
+    }
     family.set_block_based_table_factory(&table);
     family.set_write_buffer_size(usize_of(options.write_buffer_bytes));
     family.set_arena_block_size(usize_of(options.write_buffer_bytes / ARENA_SHARE).max(4096));
@@ -141,7 +154,7 @@ fn family_options(name: &str, options: &Options, cache: &Cache) -> rocksdb::Opti
         family.set_blob_gc_force_threshold(0.5);
     }
     set_compression(&mut family, name);
-    family
+    Ok(family)
 }
 
 fn set_compression(family: &mut rocksdb::Options, name: &str) {
@@ -211,6 +224,29 @@ mod tests {
         let [(_, used), ..] = figures();
         assert!(used > empty, "{used} {empty}");
         assert_eq!(figures(), FAMILIES.map(|_| (5 << 20, used)));
+    }
+
+    #[test]
+    fn the_places_of_counters_are_remembered_and_of_nothing_else_written_often() {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::open(directory.path(), &Options::default()).unwrap();
+        drop(db);
+        let files = std::fs::read_dir(directory.path()).unwrap();
+        let paths = files.map(|file| file.unwrap().path());
+        let written = paths.filter(|path| path.to_str().unwrap().contains("/OPTIONS"));
+        let text = std::fs::read_to_string(written.max().unwrap()).unwrap();
+        let (setting, extractor) = REMEMBERED_PLACES.split_once('=').unwrap();
+        let families = text.split("[CFOptions ").filter(|family| {
+            let line = family.lines().find(|line| line.contains(setting));
+            line.is_some_and(|line| line.ends_with(extractor))
+        });
+        let names: Vec<_> = families
+            .map(|family| family.lines().next().unwrap())
+            .collect();
+        assert_eq!(names, [format!("\"{}\"]", schema::SYSTEM)]);
+
+        let counters = crate::counters::counters_key(crate::schema::NamespaceId::DEFAULT, 0);
+        assert!(extractor.ends_with(&format!(".{}", counters.len())));
     }
 
     #[test]
