@@ -26,6 +26,7 @@ pub use responses::{
     Prices, Put, Response, ResponseKind, Scope, Scopes, SemanticCache, SemanticCacheOptions,
     SemanticStats, Turn,
 };
+pub(crate) use single_flight::Waits;
 pub use vectors::EmbeddingPrecision;
 pub(crate) use verify::fault;
 

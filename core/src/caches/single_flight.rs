@@ -13,10 +13,16 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
 use std::hash::Hash;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ThreadId;
 use std::time::Duration;
+
+mod waits;
+
+use waits::Wait;
+pub(crate) use waits::Waits;
 
 /// Longest sleep of a follower between two looks at whether its own caller wants it to end.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -26,8 +32,10 @@ static NUMBERS: AtomicU64 = AtomicU64::new(0);
 
 /// The flights in progress.
 pub(crate) struct SingleFlight<K, T> {
-    /// Held for a few instructions, and no other lock meanwhile.
+    /// Held for a few instructions, and no other lock meanwhile but that of `waits`.
     running: Mutex<HashMap<K, Arc<Flight<T>>>>,
+    /// Of all flights in the store.
+    waits: Arc<Waits>,
 }
 
 /// One computation and those who wait for it.
@@ -61,7 +69,23 @@ pub(crate) enum Outcome<T> {
 /// The part of a caller in a flight.
 pub(crate) enum Joined<K: Eq + Hash, T: Clone> {
     Leads(Lead<K, T>),
-    Follows(Arc<Flight<T>>),
+    Follows(Follow<T>),
+}
+
+/// The part of a caller who waits for a flight.
+#[derive(Clone)]
+pub(crate) struct Follow<T> {
+    flight: Arc<Flight<T>>,
+    /// That what the caller computes waits for it.
+    _wait: Arc<Wait>,
+}
+
+impl<T> Deref for Follow<T> {
+    type Target = Flight<T>;
+
+    fn deref(&self) -> &Flight<T> {
+        &self.flight
+    }
 }
 
 /// The duty to end a flight.
@@ -72,9 +96,11 @@ pub(crate) struct Lead<K: Eq + Hash, T: Clone> {
 }
 
 impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
-    pub(crate) fn new() -> Arc<Self> {
+    /// `waits`: of the store, whose flights must not wait for each other in a circle.
+    pub(crate) fn new(waits: &Arc<Waits>) -> Arc<Self> {
         Arc::new(Self {
             running: Mutex::new(HashMap::new()),
+            waits: Arc::clone(waits),
         })
     }
 
@@ -83,7 +109,7 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
     /// must not wait for either.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if it is: the function asks for what it is computing.
+    /// [`Error::InvalidArgument`] if it must not: the function asks for what it is computing, or for what waits for that.
     pub(crate) fn join(
         self: &Arc<Self>,
         key: K,
@@ -103,7 +129,21 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
                         .to_owned(),
                 ))
             }
-            Entry::Occupied(entry) => Ok(Joined::Follows(Arc::clone(entry.get()))),
+            Entry::Occupied(entry) => {
+                let flight = Arc::clone(entry.get());
+                let wait = self.waits.follow(computing, flight.number);
+                let wait = wait.ok_or_else(|| {
+                    Error::InvalidArgument(
+                        "the function asks the cache for what waits for what it is computing, and both would wait for \
+                         ever; compute it without the cache there"
+                            .to_owned(),
+                    )
+                })?;
+                Ok(Joined::Follows(Follow {
+                    flight,
+                    _wait: Arc::new(wait),
+                }))
+            }
             Entry::Vacant(entry) => {
                 let flight = Arc::new(Flight {
                     number: NUMBERS.fetch_add(1, Ordering::Relaxed),
@@ -114,6 +154,7 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
                     }),
                     ended: Condvar::new(),
                 });
+                self.waits.begin(flight.number);
                 entry.insert(Arc::clone(&flight));
                 Ok(Joined::Leads(Lead {
                     flights: Arc::clone(self),
@@ -187,6 +228,7 @@ impl<T> Flight<T> {
             return;
         }
         flights.running.lock().remove(key);
+        flights.waits.end(self.number);
         let listeners = {
             let mut state = self.state.lock();
             state.outcome = Some(outcome);

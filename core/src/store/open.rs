@@ -101,6 +101,7 @@ impl Engine {
             options,
             snapshots: Snapshots::default(),
             cache_stats: CacheRecorder::default(),
+            waits: Arc::default(),
             db: Arc::new(db),
             owner,
         })

@@ -13,7 +13,7 @@ import numpy as np
 from .. import _cache_classes as _classes
 from .. import _native, exceptions
 from .cache_place import CachePlace, add_forms
-from .single_flight import Flight, leading
+from .single_flight import Flight, leading, waiting
 from .vector_source import NEEDS_MODEL_ID, VectorSource
 from .wire import Operation, Reply, Work
 
@@ -185,7 +185,8 @@ class RemoteEmbeddingCache(CachePlace):
                     self._flights.fail(text, flight, error)
                 raise
             for text, flight in followed.items():
-                yield flight
+                with waiting(flight):
+                    yield flight
                 if flight.error is not None:
                     raise flight.error
                 if not flight.abandoned:

@@ -15,7 +15,7 @@ import numpy as np
 from .. import _cache_classes as _classes
 from .. import _native, exceptions
 from .cache_place import CachePlace, add_forms
-from .single_flight import Flight, leading
+from .single_flight import Flight, leading, waiting
 from .vector_source import NEEDS_MODEL_ID, VectorSource
 from .wire import JSON, Compute, Operation, Reply, Request, Work, dumps, from_json, single
 
@@ -301,7 +301,8 @@ class RemoteSemanticCache(CachePlace):
                     # Does nothing where there is an outcome already.
                     self._flights.fail(key, flight, error)
                     raise
-            yield flight
+            with waiting(flight):
+                yield flight
             if flight.error is not None:
                 raise flight.error
             if not flight.abandoned:

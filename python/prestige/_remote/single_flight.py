@@ -9,12 +9,12 @@ loops. Callers of other processes compute for themselves; the server keeps the l
    were there already, and the next call tries again.
 4. A leader that goes without an outcome (an interrupt, a cancellation) leaves its followers to
    begin anew.
+5. A computation may wait for another one, but not in a circle.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import threading
 from collections.abc import Callable, Hashable, Iterator
 from contextvars import ContextVar
@@ -24,17 +24,13 @@ from ..exceptions import InvalidArgumentError
 
 _T = TypeVar("_T")
 
-_numbers = itertools.count()
-# The flights that the caller's context leads. Whatever is called from there inherits it, tasks and
-# worker threads included, so a call that would wait for itself is known by it.
-_leading: ContextVar[frozenset[int]] = ContextVar("prestige_leading", default=frozenset())
-
 
 class Flight(Generic[_T]):
     """One computation, and those who wait for it."""
 
     def __init__(self) -> None:
-        self.number = next(_numbers)
+        # Those that its function waits for now.
+        self.waits_for: list[Flight[Any]] = []
         # Guards the rest; held for moments.
         self._lock = threading.Lock()
         self._ended = False
@@ -43,6 +39,11 @@ class Flight(Generic[_T]):
         self.value: Any = None
         self.error: BaseException | None = None
         self.abandoned = False
+
+    @property
+    def ended(self) -> bool:
+        """Whether there is an outcome, or will be none."""
+        return self._ended
 
     def listen(self, listener: Callable[[], None]) -> None:
         """Have ``listener`` called at the end, or at once if that was before."""
@@ -61,6 +62,11 @@ class Flight(Generic[_T]):
             listeners, self._listeners = self._listeners, []
         for listener in listeners:
             listener()
+
+
+# The flights that the caller's context leads. Whatever is called from there inherits it, tasks and
+# worker threads included, so a call that would wait for itself is known by it.
+_leading: ContextVar[frozenset[Flight[Any]]] = ContextVar("prestige_leading", default=frozenset())
 
 
 class Flights(Generic[_T]):
@@ -85,7 +91,7 @@ class Flights(Generic[_T]):
             if flight is None:
                 flight = self._running[key] = Flight()
                 return flight, True
-        if flight.number in _leading.get():
+        if flight in _leading.get():
             message = (
                 "the function asks the cache for what it is computing, and would wait for itself; "
                 "compute it without the cache there"
@@ -116,10 +122,47 @@ class Flights(Generic[_T]):
 @contextlib.contextmanager
 def leading(flights: list[Flight[Any]]) -> Iterator[None]:
     """Note in the context that it computes these."""
-    token = _leading.set(_leading.get() | {flight.number for flight in flights})
+    token = _leading.set(_leading.get().union(flights))
     try:
         yield
     finally:
         # A coroutine that is never finished may be closed in another context.
         with contextlib.suppress(ValueError):
             _leading.reset(token)
+
+
+@contextlib.contextmanager
+def waiting(flight: Flight[Any]) -> Iterator[None]:
+    """Note that what the context computes waits for a flight.
+
+    Raises:
+        InvalidArgumentError: The flight waits for that in turn, by whatever way around.
+
+    """
+    own = [one for one in _leading.get() if not one.ended]
+    # First noted, then looked at: of two that close a circle at once, one sees the other at least.
+    for one in own:
+        one.waits_for.append(flight)
+    try:
+        if any(one in own for one in _waited_for(flight)):
+            message = (
+                "the function asks the cache for what waits for what it is computing, and both "
+                "would wait for ever; compute it without the cache there"
+            )
+            raise InvalidArgumentError(message)
+        yield
+    finally:
+        for one in own:
+            one.waits_for.remove(flight)
+
+
+def _waited_for(flight: Flight[Any]) -> set[Flight[Any]]:
+    """What a flight in progress waits for, and what that waits for, and so on."""
+    found: set[Flight[Any]] = set()
+    left = [flight]
+    while left:
+        for other in tuple(left.pop().waits_for):
+            if other not in found and not other.ended:
+                found.add(other)
+                left.append(other)
+    return found

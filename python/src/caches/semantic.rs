@@ -292,7 +292,8 @@ impl SemanticCache {
     ///
     /// Raises:
     ///     InvalidArgumentError: As in ``get`` and ``put``; also if ``function`` asks the cache for
-    ///         the same query and would wait for itself.
+    ///         the same query and would wait for itself, or for what another function computes that
+    ///         waits for this one.
     ///     TypeError: ``function`` is async, for which there is ``aget_or_compute``, or returned
     ///         what cannot be stored.
     ///     Exception: What ``function``, the embedding function or the model raises.

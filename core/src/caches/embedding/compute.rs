@@ -2,7 +2,7 @@
 
 use super::{EmbeddingCache, Rows};
 use crate::caches::VectorSource;
-use crate::caches::single_flight::{Flight, Joined, Lead, Outcome};
+use crate::caches::single_flight::{Follow, Joined, Lead, Outcome};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use prestige_embed::Embeddings;
@@ -176,7 +176,7 @@ impl EmbeddingCache {
     /// Waits for what others compute. What they abandon is not `done` afterwards.
     fn follow(
         &self,
-        followed: Vec<(Digest, Arc<Flight<Vector>>)>,
+        followed: Vec<(Digest, Follow<Vector>)>,
         source: &dyn VectorSource,
         done: &mut HashMap<Digest, Vector>,
     ) -> Result<()> {

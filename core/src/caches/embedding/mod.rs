@@ -97,10 +97,11 @@ impl EmbeddingCache {
                 )));
             }
         }
+        let flights = SingleFlight::new(&store.engine()?.waits);
         let cache = Self {
             batch_size: options.batch_size.unwrap_or(DEFAULT_BATCH),
             known: OnceLock::new(),
-            flights: SingleFlight::new(),
+            flights,
             stats: stats::Recorder::default(),
             options,
             store,

@@ -4,7 +4,7 @@ use super::entry::check_metadata;
 use super::stats::Recorder;
 use super::{EntryMetadata, Hit, Lookup, Put, Response, Scope, SemanticCache};
 use crate::caches::VectorSource;
-use crate::caches::single_flight::{Flight, Joined, Lead, Outcome};
+use crate::caches::single_flight::{Follow, Joined, Lead, Outcome};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use std::fmt;
@@ -45,7 +45,7 @@ pub struct Leading(Lead<(Digest, Digest), Arc<Response>>);
 /// The wait for what another caller computes.
 #[derive(Clone)]
 pub struct Following {
-    flight: Arc<Flight<Arc<Response>>>,
+    flight: Follow<Arc<Response>>,
     stats: Arc<Recorder>,
 }
 
@@ -146,8 +146,8 @@ impl SemanticCache {
     /// refused before anything is computed.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] if this caller computes the same already and would wait for itself, or for metadata
-    /// beyond the bounds; as [`Self::get`].
+    /// [`Error::InvalidArgument`] if this caller computes the same already and would wait for itself, if whoever computes it
+    /// waits for this caller, or for metadata beyond the bounds; as [`Self::get`].
     pub fn begin(
         &self,
         scope: &Scope,

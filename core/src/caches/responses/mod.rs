@@ -116,10 +116,11 @@ impl SemanticCache {
     pub fn new(store: &Store, options: SemanticCacheOptions) -> Result<Self> {
         let store = store.for_cache()?;
         check_threshold(options.threshold)?;
+        let flights = SingleFlight::new(&store.engine()?.waits);
         let cache = Self {
             store,
             options,
-            flights: SingleFlight::new(),
+            flights,
             stats: Arc::default(),
         };
         cache.check_models()?;

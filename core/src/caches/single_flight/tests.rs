@@ -30,7 +30,7 @@ fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<Stri
 
 /// Lets `followers` threads follow a flight that this thread leads and ends with `outcome`.
 fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<String>>) {
-    let flights: Flights = SingleFlight::new();
+    let flights: Flights = SingleFlight::new(&Arc::default());
     let calls = AtomicUsize::new(0);
     let Joined::Leads(lead) = flights.join(1, true, &[]).unwrap() else {
         panic!("nobody leads yet");
@@ -87,7 +87,7 @@ fn everyone_gets_the_error_and_the_next_call_tries_again() {
     for result in results {
         assert_eq!(result.unwrap_err().to_string(), "no network");
     }
-    let flights: Flights = SingleFlight::new();
+    let flights: Flights = SingleFlight::new(&Arc::default());
     assert!(call(&flights, || failure.clone()).is_err());
     let again = call(&flights, || Outcome::Value("two".to_owned()));
     assert_eq!(again.unwrap(), "two");
@@ -107,7 +107,7 @@ fn an_interrupt_of_the_leader_is_not_that_of_its_followers() {
 
 #[test]
 fn a_leader_that_panics_leaves_nobody_waiting() {
-    let flights: Flights = SingleFlight::new();
+    let flights: Flights = SingleFlight::new(&Arc::default());
     std::thread::scope(|scope| {
         let panics = scope.spawn(|| {
             let _lead = flights.join(1, true, &[]).unwrap();
@@ -123,7 +123,7 @@ fn a_leader_that_panics_leaves_nobody_waiting() {
 
 #[test]
 fn who_would_wait_for_itself_is_told() {
-    let flights: Flights = SingleFlight::new();
+    let flights: Flights = SingleFlight::new(&Arc::default());
     let _lead = flights.join(1, true, &[]).unwrap();
     assert!(matches!(
         flights.join(1, true, &[]),
@@ -152,8 +152,32 @@ fn who_would_wait_for_itself_is_told() {
 }
 
 #[test]
+fn who_would_wait_in_a_circle_is_told() {
+    let waits = Arc::default();
+    let (flights, others): (Flights, Flights) =
+        (SingleFlight::new(&waits), SingleFlight::new(&waits));
+    let lead = |flights: &Flights, key| match flights.join(key, false, &[]).unwrap() {
+        Joined::Leads(lead) => lead,
+        Joined::Follows(_) => panic!("nobody leads yet"),
+    };
+    let (first, second, third) = (lead(&flights, 1), lead(&others, 1), lead(&flights, 2));
+    let second_waits = flights.join(1, false, &[second.number()]).unwrap();
+    let _third_waits = others.join(1, false, &[third.number()]).unwrap();
+    let refused = flights.join(2, false, &[first.number()]);
+    assert!(matches!(refused, Err(Error::InvalidArgument(_))));
+    // It may wait once the second no longer waits for it, be it that this gave up or that it has ended.
+    drop(second_waits);
+    let waits = flights.join(2, false, &[first.number()]).unwrap();
+    assert!(flights.join(1, false, &[second.number()]).is_err());
+    drop(waits);
+    let _second_waits = flights.join(1, false, &[second.number()]).unwrap();
+    second.end(Outcome::Abandoned);
+    assert!(flights.join(2, false, &[first.number()]).is_ok());
+}
+
+#[test]
 fn an_error_of_the_check_ends_the_waiting_alone() {
-    let flights: Flights = SingleFlight::new();
+    let flights: Flights = SingleFlight::new(&Arc::default());
     let lead = flights.join(1, true, &[]).unwrap();
     let Joined::Follows(flight) = flights.join(1, false, &[]).unwrap() else {
         panic!("two lead");
