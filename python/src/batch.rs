@@ -163,14 +163,21 @@ impl<'py> KeyPages<'py> {
 }
 
 /// `error` with the number of what it is about. Errors of other classes than ours for bad arguments have a form of
-/// their own, and stay as they are.
+/// their own, and stay as they are, but for the reason of what has no UTF-8 form.
 pub(crate) fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) -> PyErr {
+    if error.is_instance_of::<PyUnicodeError>(py) {
+        let value = error.value(py);
+        let reason = value.getattr("reason");
+        let reason = reason.map(|reason| format!("{reason}, in {what} {number}"));
+        return match reason.and_then(|reason| value.setattr("reason", reason)) {
+            Ok(()) => error,
+            Err(other) => other,
+        };
+    }
     let message = format!("{what} {number}: {}", error.value(py));
     if error.get_type(py).is(py.get_type::<PyTypeError>()) {
         PyTypeError::new_err(message)
-    } else if error.is_instance_of::<PyValueError>(py)
-        && !error.is_instance_of::<PyUnicodeError>(py)
-    {
+    } else if error.is_instance_of::<PyValueError>(py) {
         invalid(message)
     } else {
         error

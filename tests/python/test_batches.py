@@ -176,6 +176,12 @@ class TestPutMany:
             store.put_many({"good": "v"}, ttl_seconds=-1)
         assert len(store) == 0
 
+    def test_a_lone_surrogate_is_numbered(self, store: prestige.Store) -> None:
+        with pytest.raises(UnicodeEncodeError, match=r"surrogates not allowed, in entry 1$"):
+            store.put_many([("k", "v"), ("k", "lone \ud800 surrogate")])
+        with pytest.raises(UnicodeEncodeError, match=r"surrogates not allowed, in key 2$"):
+            store.get_many(["a", "b", "\ud800"])
+
     def test_a_key_that_is_too_long_is_numbered(self, store: prestige.Store) -> None:
         good = [(str(number), "v") for number in range(3)]
         bad = ("k" * 65_537, "v")
