@@ -117,8 +117,8 @@ impl Guest {
                     "there is no such directory".to_owned()
                 };
                 Err(Error::Io(format!(
-                    "there is no Prestige store in {}: {reason}. Check the path; only opening without read_only \
-                     makes a store",
+                    "there is no Prestige store in {}: {reason}. Check the path; to open a store for reading only \
+                     does not make one",
                     path.display()
                 )))
             }
