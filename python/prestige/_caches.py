@@ -6,7 +6,7 @@ import contextlib
 import functools
 import inspect
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from ._aio import add_forms, methods_of
@@ -50,30 +50,34 @@ async def _aget_or_compute(  # noqa: PLR0913 - as its blocking form
         if turn.leads:
             start = time.perf_counter()
             try:
-                response = await _computed(turn, query, function)
-                seconds = time.perf_counter() - start
-                more = (ttl_seconds, metadata, scope, embedding, tokens, seconds)
-                finish: Callable[..., None] = self._finish
-                await run(finish, turn, query, response, *more)
+                with _part_of(turn):
+                    response = function(query)
+                    if inspect.isawaitable(response):
+                        response = await response
+                    seconds = time.perf_counter() - start
+                    more = (ttl_seconds, metadata, scope, embedding, tokens, seconds)
+                    finish: Callable[..., None] = self._finish
+                    await run(finish, turn, query, response, *more)
             except BaseException as error:
                 turn.fail(error)
                 raise
             return response
         if (outcome := turn.outcome()) is None:
-            await _ended(turn)
+            try:
+                await _ended(turn)
+            finally:
+                turn.release()
             outcome = turn.outcome()
         if outcome is not None:
             return outcome[0]
 
 
-async def _computed(turn: Any, query: str, function: Callable[[str], Any]) -> Any:  # noqa: ANN401
-    """Call the function. The cache refuses to have it wait for what it computes itself."""
+@contextlib.contextmanager
+def _part_of(turn: Any) -> Iterator[None]:  # noqa: ANN401 - `_native._Turn`
+    """Have the cache refuse what is called here to wait for what it computes itself."""
     token = turn.enter()
     try:
-        response = function(query)
-        if inspect.isawaitable(response):
-            response = await response
-        return response
+        yield
     finally:
         # A coroutine that is never finished may be closed in another context.
         with contextlib.suppress(ValueError):

@@ -167,12 +167,12 @@ impl<'py> KeyPages<'py> {
 pub(crate) fn numbered(py: Python<'_>, what: &str, number: u64, error: PyErr) -> PyErr {
     if error.is_instance_of::<PyUnicodeError>(py) {
         let value = error.value(py);
-        let reason = value.getattr("reason");
-        let reason = reason.map(|reason| format!("{reason}, in {what} {number}"));
-        return match reason.and_then(|reason| value.setattr("reason", reason)) {
-            Ok(()) => error,
-            Err(other) => other,
-        };
+        // Not every error of the kind has a reason.
+        if let Ok(reason) = value.getattr("reason") {
+            let reason = format!("{reason}, in {what} {number}");
+            let _ = value.setattr("reason", reason);
+        }
+        return error;
     }
     let message = format!("{what} {number}: {}", error.value(py));
     if error.get_type(py).is(py.get_type::<PyTypeError>()) {

@@ -11,6 +11,7 @@ import threading
 import types
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import either
 import numpy as np
@@ -181,6 +182,14 @@ class TestPutMany:
             store.put_many([("k", "v"), ("k", "lone \ud800 surrogate")])
         with pytest.raises(UnicodeEncodeError, match=r"surrogates not allowed, in key 2$"):
             store.get_many(["a", "b", "\ud800"])
+
+    def test_another_unicode_error_stays_as_it_is(self, store: prestige.Store) -> None:
+        class Labels(collections.UserDict[str, str]):
+            def items(self) -> Any:
+                raise UnicodeError("label too long")
+
+        with pytest.raises(UnicodeError, match=r"^label too long$"):
+            store.put_many([("k", "v", None, Labels(a="b"))])
 
     def test_a_key_that_is_too_long_is_numbered(self, store: prestige.Store) -> None:
         good = [(str(number), "v") for number in range(3)]

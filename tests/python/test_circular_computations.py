@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import either
@@ -100,12 +101,15 @@ def test_who_waits_no_longer_is_in_nobodys_way(cache: prestige.SemanticCache) ->
         gave_up, asked = asyncio.Event(), asyncio.Event()
 
         async def first(_: str) -> str:
-            with pytest.raises(asyncio.TimeoutError):
+            try:
                 await asyncio.wait_for(cache.aget_or_compute("second", second), 0.2)
-            gave_up.set()
-            await asked.wait()
-            await asyncio.sleep(0.2)
-            return "first"
+            except asyncio.TimeoutError:
+                # Here, where the error and the frames it came through are still alive.
+                gave_up.set()
+                await asked.wait()
+                await asyncio.sleep(0.2)
+                return "first"
+            raise AssertionError("it has waited for what waits for it")
 
         async def second(_: str) -> object:
             await gave_up.wait()
@@ -119,6 +123,62 @@ def test_who_waits_no_longer_is_in_nobodys_way(cache: prestige.SemanticCache) ->
         assert await asyncio.wait_for(both, LIMIT_SECONDS) == ["first", "first"]
 
     asyncio.run(main())
+
+
+def test_a_circle_through_the_embedding_of_what_is_stored(
+    cache: prestige.SemanticCache, store: prestige.Store
+) -> None:
+    """The first query of a scope is embedded when its response is stored."""
+    computing = threading.Barrier(2, timeout=LIMIT_SECONDS)
+
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        computing.wait()
+        with pytest.raises(prestige.InvalidArgumentError, match=CIRCLE):
+            answers.get_or_compute("text", str.upper)
+        return np.ones((len(texts), 2), np.float32)
+
+    vectors = prestige.EmbeddingCache(store, embed=embed, model_id="m")
+
+    def embed_later(texts: list[str]) -> NDArray[np.float32]:
+        computing.wait()
+        while vectors.stats()["misses"] == 0:
+            time.sleep(0.005)
+        return vectors.embed(texts)
+
+    answers = prestige.SemanticCache(store, embed=embed_later, model_id="m")
+    found: list[object] = []
+    run_all(
+        [
+            lambda: found.append(vectors.embed(["text"]).tolist()),
+            lambda: found.append(answers.get_or_compute("text", str.title)),
+        ]
+    )
+    assert sorted(found, key=str) == ["Text", [[1.0, 1.0]]]
+
+
+def test_an_embedding_function_that_embeds_what_another_one_computes(store: prestige.Store) -> None:
+    computing = threading.Barrier(2, timeout=LIMIT_SECONDS)
+
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        computing.wait()
+        if "inner 0" in texts:
+            # Until the other one waits.
+            time.sleep(0.2)
+            with pytest.raises(prestige.InvalidArgumentError, match=CIRCLE):
+                cache.embed(["outer 7"])
+            return np.full((len(texts), 2), 1, np.float32)
+        return np.full((len(texts), 2), cache.embed(inner)[0, 0] + 1, np.float32)
+
+    cache = prestige.EmbeddingCache(store, embed=embed, model_id="m")
+    outer, inner = ([f"{name} {number}" for number in range(50)] for name in ("outer", "inner"))
+    found: dict[str, object] = {}
+    run_all(
+        [
+            lambda: found.update(outer=cache.embed(outer)[0, 0]),
+            lambda: found.update(inner=cache.embed(inner)[0, 0]),
+        ]
+    )
+    assert found == {"outer": 2.0, "inner": 1.0}
 
 
 def test_a_chain_is_no_circle(cache: prestige.SemanticCache) -> None:

@@ -42,12 +42,12 @@ pub trait VectorSource: Send + Sync {
     /// [`crate::Error::Callback`] and [`crate::Error::Model`].
     fn embed(&self, texts: &[&str]) -> Result<Embeddings>;
 
-    /// As [`Self::embed`], for a caller who leads the computations with the numbers `leading`: whatever it calls is not to
-    /// wait for them, in no thread.
+    /// As [`Self::embed`], as a part of the computation with this number: whatever it calls is not to wait for that, in no
+    /// thread.
     ///
     /// # Errors
     /// As [`Self::embed`].
-    fn embed_leading(&self, texts: &[&str], _leading: &[u64]) -> Result<Embeddings> {
+    fn embed_within(&self, texts: &[&str], _computation: u64) -> Result<Embeddings> {
         self.embed(texts)
     }
 

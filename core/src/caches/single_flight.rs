@@ -6,6 +6,7 @@
 //!    and the next call tries again; and whoever begins a flight looks once more into the store first, since what it
 //!    missed may have been stored in between.
 //! 4. A leader that goes without an outcome (an interrupt, a panic) leaves its followers to begin anew.
+//! 5. A **computation**, a call with all the flights it leads, may wait for another one, but not in a circle (`waits`).
 
 use crate::error::{Error, Result};
 use parking_lot::{Condvar, Mutex};
@@ -27,12 +28,17 @@ pub(crate) use waits::Waits;
 /// Longest sleep of a follower between two looks at whether its own caller wants it to end.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Of the next flight.
+/// Of the next computation or flight of the process.
 static NUMBERS: AtomicU64 = AtomicU64::new(0);
+
+/// The number of a new computation.
+pub(crate) fn new_computation() -> u64 {
+    NUMBERS.fetch_add(1, Ordering::Relaxed)
+}
 
 /// The flights in progress.
 pub(crate) struct SingleFlight<K, T> {
-    /// Held for a few instructions, and no other lock meanwhile but that of `waits`.
+    /// Held for a few instructions, and no other lock meanwhile but that of `waits`, which comes after it.
     running: Mutex<HashMap<K, Arc<Flight<T>>>>,
     /// Of all flights in the store.
     waits: Arc<Waits>,
@@ -42,6 +48,8 @@ pub(crate) struct SingleFlight<K, T> {
 pub(crate) struct Flight<T> {
     /// No other flight of the process has it.
     number: u64,
+    /// What it is a part of.
+    computation: u64,
     /// The thread that computes, if it is one from beginning to end.
     leader: Option<ThreadId>,
     /// Held for a few instructions, and no other lock meanwhile.
@@ -76,8 +84,15 @@ pub(crate) enum Joined<K: Eq + Hash, T: Clone> {
 #[derive(Clone)]
 pub(crate) struct Follow<T> {
     flight: Arc<Flight<T>>,
-    /// That what the caller computes waits for it.
-    _wait: Arc<Wait>,
+    /// That the computations of the caller wait for it.
+    wait: Arc<Wait>,
+}
+
+impl<T> Follow<T> {
+    /// Waits no longer. Its outcome can be had all the same.
+    pub(crate) fn release(&self) {
+        self.wait.end();
+    }
 }
 
 impl<T> Deref for Follow<T> {
@@ -105,8 +120,8 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
     }
 
     /// Begins the flight of `key`, or joins the one in progress. `waits`: the caller will compute or wait in this thread;
-    /// one that computes must not wait. `computing`: numbers of the flights that the caller leads in some other way, and
-    /// must not wait for either.
+    /// one that computes must not wait. `computing`: the computations that the caller is a part of, and must not wait for
+    /// either. `computation`: the one that the flight will be a part of, if it begins.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if it must not: the function asks for what it is computing, or for what waits for that.
@@ -115,13 +130,14 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
         key: K,
         waits: bool,
         computing: &[u64],
+        computation: u64,
     ) -> Result<Joined<K, T>> {
         let this_thread = waits.then(|| std::thread::current().id());
         let mut running = self.running.lock();
         match running.entry(key) {
             Entry::Occupied(entry)
                 if (waits && entry.get().leader == this_thread)
-                    || computing.contains(&entry.get().number) =>
+                    || computing.contains(&entry.get().computation) =>
             {
                 Err(Error::InvalidArgument(
                     "the function asks the cache for what it is computing, and would wait for itself; compute it \
@@ -141,12 +157,13 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
                 })?;
                 Ok(Joined::Follows(Follow {
                     flight,
-                    _wait: Arc::new(wait),
+                    wait: Arc::new(wait),
                 }))
             }
             Entry::Vacant(entry) => {
                 let flight = Arc::new(Flight {
                     number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+                    computation,
                     leader: this_thread,
                     state: Mutex::new(State {
                         outcome: None,
@@ -154,7 +171,7 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
                     }),
                     ended: Condvar::new(),
                 });
-                self.waits.begin(flight.number);
+                self.waits.begin(flight.number, computation);
                 entry.insert(Arc::clone(&flight));
                 Ok(Joined::Leads(Lead {
                     flights: Arc::clone(self),
@@ -202,9 +219,9 @@ impl<T: Clone> Flight<T> {
 }
 
 impl<K: Eq + Hash, T: Clone> Lead<K, T> {
-    /// Number of the flight.
-    pub(crate) fn number(&self) -> u64 {
-        self.flight.number
+    /// The computation that the flight is a part of.
+    pub(crate) fn computation(&self) -> u64 {
+        self.flight.computation
     }
 
     /// Ends the flight.

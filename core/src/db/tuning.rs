@@ -95,9 +95,9 @@ const WINDOW_BITS: i32 = -14;
 const BYTES_PER_BUCKET: u64 = 1024;
 const MOST_BUCKETS: usize = 1 << 20;
 
-/// The counters of a stripe are written with every put of a key of it, each time to where they were. RocksDB remembers the
+/// The counters of a stripe are written with almost every put, each time right before what they were. RocksDB remembers the
 /// places of names, by their first bytes, in place of searching the write buffer: a put takes a twentieth less. Names of the
-/// counters have 14 bytes; shorter ones are searched.
+/// counters have 14 bytes; others of as many are remembered as well, which are few.
 const REMEMBERED_PLACES: &str = "memtable_insert_with_hint_prefix_extractor=rocksdb.FixedPrefix.14";
 
 fn family_options(name: &str, options: &Options, cache: &Cache) -> Result<rocksdb::Options> {

@@ -13,7 +13,7 @@ import numpy as np
 from .. import _cache_classes as _classes
 from .. import _native, exceptions
 from .cache_place import CachePlace, add_forms
-from .single_flight import Flight, leading, waiting
+from .single_flight import Computation, Flight, leading, waiting
 from .vector_source import NEEDS_MODEL_ID, VectorSource
 from .wire import Operation, Reply, Work
 
@@ -171,15 +171,16 @@ class RemoteEmbeddingCache(CachePlace):
         misses = sum(text not in found for text in given)
         self._counts.add(hits=len(given) - misses, misses=misses)
         wanted = [text for text in distinct if text not in found]
+        computation = Computation()
         while wanted:
             led: dict[str, Flight[Any]] = {}
             followed: dict[str, Flight[Any]] = {}
             try:
                 for text in wanted:
-                    flight, leads = self._flights.join(text)
+                    flight, leads = self._flights.join(text, computation)
                     (led if leads else followed)[text] = flight
                 # What this caller leads comes first: whoever follows it may be whom it follows.
-                yield from self._lead(led, found, ended)
+                yield from self._lead(led, computation, found, ended)
             except BaseException as error:
                 for text, flight in led.items():
                     self._flights.fail(text, flight, error)
@@ -197,7 +198,9 @@ class RemoteEmbeddingCache(CachePlace):
         rows: NDArray[np.float32] = yield Work(_stacked, (given, found))
         return rows
 
-    def _lead(self, led: dict[str, Flight[Any]], found: _Found, ended: int) -> Operation[None]:
+    def _lead(
+        self, led: dict[str, Flight[Any]], computation: Computation, found: _Found, ended: int
+    ) -> Operation[None]:
         """Compute and store what this caller leads. Flights that are done leave ``led``."""
         if led and self._flights.ended != ended:
             # Whoever led before may have stored it between the look of this caller and its turn.
@@ -210,7 +213,7 @@ class RemoteEmbeddingCache(CachePlace):
         for start in range(0, len(missing), self._batch_size):
             batch = missing[start : start + self._batch_size]
             begun = time.perf_counter()
-            vectors = yield Work(self._compute, (batch, list(led.values())))
+            vectors = yield Work(self._compute, (batch, computation))
             seconds = time.perf_counter() - begun
             self._check_dimension(vectors.shape[1])
             self._counts.add(computed=len(batch), batches=1, seconds_computing=seconds)
@@ -226,8 +229,8 @@ class RemoteEmbeddingCache(CachePlace):
         for text, vector in vectors.items():
             self._flights.succeed(text, led.pop(text), vector)
 
-    def _compute(self, texts: list[str], flights: list[Flight[Any]]) -> NDArray[np.float32]:
-        with leading(flights):
+    def _compute(self, texts: list[str], computation: Computation) -> NDArray[np.float32]:
+        with leading(computation):
             vectors = self._source.vectors(texts)
         for number, row in enumerate(vectors):
             if not self._is_finite(row):

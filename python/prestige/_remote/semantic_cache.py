@@ -15,7 +15,7 @@ import numpy as np
 from .. import _cache_classes as _classes
 from .. import _native, exceptions
 from .cache_place import CachePlace, add_forms
-from .single_flight import Flight, leading, waiting
+from .single_flight import Computation, Flight, leading, waiting
 from .vector_source import NEEDS_MODEL_ID, VectorSource
 from .wire import JSON, Compute, Operation, Reply, Request, Work, dumps, from_json, single
 
@@ -284,8 +284,9 @@ class RemoteSemanticCache(CachePlace):
         if hit is not None:
             return hit.response
         key = (entry.scope.json, entry.query)
+        computation = Computation()
         while True:
-            flight, leads = self._flights.join(key)
+            flight, leads = self._flights.join(key, computation)
             if leads:
                 try:
                     if self._flights.ended != ended:
@@ -296,7 +297,8 @@ class RemoteSemanticCache(CachePlace):
                             self._flights.succeed(key, flight, parts)
                             self._counts.add(shared=1)
                             return _native.response_of_parts(*parts)
-                    return (yield from self._lead(key, flight, entry, vector, function, tokens))
+                    with leading(computation):
+                        return (yield from self._lead(key, flight, entry, vector, function, tokens))
                 except BaseException as error:
                     # Does nothing where there is an outcome already.
                     self._flights.fail(key, flight, error)
@@ -320,7 +322,7 @@ class RemoteSemanticCache(CachePlace):
     ) -> Operation[Any]:
         """Compute a response, store it and give it to those who wait."""
         begun = time.perf_counter()
-        response = yield CallFunction(function, entry.query, flight)
+        response = yield CallFunction(function, entry.query)
         seconds = time.perf_counter() - begun
         parts = _native.response_parts(response)
         cost = tokens(response) if callable(tokens) else tokens
@@ -420,15 +422,13 @@ class RemoteSemanticCache(CachePlace):
 class CallFunction(Compute):
     """The step that calls the function of a caller: by the thread, or in the event loop."""
 
-    def __init__(self, function: Callable[[str], Any], query: str, flight: Flight[Any]) -> None:
+    def __init__(self, function: Callable[[str], Any], query: str) -> None:
         self._function = function
         self._query = query
-        self._flight = flight
 
     def run(self) -> Any:  # noqa: ANN401 - what the function returns
         """Call it."""
-        with leading([self._flight]):
-            answer = self._function(self._query)
+        answer = self._function(self._query)
         if inspect.isawaitable(answer):
             if (close := getattr(answer, "close", None)) is not None:
                 close()
@@ -441,9 +441,8 @@ class CallFunction(Compute):
 
     async def arun(self) -> Any:  # noqa: ANN401
         """Call it, and wait for what it returns if it is async."""
-        with leading([self._flight]):
-            answer = self._function(self._query)
-            return await answer if inspect.isawaitable(answer) else answer
+        answer = self._function(self._query)
+        return await answer if inspect.isawaitable(answer) else answer
 
 
 def _share(threshold: float) -> float:

@@ -9,7 +9,8 @@ loops. Callers of other processes compute for themselves; the server keeps the l
    were there already, and the next call tries again.
 4. A leader that goes without an outcome (an interrupt, a cancellation) leaves its followers to
    begin anew.
-5. A computation may wait for another one, but not in a circle.
+5. A computation, a call with all the flights it leads, may wait for another one, but not in a
+   circle.
 """
 
 from __future__ import annotations
@@ -25,12 +26,21 @@ from ..exceptions import InvalidArgumentError
 _T = TypeVar("_T")
 
 
-class Flight(Generic[_T]):
-    """One computation, and those who wait for it."""
+class Computation:
+    """A call that computes what is missing."""
+
+    __slots__ = ("waits_for",)
 
     def __init__(self) -> None:
-        # Those that its function waits for now.
+        # What it waits for now. Of two threads that change it none is in the way of the other.
         self.waits_for: list[Flight[Any]] = []
+
+
+class Flight(Generic[_T]):
+    """What one computation is about to give, and those who wait for it."""
+
+    def __init__(self, computation: Computation) -> None:
+        self.computation = computation
         # Guards the rest; held for moments.
         self._lock = threading.Lock()
         self._ended = False
@@ -64,9 +74,9 @@ class Flight(Generic[_T]):
             listener()
 
 
-# The flights that the caller's context leads. Whatever is called from there inherits it, tasks and
-# worker threads included, so a call that would wait for itself is known by it.
-_leading: ContextVar[frozenset[Flight[Any]]] = ContextVar("prestige_leading", default=frozenset())
+# The computations that the caller's context is a part of. Whatever is called from there inherits
+# it, tasks and worker threads included, so a call that would wait for itself is known by it.
+_leading: ContextVar[frozenset[Computation]] = ContextVar("prestige_leading", default=frozenset())
 
 
 class Flights(Generic[_T]):
@@ -79,8 +89,10 @@ class Flights(Generic[_T]):
         # Flights that ended so far: whoever sees it unchanged has missed none.
         self.ended = 0
 
-    def join(self, key: Hashable) -> tuple[Flight[_T], bool]:
+    def join(self, key: Hashable, computation: Computation) -> tuple[Flight[_T], bool]:
         """Begin the flight of a key, or join the one in progress. True: the caller leads.
+
+        ``computation``: what the flight is a part of, if it begins.
 
         Raises:
             InvalidArgumentError: The caller computes it already, and would wait for itself.
@@ -89,9 +101,9 @@ class Flights(Generic[_T]):
         with self._lock:
             flight = self._running.get(key)
             if flight is None:
-                flight = self._running[key] = Flight()
+                flight = self._running[key] = Flight(computation)
                 return flight, True
-        if flight in _leading.get():
+        if flight.computation in _leading.get():
             message = (
                 "the function asks the cache for what it is computing, and would wait for itself; "
                 "compute it without the cache there"
@@ -120,9 +132,9 @@ class Flights(Generic[_T]):
 
 
 @contextlib.contextmanager
-def leading(flights: list[Flight[Any]]) -> Iterator[None]:
-    """Note in the context that it computes these."""
-    token = _leading.set(_leading.get().union(flights))
+def leading(computation: Computation) -> Iterator[None]:
+    """Note in the context that it is a part of a computation."""
+    token = _leading.set(_leading.get() | {computation})
     try:
         yield
     finally:
@@ -133,18 +145,18 @@ def leading(flights: list[Flight[Any]]) -> Iterator[None]:
 
 @contextlib.contextmanager
 def waiting(flight: Flight[Any]) -> Iterator[None]:
-    """Note that what the context computes waits for a flight.
+    """Note that what the context is a part of waits for a flight.
 
     Raises:
         InvalidArgumentError: The flight waits for that in turn, by whatever way around.
 
     """
-    own = [one for one in _leading.get() if not one.ended]
+    own = _leading.get()
     # First noted, then looked at: of two that close a circle at once, one sees the other at least.
     for one in own:
         one.waits_for.append(flight)
     try:
-        if any(one in own for one in _waited_for(flight)):
+        if own and _leads_to(flight, own):
             message = (
                 "the function asks the cache for what waits for what it is computing, and both "
                 "would wait for ever; compute it without the cache there"
@@ -156,13 +168,19 @@ def waiting(flight: Flight[Any]) -> Iterator[None]:
             one.waits_for.remove(flight)
 
 
-def _waited_for(flight: Flight[Any]) -> set[Flight[Any]]:
-    """What a flight in progress waits for, and what that waits for, and so on."""
-    found: set[Flight[Any]] = set()
+def _leads_to(flight: Flight[Any], computations: frozenset[Computation]) -> bool:
+    """Whether the computation of a flight waits for one of these, or is one.
+
+    What has ended waits for nothing.
+    """
+    seen: set[Computation] = set()
     left = [flight]
     while left:
-        for other in tuple(left.pop().waits_for):
-            if other not in found and not other.ended:
-                found.add(other)
-                left.append(other)
-    return found
+        flight = left.pop()
+        if flight.ended or flight.computation in seen:
+            continue
+        if flight.computation in computations:
+            return True
+        seen.add(flight.computation)
+        left.extend(tuple(flight.computation.waits_for))
+    return False

@@ -324,7 +324,7 @@ impl SemanticCache {
         let (argument, function) = (query.clone().unbind(), function.clone().unbind());
         let compute = |leading: &Leading| {
             Python::attach(|py| {
-                let noted = turn::enter(py, [leading.number()])?;
+                let noted = turn::enter(py, Some(leading.computation()))?;
                 let response = computed(function.bind(py), argument.bind(py), &tokens);
                 turn::leave(py, &noted)?;
                 response
@@ -406,7 +406,10 @@ impl SemanticCache {
             ..Put::new(&text, &response)
         };
         let scope = within.scope();
-        let stored = blocking(py, || self.cache.put_computed(scope, &put, &self.source));
+        let (source, computation) = (&self.source, turn.get().computation());
+        let stored = blocking(py, || {
+            self.cache.put_computed(scope, &put, source, computation)
+        });
         // It has been paid for, so whoever waits gets it.
         turn.get().succeed(py, response);
         stored

@@ -68,12 +68,18 @@ impl VectorSource for Source {
         }
     }
 
-    fn embed_leading(&self, texts: &[&str], leading: &[u64]) -> Result<Embeddings> {
-        let numbers = leading.iter().copied();
-        let noted = Python::attach(|py| turn::enter(py, numbers)).map_err(store_error)?;
-        let embedded = self.embed(texts);
-        Python::attach(|py| turn::leave(py, &noted)).map_err(store_error)?;
-        embedded
+    fn embed_within(&self, texts: &[&str], computation: u64) -> Result<Embeddings> {
+        // A model calls nobody.
+        let Self::Function(function) = self else {
+            return self.embed(texts);
+        };
+        Python::attach(|py| {
+            let noted = turn::enter(py, Some(computation))?;
+            let embedded = call(function.bind(py), texts);
+            turn::leave(py, &noted)?;
+            embedded
+        })
+        .map_err(store_error)
     }
 
     fn computing(&self) -> Result<Vec<u64>> {

@@ -21,7 +21,7 @@ enum Part {
     Known(Response),
 }
 
-/// The context variable with the numbers of what a context computes, as a tuple. Whatever is called from there inherits
+/// The context variable with the computations that a context is a part of, as a tuple. Whatever is called from there inherits
 /// it, tasks and worker threads included, so a call that would wait for itself is known by it.
 fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static COMPUTING: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
@@ -32,17 +32,18 @@ fn variable(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     Ok(made.bind(py))
 }
 
-/// The numbers of what the context of the caller computes.
+/// The computations that the context of the caller is a part of.
 pub(super) fn computing(py: Python<'_>) -> PyResult<Vec<u64>> {
     variable(py)?
         .call_method1("get", (PyTuple::empty(py),))?
         .extract()
 }
 
-/// Notes in the context of the caller that it computes these, besides what it computes already. Returns what `leave` takes.
-pub(super) fn enter(py: Python<'_>, numbers: impl IntoIterator<Item = u64>) -> PyResult<Py<PyAny>> {
+/// Notes in the context of the caller that it is a part of a computation, besides those it is a part of already. Returns
+/// what `leave` takes.
+pub(super) fn enter(py: Python<'_>, computation: Option<u64>) -> PyResult<Py<PyAny>> {
     let mut all = computing(py)?;
-    all.extend(numbers);
+    all.extend(computation);
     let token = variable(py)?.call_method1("set", (PyTuple::new(py, all)?,))?;
     Ok(token.unbind())
 }
@@ -68,6 +69,14 @@ impl Turn {
         }
     }
 
+    /// The computation that it leads.
+    pub(super) fn computation(&self) -> Option<u64> {
+        match &self.0 {
+            Part::Leads(leading) => leading.lock().as_ref().map(Leading::computation),
+            _ => None,
+        }
+    }
+
     /// Gives the response to those who wait.
     pub(super) fn succeed(&self, py: Python<'_>, response: Response) {
         if let Some(leading) = self.take() {
@@ -86,11 +95,7 @@ impl Turn {
 
     /// Notes in the context that it computes this. Returns what `leave` takes.
     fn enter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let number = match &self.0 {
-            Part::Leads(leading) => leading.lock().as_ref().map(Leading::number),
-            _ => None,
-        };
-        enter(py, number)
+        enter(py, self.computation())
     }
 
     /// Ends what `enter` began, in the same context.
@@ -121,6 +126,13 @@ impl Turn {
             });
         });
         py.detach(|| following.on_end(listener));
+    }
+
+    /// The caller waits no longer; a traceback may keep this for long.
+    fn release(&self) {
+        if let Part::Follows(following) = &self.0 {
+            following.release();
+        }
     }
 
     /// `(response,)`, or None if there is none and the caller is to begin anew. Raises the error.

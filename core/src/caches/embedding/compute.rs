@@ -2,7 +2,7 @@
 
 use super::{EmbeddingCache, Rows};
 use crate::caches::VectorSource;
-use crate::caches::single_flight::{Follow, Joined, Lead, Outcome};
+use crate::caches::single_flight::{Follow, Joined, Lead, Outcome, new_computation};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use prestige_embed::Embeddings;
@@ -46,13 +46,13 @@ impl EmbeddingCache {
         if missing.is_empty() {
             return Ok(rows);
         }
-        let computing = source.computing()?;
+        let (computing, computation) = (source.computing()?, new_computation());
         let mut wanted = distinct(texts, &keys, &missing);
         let mut done = HashMap::with_capacity(wanted.len());
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
             for one in &wanted {
-                match self.flights.join(one.key, true, &computing)? {
+                match self.flights.join(one.key, true, &computing, computation)? {
                     Joined::Leads(lead) => led.push(Led {
                         text: one.text,
                         key: one.key,
@@ -62,7 +62,7 @@ impl EmbeddingCache {
                 }
             }
             // What this caller leads comes first: whoever follows it may be whom it follows.
-            self.lead(led, source, &mut done)?;
+            self.lead(led, computation, source, &mut done)?;
             self.follow(followed, source, &mut done)?;
             wanted = self.place(wanted, &done, &mut rows, texts.len())?;
         }
@@ -73,6 +73,7 @@ impl EmbeddingCache {
     fn lead(
         &self,
         mut led: Vec<Led<'_>>,
+        computation: u64,
         source: &dyn VectorSource,
         done: &mut HashMap<Digest, Vector>,
     ) -> Result<()> {
@@ -95,12 +96,11 @@ impl EmbeddingCache {
         if source.prefers_like_lengths() {
             missing.sort_by_key(|one| std::cmp::Reverse(one.text.len()));
         }
-        let leading: Vec<_> = missing.iter().map(|one| one.lead.number()).collect();
         while !missing.is_empty() {
             source.check()?;
             let rest = missing.split_off(missing.len().min(self.batch_size));
             let batch = std::mem::replace(&mut missing, rest);
-            match self.compute(&batch, &leading, source) {
+            match self.compute(&batch, computation, source) {
                 Ok(vectors) => {
                     for (one, vector) in batch.into_iter().zip(vectors) {
                         done.insert(one.key, Arc::clone(&vector));
@@ -118,16 +118,16 @@ impl EmbeddingCache {
         Ok(())
     }
 
-    /// Computes one batch and stores it. `leading`: numbers of all that this caller leads.
+    /// Computes one batch and stores it. `computation`: of all that this caller leads.
     fn compute(
         &self,
         batch: &[Led<'_>],
-        leading: &[u64],
+        computation: u64,
         source: &dyn VectorSource,
     ) -> Result<Vec<Vector>> {
         let texts: Vec<_> = batch.iter().map(|one| one.text).collect();
         let start = Instant::now();
-        let computed = source.embed_leading(&texts, leading)?;
+        let computed = source.embed_within(&texts, computation)?;
         let elapsed = start.elapsed();
         if computed.len() != texts.len() {
             return Err(Error::InvalidArgument(format!(
@@ -272,7 +272,7 @@ mod tests {
         let key = Digest::of(b"a");
         assert_eq!(cache.look_up(&[key], &mut Rows::default()).unwrap(), [0]);
         cache.put("a", &[1.0, 2.0]).unwrap();
-        let Joined::Leads(lead) = cache.flights.join(key, true, &[]).unwrap() else {
+        let Joined::Leads(lead) = cache.flights.join(key, true, &[], 1).unwrap() else {
             panic!("nobody else leads");
         };
         let (led, mut done) = (
@@ -283,7 +283,7 @@ mod tests {
             },
             HashMap::new(),
         );
-        cache.lead(vec![led], &Never, &mut done).unwrap();
+        cache.lead(vec![led], 1, &Never, &mut done).unwrap();
         assert_eq!(
             done.get(&key).map(|vector| &**vector),
             Some(&[1.0, 2.0][..])

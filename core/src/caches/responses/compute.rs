@@ -4,7 +4,7 @@ use super::entry::check_metadata;
 use super::stats::Recorder;
 use super::{EntryMetadata, Hit, Lookup, Put, Response, Scope, SemanticCache};
 use crate::caches::VectorSource;
-use crate::caches::single_flight::{Follow, Joined, Lead, Outcome};
+use crate::caches::single_flight::{Follow, Joined, Lead, Outcome, new_computation};
 use crate::digest::Digest;
 use crate::error::{Error, Result};
 use std::fmt;
@@ -56,8 +56,8 @@ impl SemanticCache {
     /// A response that could be computed and not stored, whatever the reason, is returned all the same, and counted: on a
     /// full disk, if it is larger than the store may be, if the query cannot be embedded.
     ///
-    /// `computing`: the [`Leading::number`]s of what this caller computes already, and must not wait for. `compute` is told
-    /// its own, for what it calls in other threads.
+    /// `computing`: the [`Leading::computation`]s that this caller is a part of already, and must not wait for. `compute` is
+    /// told its own, for what it calls.
     ///
     /// # Errors
     /// What `compute` fails with; as [`Self::get`] and [`Self::begin`]; an interrupt of `source`.
@@ -105,7 +105,7 @@ impl SemanticCache {
                 tokens: computed.tokens,
                 ..Put::new(query, &computed.response)
             };
-            let stored = self.put_computed(scope, &put, source);
+            let stored = self.put_computed(scope, &put, source, Some(leading.computation()));
             // It has been paid for, so whoever waits gets it, even if this caller is interrupted.
             let response = Arc::new(computed.response);
             leading.succeed(Arc::clone(&response));
@@ -115,6 +115,7 @@ impl SemanticCache {
     }
 
     /// Puts what was computed and counts it. What cannot be stored is only counted as that, whatever the reason.
+    /// `computation`: what it is a part of, if anything, so that nothing that `source` calls waits for that.
     ///
     /// # Errors
     /// An interrupt of `source`.
@@ -123,10 +124,11 @@ impl SemanticCache {
         scope: &Scope,
         put: &Put<'_>,
         source: &dyn VectorSource,
+        computation: Option<u64>,
     ) -> Result<()> {
         self.stats.computed.add(1);
         self.stats.computing_us.add(put.computing_us);
-        match self.put(scope, put, source) {
+        match self.put_within(computation, scope, put, source) {
             Ok(()) => Ok(()),
             Err(error) => {
                 tracing::warn!(%error, "a computed response could not be stored");
@@ -142,8 +144,8 @@ impl SemanticCache {
     }
 
     /// For a caller who has missed: whether it computes or waits. Never waits itself. `waits`: the caller will wait in
-    /// this thread. `computing`: the [`Leading::number`]s of what it computes already. `metadata`: what will be put, to be
-    /// refused before anything is computed.
+    /// this thread. `computing`: the [`Leading::computation`]s that it is a part of already. `metadata`: what will be put, to
+    /// be refused before anything is computed.
     ///
     /// # Errors
     /// [`Error::InvalidArgument`] if this caller computes the same already and would wait for itself, if whoever computes it
@@ -158,7 +160,10 @@ impl SemanticCache {
     ) -> Result<Turn> {
         check_metadata(metadata)?;
         let key = (scope.digest(), Digest::of(query.as_bytes()));
-        match self.flights.join(key, waits, computing)? {
+        match self
+            .flights
+            .join(key, waits, computing, new_computation())?
+        {
             Joined::Follows(flight) => Ok(Turn::Follows(Following {
                 flight,
                 stats: Arc::clone(&self.stats),
@@ -177,10 +182,10 @@ impl SemanticCache {
 }
 
 impl Leading {
-    /// Names this computation among all of the process.
+    /// The number of this computation, which no other of the process has.
     #[must_use]
-    pub fn number(&self) -> u64 {
-        self.0.number()
+    pub fn computation(&self) -> u64 {
+        self.0.computation()
     }
 
     /// Gives the response to all who wait.
@@ -208,6 +213,11 @@ impl Following {
     /// Has `listener` called at the end, by the thread that ends it, or at once.
     pub fn on_end(&self, listener: Box<dyn FnOnce() + Send>) {
         self.flight.listen(listener);
+    }
+
+    /// Waits no longer: what the caller computes has nothing to do with it any more. The outcome can be had all the same.
+    pub fn release(&self) {
+        self.flight.release();
     }
 
     /// The outcome after the end; `None` before it, or if there was none. A response is counted as shared.

@@ -86,7 +86,7 @@ impl SemanticCache {
         if hit.is_none() && self.has_vectors(scope)? {
             if vector.is_none() {
                 // Nothing of the store is held meanwhile.
-                vector = self.embed(query, source)?;
+                vector = self.embed(None, query, source)?;
             }
             if let Some(vector) = &vector {
                 hit = self.nearest(scope, vector, threshold)?;

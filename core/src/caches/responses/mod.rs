@@ -255,19 +255,38 @@ impl SemanticCache {
     /// than those of the scope, with a NaN or an infinity, or of zeros; [`Error::Model`] if the scope has embeddings of
     /// another model; otherwise as [`Store::put`].
     pub fn put(&self, scope: &Scope, put: &Put<'_>, source: &dyn VectorSource) -> Result<()> {
+        self.put_within(None, scope, put, source)
+    }
+
+    /// As [`Self::put`], as a part of a computation.
+    fn put_within(
+        &self,
+        computation: Option<u64>,
+        scope: &Scope,
+        put: &Put<'_>,
+        source: &dyn VectorSource,
+    ) -> Result<()> {
         let vector = match put.embedding {
             Some(given) => Some(unit(given)?),
-            None => self.embed(put.query, source)?,
+            None => self.embed(computation, put.query, source)?,
         };
         self.store_entry(scope, put, vector.as_deref())
     }
 
-    /// The unit vector of a query; `None` if it cannot have one.
-    fn embed(&self, query: &str, source: &dyn VectorSource) -> Result<Option<Vec<f32>>> {
+    /// The unit vector of a query, computed as a part of a computation; `None` if it cannot have one.
+    fn embed(
+        &self,
+        computation: Option<u64>,
+        query: &str,
+        source: &dyn VectorSource,
+    ) -> Result<Option<Vec<f32>>> {
         if query.trim().is_empty() || !source.fits(query) {
             return Ok(None);
         }
-        let computed = source.embed(&[query])?;
+        let computed = match computation {
+            Some(computation) => source.embed_within(&[query], computation)?,
+            None => source.embed(&[query])?,
+        };
         match computed.row(0) {
             Some(row) if computed.len() == 1 => unit(row).map(Some),
             _ => Err(Error::InvalidArgument(format!(

@@ -9,7 +9,7 @@ type Flights = Arc<SingleFlight<u8, String>>;
 /// One caller: computes if it leads, waits otherwise, begins anew if it was left alone.
 fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<String> {
     loop {
-        match flights.join(1, true, &[])? {
+        match flights.join(1, true, &[], new_computation())? {
             Joined::Leads(lead) => {
                 let outcome = compute();
                 lead.end(outcome.clone());
@@ -32,7 +32,7 @@ fn call(flights: &Flights, compute: impl Fn() -> Outcome<String>) -> Result<Stri
 fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<String>>) {
     let flights: Flights = SingleFlight::new(&Arc::default());
     let calls = AtomicUsize::new(0);
-    let Joined::Leads(lead) = flights.join(1, true, &[]).unwrap() else {
+    let Joined::Leads(lead) = flights.join(1, true, &[], new_computation()).unwrap() else {
         panic!("nobody leads yet");
     };
     let started = Barrier::new(followers + 1);
@@ -41,7 +41,7 @@ fn followed(followers: usize, outcome: Outcome<String>) -> (usize, Vec<Result<St
             .map(|_| {
                 scope.spawn(|| {
                     // Joined before the flight ends, whenever the thread goes on from here.
-                    let joined = flights.join(1, true, &[]).unwrap();
+                    let joined = flights.join(1, true, &[], new_computation()).unwrap();
                     started.wait();
                     let Joined::Follows(flight) = joined else {
                         panic!("two lead");
@@ -110,7 +110,7 @@ fn a_leader_that_panics_leaves_nobody_waiting() {
     let flights: Flights = SingleFlight::new(&Arc::default());
     std::thread::scope(|scope| {
         let panics = scope.spawn(|| {
-            let _lead = flights.join(1, true, &[]).unwrap();
+            let _lead = flights.join(1, true, &[], new_computation()).unwrap();
             panic!("in the function");
         });
         assert!(panics.join().is_err());
@@ -124,29 +124,37 @@ fn a_leader_that_panics_leaves_nobody_waiting() {
 #[test]
 fn who_would_wait_for_itself_is_told() {
     let flights: Flights = SingleFlight::new(&Arc::default());
-    let _lead = flights.join(1, true, &[]).unwrap();
+    let _lead = flights.join(1, true, &[], new_computation()).unwrap();
     assert!(matches!(
-        flights.join(1, true, &[]),
+        flights.join(1, true, &[], new_computation()),
         Err(Error::InvalidArgument(_))
     ));
     // Another key, or another way of waiting, is another matter.
-    assert!(matches!(flights.join(2, true, &[]), Ok(Joined::Leads(_))));
     assert!(matches!(
-        flights.join(1, false, &[]),
+        flights.join(2, true, &[], new_computation()),
+        Ok(Joined::Leads(_))
+    ));
+    assert!(matches!(
+        flights.join(1, false, &[], new_computation()),
         Ok(Joined::Follows(_))
     ));
     // Whoever leads without a thread of its own is known by the number of its flight.
-    let Joined::Leads(lead) = flights.join(3, false, &[]).unwrap() else {
+    let Joined::Leads(lead) = flights.join(3, false, &[], new_computation()).unwrap() else {
         panic!("nobody leads yet");
     };
     for waits in [false, true] {
         assert!(matches!(
-            flights.join(3, waits, &[lead.number() + 1, lead.number()]),
+            flights.join(
+                3,
+                waits,
+                &[lead.computation() + 1, lead.computation()],
+                new_computation()
+            ),
             Err(Error::InvalidArgument(_))
         ));
     }
     assert!(matches!(
-        flights.join(3, false, &[lead.number() + 1]),
+        flights.join(3, false, &[lead.computation() + 1], new_computation()),
         Ok(Joined::Follows(_))
     ));
 }
@@ -156,30 +164,47 @@ fn who_would_wait_in_a_circle_is_told() {
     let waits = Arc::default();
     let (flights, others): (Flights, Flights) =
         (SingleFlight::new(&waits), SingleFlight::new(&waits));
-    let lead = |flights: &Flights, key| match flights.join(key, false, &[]).unwrap() {
-        Joined::Leads(lead) => lead,
-        Joined::Follows(_) => panic!("nobody leads yet"),
-    };
+    let lead =
+        |flights: &Flights, key| match flights.join(key, false, &[], new_computation()).unwrap() {
+            Joined::Leads(lead) => lead,
+            Joined::Follows(_) => panic!("nobody leads yet"),
+        };
     let (first, second, third) = (lead(&flights, 1), lead(&others, 1), lead(&flights, 2));
-    let second_waits = flights.join(1, false, &[second.number()]).unwrap();
-    let _third_waits = others.join(1, false, &[third.number()]).unwrap();
-    let refused = flights.join(2, false, &[first.number()]);
+    let second_waits = flights
+        .join(1, false, &[second.computation()], new_computation())
+        .unwrap();
+    let _third_waits = others
+        .join(1, false, &[third.computation()], new_computation())
+        .unwrap();
+    let refused = flights.join(2, false, &[first.computation()], new_computation());
     assert!(matches!(refused, Err(Error::InvalidArgument(_))));
     // It may wait once the second no longer waits for it, be it that this gave up or that it has ended.
     drop(second_waits);
-    let waits = flights.join(2, false, &[first.number()]).unwrap();
-    assert!(flights.join(1, false, &[second.number()]).is_err());
+    let waits = flights
+        .join(2, false, &[first.computation()], new_computation())
+        .unwrap();
+    assert!(
+        flights
+            .join(1, false, &[second.computation()], new_computation())
+            .is_err()
+    );
     drop(waits);
-    let _second_waits = flights.join(1, false, &[second.number()]).unwrap();
+    let _second_waits = flights
+        .join(1, false, &[second.computation()], new_computation())
+        .unwrap();
     second.end(Outcome::Abandoned);
-    assert!(flights.join(2, false, &[first.number()]).is_ok());
+    assert!(
+        flights
+            .join(2, false, &[first.computation()], new_computation())
+            .is_ok()
+    );
 }
 
 #[test]
 fn an_error_of_the_check_ends_the_waiting_alone() {
     let flights: Flights = SingleFlight::new(&Arc::default());
-    let lead = flights.join(1, true, &[]).unwrap();
-    let Joined::Follows(flight) = flights.join(1, false, &[]).unwrap() else {
+    let lead = flights.join(1, true, &[], new_computation()).unwrap();
+    let Joined::Follows(flight) = flights.join(1, false, &[], new_computation()).unwrap() else {
         panic!("two lead");
     };
     let refused = flight.wait(|| Err(Error::Io("enough".to_owned())));

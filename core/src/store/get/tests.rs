@@ -35,6 +35,31 @@ fn what_is_cached_follows_every_write() {
     assert!(store.get(b"key").unwrap().is_none());
 }
 
+/// A long batch keeps no records, so what was cached of its keys must go.
+#[test]
+fn a_long_batch_takes_out_what_was_cached_of_its_keys() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = Store::open(directory.path(), Options::default()).unwrap();
+    // The old value stays, as that of another key.
+    for key in [b"key 7", b"other"] {
+        store.put(key, b"old", None).unwrap();
+    }
+    assert_eq!(store.get(b"key 7").unwrap().unwrap(), b"old");
+    let names: Vec<_> = (0..200).map(|number| format!("key {number}")).collect();
+    let entries: Vec<_> = names
+        .iter()
+        .map(|name| Entry {
+            key: name.as_bytes(),
+            value: name.as_bytes(),
+            ttl_seconds: None,
+            metadata: None,
+            lent: None,
+        })
+        .collect();
+    store.put_many(&entries).unwrap();
+    assert_eq!(store.get(b"key 7").unwrap().unwrap(), b"key 7");
+}
+
 /// A long batch looks up its keys and values together, and has a thread of its own fill the cache. Of what it puts the
 /// values are kept, and the records once they are read.
 #[test]

@@ -231,7 +231,7 @@ fn who_leads_without_a_thread_is_not_to_wait_for_itself() {
     let Turn::Leads(leading) = bench.cache.begin(&all, "q", &none, false, &[]).unwrap() else {
         panic!("nobody leads yet");
     };
-    let own = [leading.number()];
+    let own = [leading.computation()];
     for waits in [false, true] {
         let turn = bench.cache.begin(&all, "q", &none, waits, &own);
         assert!(matches!(turn, Err(Error::InvalidArgument(_))));
