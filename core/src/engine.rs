@@ -1,7 +1,7 @@
 //! What an open store is made of. [`crate::Store`] is the handle; the engine exists between open and close.
 
 use crate::cache::ReadCache;
-use crate::caches::Waits;
+use crate::caches::Flights;
 use crate::counters::Counters;
 use crate::db::Db;
 use crate::error::Result;
@@ -52,8 +52,8 @@ pub(crate) struct Engine {
     pub namespaces: Namespaces,
     /// Look-ups of its caches.
     pub cache_stats: CacheRecorder,
-    /// Of what its caches compute.
-    pub waits: Arc<Waits>,
+    /// What its caches compute now.
+    pub flights: Flights,
     /// Present in semantic mode, unless the store was opened read-only. Another one takes its place with every key stripe
     /// held. Held for a few instructions.
     pub embedder: RwLock<Option<Arc<dyn Embedder>>>,

@@ -26,13 +26,36 @@ pub use responses::{
     Prices, Put, Response, ResponseKind, Scope, Scopes, SemanticCache, SemanticCacheOptions,
     SemanticStats, Turn,
 };
-pub(crate) use single_flight::Waits;
 pub use vectors::EmbeddingPrecision;
 pub(crate) use verify::fault;
 
+use crate::digest::Digest;
 use crate::error::Result;
 use prestige_embed::{Embedder, Embeddings};
+use single_flight::{SingleFlight, Waits};
 use std::sync::Arc;
+
+/// What the caches of a store compute now, whichever of the objects that stand for a cache was asked.
+#[derive(Debug)]
+pub(crate) struct Flights {
+    responses: Arc<ResponseFlights>,
+    vectors: Arc<VectorFlights>,
+}
+
+/// By the digests of scope and query. The digest of a scope is that of its namespace as well.
+type ResponseFlights = SingleFlight<(Digest, Digest), Arc<Response>>;
+/// By the digests of model and text.
+type VectorFlights = SingleFlight<(Digest, Digest), Arc<[f32]>>;
+
+impl Default for Flights {
+    fn default() -> Self {
+        let waits = Arc::new(Waits::default());
+        Self {
+            responses: SingleFlight::new(&waits),
+            vectors: SingleFlight::new(&waits),
+        }
+    }
+}
 
 /// What computes the vectors that a cache does not have: a model, or a function of the caller.
 pub trait VectorSource: Send + Sync {

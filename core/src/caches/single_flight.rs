@@ -150,8 +150,8 @@ impl<K: Copy + Eq + Hash, T: Clone> SingleFlight<K, T> {
                 let wait = self.waits.follow(computing, flight.number);
                 let wait = wait.ok_or_else(|| {
                     Error::InvalidArgument(
-                        "the function asks the cache for what waits for what it is computing, and both would wait for \
-                         ever; compute it without the cache there"
+                        "the function asks the cache for what another function is computing that waits for this one: \
+                         both would wait for ever; compute it without the cache there"
                             .to_owned(),
                     )
                 })?;

@@ -1,6 +1,7 @@
 //! Opening a store.
 
 use crate::cache::ReadCache;
+use crate::caches::Flights;
 use crate::db::Db;
 use crate::engine::{Engine, KeyLocks};
 use crate::error::{Error, Result};
@@ -101,7 +102,7 @@ impl Engine {
             options,
             snapshots: Snapshots::default(),
             cache_stats: CacheRecorder::default(),
-            waits: Arc::default(),
+            flights: Flights::default(),
             db: Arc::new(db),
             owner,
         })

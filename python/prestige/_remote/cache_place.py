@@ -30,7 +30,6 @@ class CachePlace:
             raise InvalidArgumentError(message)
         # Of a view the caches are those of its namespace, which share nothing with others.
         self._store = store
-        self._flights: Flights[Any] = Flights()
         self._counts = Counts()
 
     def _run(self, operation: Operation[_T]) -> _T:
@@ -41,6 +40,11 @@ class CachePlace:
 
     def _ask(self, path: str, body: Mapping[str, Any], reads: bool = False) -> Request:
         return self._store._call("POST", path, body, reads=reads)
+
+    @property
+    def _flights(self) -> Flights[Any]:
+        """What the caches of the client compute now."""
+        return self._store._driver.flights
 
     @property
     def _whose(self) -> str:

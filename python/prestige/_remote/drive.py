@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from .._workers import run as run_in_worker
 from . import errors
 from .connections import Connections
 from .retry import Attempts
+from .single_flight import Flights
 from .wire import Compute, Operation, Pause, Reply, Request, Step, Work
 
 _T = TypeVar("_T")
@@ -31,6 +33,16 @@ class Driver:
     def __init__(self, connections: Connections, retries: int) -> None:
         self.connections = connections
         self.retries = retries
+        self._flights = os.getpid(), Flights[Any]()
+
+    @property
+    def flights(self) -> Flights[Any]:
+        """What the caches of this process compute now; nothing of what its parent does."""
+        process, flights = self._flights
+        if process != os.getpid():
+            flights = Flights()
+            self._flights = os.getpid(), flights
+        return flights
 
     def run(self, operation: Operation[_T]) -> _T:
         """Make an operation go to its end, and return its result."""

@@ -106,6 +106,8 @@ class RemoteEmbeddingCache(CachePlace):
             message = f"model_id must have 1 to {longest} bytes of UTF-8{self._whose}, not {length}"
             raise exceptions.InvalidArgumentError(message)
         self._dimension = number
+        # Vectors of another length are another matter, also while they are computed.
+        self._model_flown = ("vector", store.namespace_name, self._model_id, number)
         self._dtype = dtype
         self._ttl = _natural("ttl_seconds", ttl_seconds, 0)
         self._learn_dimension(self._run(self._stats_of_server()))
@@ -162,6 +164,10 @@ class RemoteEmbeddingCache(CachePlace):
                 body["ttl_seconds"] = self._ttl
             yield self._ask("/embeddings:put", body)
 
+    def _flown(self, text: str) -> tuple[object, ...]:
+        """What the flight of a text is called among those of all caches of the client."""
+        return (*self._model_flown, text)
+
     def _embed(self, texts: Iterable[str]) -> Operation[NDArray[np.float32]]:
         """Return the vectors of texts; those that are not in the cache are computed and stored."""
         given: list[str] = yield Work(_native.texts_of, (texts,))
@@ -177,13 +183,13 @@ class RemoteEmbeddingCache(CachePlace):
             followed: dict[str, Flight[Any]] = {}
             try:
                 for text in wanted:
-                    flight, leads = self._flights.join(text, computation)
+                    flight, leads = self._flights.join(self._flown(text), computation)
                     (led if leads else followed)[text] = flight
                 # What this caller leads comes first: whoever follows it may be whom it follows.
                 yield from self._lead(led, computation, found, ended)
             except BaseException as error:
                 for text, flight in led.items():
-                    self._flights.fail(text, flight, error)
+                    self._flights.fail(self._flown(text), flight, error)
                 raise
             for text, flight in followed.items():
                 with waiting(flight):
@@ -227,7 +233,7 @@ class RemoteEmbeddingCache(CachePlace):
         """End flights with what was wanted."""
         found.update(vectors)
         for text, vector in vectors.items():
-            self._flights.succeed(text, led.pop(text), vector)
+            self._flights.succeed(self._flown(text), led.pop(text), vector)
 
     def _compute(self, texts: list[str], computation: Computation) -> NDArray[np.float32]:
         with leading(computation):

@@ -283,7 +283,7 @@ class RemoteSemanticCache(CachePlace):
         hit, vector = yield from self._find(lookup)
         if hit is not None:
             return hit.response
-        key = (entry.scope.json, entry.query)
+        key = ("response", self._store.namespace_name, entry.scope.json, entry.query)
         computation = Computation()
         while True:
             flight, leads = self._flights.join(key, computation)
@@ -313,7 +313,7 @@ class RemoteSemanticCache(CachePlace):
 
     def _lead(  # noqa: PLR0913, PLR0917 - what makes one computation
         self,
-        key: tuple[str, str],
+        key: tuple[str, ...],
         flight: Flight[Any],
         entry: _Entry,
         vector: Any,  # noqa: ANN401

@@ -158,8 +158,8 @@ def waiting(flight: Flight[Any]) -> Iterator[None]:
     try:
         if own and _leads_to(flight, own):
             message = (
-                "the function asks the cache for what waits for what it is computing, and both "
-                "would wait for ever; compute it without the cache there"
+                "the function asks the cache for what another function is computing that waits for "
+                "this one: both would wait for ever; compute it without the cache there"
             )
             raise InvalidArgumentError(message)
         yield

@@ -24,7 +24,7 @@ struct Wanted<'a> {
 struct Led<'a> {
     text: &'a str,
     key: Digest,
-    lead: Lead<Digest, Vector>,
+    lead: Lead<(Digest, Digest), Vector>,
 }
 
 impl EmbeddingCache {
@@ -52,7 +52,8 @@ impl EmbeddingCache {
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
             for one in &wanted {
-                match self.flights.join(one.key, true, &computing, computation)? {
+                let key = (self.flown, one.key);
+                match self.flights.join(key, true, &computing, computation)? {
                     Joined::Leads(lead) => led.push(Led {
                         text: one.text,
                         key: one.key,
@@ -272,7 +273,11 @@ mod tests {
         let key = Digest::of(b"a");
         assert_eq!(cache.look_up(&[key], &mut Rows::default()).unwrap(), [0]);
         cache.put("a", &[1.0, 2.0]).unwrap();
-        let Joined::Leads(lead) = cache.flights.join(key, true, &[], 1).unwrap() else {
+        let Joined::Leads(lead) = cache
+            .flights
+            .join((cache.flown, key), true, &[], 1)
+            .unwrap()
+        else {
             panic!("nobody else leads");
         };
         let (led, mut done) = (

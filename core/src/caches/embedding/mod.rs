@@ -12,8 +12,8 @@ mod tests;
 
 pub use stats::EmbeddingStats;
 
+use super::VectorFlights;
 use super::record::CacheRecord;
-use super::single_flight::SingleFlight;
 use super::vectors::EmbeddingPrecision;
 use super::write::CacheEntry;
 use crate::digest::Digest;
@@ -57,7 +57,10 @@ pub struct EmbeddingCache {
     batch_size: usize,
     /// Length of the vectors and the name of their namespace, once they are known.
     known: OnceLock<(usize, String)>,
-    flights: Arc<SingleFlight<Digest, Arc<[f32]>>>,
+    /// Of all such caches of the store.
+    flights: Arc<VectorFlights>,
+    /// Of the model, among those.
+    flown: Digest,
     stats: stats::Recorder,
 }
 
@@ -97,11 +100,14 @@ impl EmbeddingCache {
                 )));
             }
         }
-        let flights = SingleFlight::new(&store.engine()?.waits);
+        let flights = Arc::clone(&store.engine()?.flights.vectors);
+        // Vectors of another length are another matter, also while they are computed.
+        let flown = format!("{:?} {}", options.dimension, options.model);
         let cache = Self {
             batch_size: options.batch_size.unwrap_or(DEFAULT_BATCH),
             known: OnceLock::new(),
             flights,
+            flown: Digest::of(flown.as_bytes()),
             stats: stats::Recorder::default(),
             options,
             store,

@@ -26,11 +26,10 @@ pub use remove::Scopes;
 pub use scope::Scope;
 pub use stats::{Prices, SemanticStats};
 
-use super::VectorSource;
 use super::embedding::DROPS;
 use super::record::CacheRecord;
-use super::single_flight::SingleFlight;
 use super::write::CacheEntry;
+use super::{ResponseFlights, VectorSource};
 use crate::digest::Digest;
 use crate::engine::{Engine, Namespace};
 use crate::error::{Error, Result};
@@ -65,12 +64,10 @@ pub const DEFAULT_CACHE_THRESHOLD: f64 = 0.97;
 pub struct SemanticCache {
     store: Store,
     options: SemanticCacheOptions,
-    flights: Arc<Flights>,
+    /// Of all such caches of the store.
+    flights: Arc<ResponseFlights>,
     stats: Arc<stats::Recorder>,
 }
-
-/// By scope and query.
-type Flights = SingleFlight<(Digest, Digest), Arc<Response>>;
 
 /// A response to put.
 #[derive(Clone, Debug)]
@@ -116,7 +113,7 @@ impl SemanticCache {
     pub fn new(store: &Store, options: SemanticCacheOptions) -> Result<Self> {
         let store = store.for_cache()?;
         check_threshold(options.threshold)?;
-        let flights = SingleFlight::new(&store.engine()?.waits);
+        let flights = Arc::clone(&store.engine()?.flights.responses);
         let cache = Self {
             store,
             options,

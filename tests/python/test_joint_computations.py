@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 import time
 from collections.abc import Callable
@@ -133,6 +134,10 @@ def test_a_circle_through_the_embedding_of_what_is_stored(
 
     def embed(texts: list[str]) -> NDArray[np.float32]:
         computing.wait()
+        while vectors.stats()["misses"] < 2:
+            time.sleep(0.005)
+        # Until the other one waits.
+        time.sleep(0.2)
         with pytest.raises(prestige.InvalidArgumentError, match=CIRCLE):
             answers.get_or_compute("text", str.upper)
         return np.ones((len(texts), 2), np.float32)
@@ -141,8 +146,6 @@ def test_a_circle_through_the_embedding_of_what_is_stored(
 
     def embed_later(texts: list[str]) -> NDArray[np.float32]:
         computing.wait()
-        while vectors.stats()["misses"] == 0:
-            time.sleep(0.005)
         return vectors.embed(texts)
 
     answers = prestige.SemanticCache(store, embed=embed_later, model_id="m")
@@ -179,6 +182,60 @@ def test_an_embedding_function_that_embeds_what_another_one_computes(store: pres
         ]
     )
     assert found == {"outer": 2.0, "inner": 1.0}
+
+
+def test_objects_of_one_cache_compute_once(store: prestige.Store) -> None:
+    asked: list[object] = []
+
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        asked.append(texts)
+        time.sleep(0.3)
+        return np.ones((len(texts), 2), np.float32)
+
+    def answer(query: str) -> str:
+        asked.append(query)
+        time.sleep(0.3)
+        return query.upper()
+
+    started = threading.Barrier(16, timeout=LIMIT_SECONDS)
+    found: list[object] = []
+
+    def one_embeds() -> None:
+        cache = prestige.EmbeddingCache(store, embed=embed, model_id="m")
+        started.wait()
+        found.append(cache.embed_query("text").tolist())
+
+    def one_asks() -> None:
+        cache = prestige.SemanticCache(store, 0.9, model_id="given", scope={"tenant": 1})
+        started.wait()
+        found.append(cache.get_or_compute("query", answer))
+
+    run_all([one_embeds, one_asks] * 8)
+    assert sorted(map(str, asked)) == ["['text']", "query"]
+    assert sorted(map(str, found)) == ["QUERY"] * 8 + ["[1.0, 1.0]"] * 8
+    # Another scope is another matter.
+    another = prestige.SemanticCache(store, 0.9, model_id="given", scope={"tenant": 2})
+    cache = prestige.SemanticCache(store, 0.9, model_id="given", scope={"tenant": 1})
+    cache.clear()
+    inner = functools.partial(another.get_or_compute, function=str.title)
+    assert cache.get_or_compute("query", inner) == "Query"
+
+
+def test_loops_in_worker_threads_have_threads_to_call(store: prestige.Store) -> None:
+    async def service(texts: list[str]) -> NDArray[np.float32]:
+        assert await store.aget("setting", default=None) is None
+        return np.ones((len(texts), 2), np.float32)
+
+    cache = prestige.EmbeddingCache(
+        store, embed=lambda texts: asyncio.run(service(texts)), model_id="m"
+    )
+
+    async def main() -> list[tuple[int, ...]]:
+        calls = (cache.aembed([str(number)]) for number in range(40))
+        vectors = await asyncio.wait_for(asyncio.gather(*calls), LIMIT_SECONDS)
+        return [vector.shape for vector in vectors]
+
+    assert asyncio.run(main()) == [(1, 2)] * 40
 
 
 def test_a_chain_is_no_circle(cache: prestige.SemanticCache) -> None:
