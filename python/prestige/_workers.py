@@ -45,6 +45,10 @@ class Workers:
         # Calls that wait or run: no more of them than threads, and none waits for another.
         self._unfinished = 0
         self._threads: list[threading.Thread] = []
+        # Of calls that come from a worker, by an event loop that runs in it: that worker waits for
+        # the call, so if all of them ran loops, nobody would be left to make it.
+        self._extra: set[threading.Thread] = set()
+        self._here = threading.local()
         self._stopped = False
 
     def submit(self, work: _Work) -> None:
@@ -54,6 +58,10 @@ class Workers:
         closed, so little is left to do.
         """
         with self._lock:
+            if getattr(self._here, "works", False) and not self._stopped:
+                with contextlib.suppress(RuntimeError):
+                    self._start_extra(work)
+                    return
             if len(self._threads) < min(self._unfinished + 1, self._most) and not self._stopped:
                 # Some versions of Python refuse new threads as soon as the main thread has ended.
                 with contextlib.suppress(RuntimeError):
@@ -71,7 +79,24 @@ class Workers:
         thread.start()
         self._threads.append(thread)
 
+    def _start_extra(self, work: _Work) -> None:
+        def serve() -> None:
+            self._here.works = True
+            _native.end_long_calls_at_exit()
+            work()
+            with self._lock:
+                self._extra.discard(threading.current_thread())
+
+        thread = threading.Thread(target=serve, name="prestige-worker-extra", daemon=True)
+        self._extra.add(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._extra.discard(thread)
+            raise
+
     def _serve(self, calls: queue.SimpleQueue[_Work | None]) -> None:
+        self._here.works = True
         _native.end_long_calls_at_exit()
         while (work := calls.get()) is not None:
             work()
@@ -91,7 +116,7 @@ class Workers:
 
     def join(self) -> None:
         """Wait for the threads to end."""
-        for thread in self._threads:
+        for thread in (*self._threads, *self._extra):
             thread.join()
 
 
