@@ -18,7 +18,7 @@
 use crate::error::{Error, Result};
 use parking_lot::Mutex;
 use std::fs::{File, TryLockError};
-use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
 const MAGIC: &[u8; 8] = b"PRESTIGE";
@@ -110,15 +110,18 @@ impl Guest {
         let name = path.join(NAME);
         match File::open(&name) {
             Ok(file) => Ok(Self { file }),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error)
+                if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
+            {
                 let reason = if path.is_dir() {
                     format!("it has no {NAME}")
+                } else if path.exists() {
+                    "it is no directory".to_owned()
                 } else {
                     "there is no such directory".to_owned()
                 };
                 Err(Error::Io(format!(
-                    "there is no Prestige store in {}: {reason}. Check the path; to open a store for reading only \
-                     does not make one",
+                    "there is no Prestige store in {}: {reason}. Check the path",
                     path.display()
                 )))
             }

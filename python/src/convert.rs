@@ -1,5 +1,6 @@
 //! Keys and values from Python and back.
 
+use crate::batch::numbered;
 use crate::error::invalid;
 use crate::lent::lend;
 use prestige_core::LentBytes;
@@ -198,15 +199,17 @@ pub(crate) fn text_list<'py>(object: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'
             type_name(object)
         ))
     })?;
-    for text in iterator {
-        let text = text?;
-        let string = text.cast_into::<PyString>();
-        texts.push(string.map_err(|error| {
+    for (number, text) in (0..).zip(iterator) {
+        let string = text?.cast_into::<PyString>().map_err(|error| {
             PyTypeError::new_err(format!(
-                "texts must be a list of str, found {}",
+                "texts must be a list of str, found {} as text {number}",
                 type_name(&error.into_inner())
             ))
-        })?);
+        })?;
+        // Lone surrogates have no UTF-8 form.
+        let utf8 = string.to_str().map(drop);
+        utf8.map_err(|error| numbered(object.py(), "text", number, error))?;
+        texts.push(string);
     }
     Ok(texts)
 }

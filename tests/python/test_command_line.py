@@ -448,6 +448,15 @@ class TestUse:
             result = run("put", "k", "v", "-p", path, "-o", option)
             assert result.code == 2, option
             assert option.partition("=")[0] in result.err, result.err
+        chosen = run("put", "k", "v", "-p", path, "-o", "dedup_mode=both")
+        assert "expected exact or semantic, found 'both'" in chosen.err
+
+    def test_a_file_is_no_store(self, tmp_path: Path) -> None:
+        path = tmp_path / "file"
+        path.write_text("text")
+        for command in (["get", "k"], ["del", "k"], ["verify"]):
+            result = run(*command, "-p", path)
+            assert (result.code, "it is no directory. Check the path" in result.err) == (1, True)
 
     def test_the_environment_names_the_store(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

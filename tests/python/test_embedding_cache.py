@@ -231,6 +231,15 @@ def test_when_the_call_fails_all_see_the_error_and_the_next_call_tries_again(
     assert calls == 2
 
 
+def test_a_text_that_is_none_is_numbered(store: prestige.Store) -> None:
+    cache = prestige.EmbeddingCache(store, embed=len, model_id="m")
+    for call in (cache.embed, cache.get_many):
+        with pytest.raises(UnicodeEncodeError, match=r"surrogates not allowed, in text 1$"):
+            call(["a", "\ud800"])
+        with pytest.raises(TypeError, match=r"found int as text 2$"):
+            call(["a", "b", 3])  # type: ignore[list-item]
+
+
 def test_a_function_that_asks_the_cache_for_the_same_text_is_told_so(store: prestige.Store) -> None:
     def embed(texts: list[str]) -> Vectors:
         return cache.embed(texts)

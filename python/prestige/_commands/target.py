@@ -171,10 +171,13 @@ def _value(name: str, current: object, text: str) -> object:
     if isinstance(current, int | float):
         return type(current)(text)
     if isinstance(current, prestige.DedupMode | prestige.NormalizationMode):
-        chosen = getattr(type(current), text.upper(), None)
-        if text.startswith("_") or not isinstance(chosen, type(current)):
-            raise ValueError
-        return chosen
+        choices = {name.lower(): getattr(type(current), name) for name in dir(type(current))}
+        choices = {
+            name: choice for name, choice in choices.items() if type(choice) is type(current)
+        }
+        if text.lower() not in choices:
+            raise InvalidArgumentError(f"expected {' or '.join(choices)}, found {text!r}")
+        return choices[text.lower()]
     if name == "semantic_model":
         return semantic_model(text)
     return text
