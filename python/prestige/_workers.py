@@ -32,8 +32,9 @@ THREADS = 16
 class Workers:
     """Threads that are started when they are needed, and then stay."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, name: str = "prestige-worker") -> None:
         self._most = most
+        self._name = name
         self.renew()
 
     def renew(self) -> None:
@@ -45,10 +46,7 @@ class Workers:
         # Calls that wait or run: no more of them than threads, and none waits for another.
         self._unfinished = 0
         self._threads: list[threading.Thread] = []
-        # Of calls that come from a worker, by an event loop that runs in it: that worker waits for
-        # the call, so if all of them ran loops, nobody would be left to make it.
-        self._extra: set[threading.Thread] = set()
-        self._here = threading.local()
+        self._inner: Workers | None = None
         self._stopped = False
 
     def submit(self, work: _Work) -> None:
@@ -57,11 +55,23 @@ class Workers:
         It is called here and now if no thread can be had, and after ``stop``: then the stores are
         closed, so little is left to do.
         """
+        own: Workers | None = getattr(_HERE, "pool", None)
+        (self if own is None else own._of_loops())._submit(work)
+
+    def _of_loops(self) -> Workers:
+        """The pool for what event loops call that run in a worker of this one.
+
+        The worker waits for such a call, so if all of them ran loops, nobody would be left here to
+        make it.
+        """
         with self._lock:
-            if getattr(self._here, "works", False) and not self._stopped:
-                with contextlib.suppress(RuntimeError):
-                    self._start_extra(work)
-                    return
+            if self._inner is None:
+                self._inner = Workers(self._most, "prestige-nested")
+                self._inner._stopped = self._stopped
+            return self._inner
+
+    def _submit(self, work: _Work) -> None:
+        with self._lock:
             if len(self._threads) < min(self._unfinished + 1, self._most) and not self._stopped:
                 # Some versions of Python refuse new threads as soon as the main thread has ended.
                 with contextlib.suppress(RuntimeError):
@@ -73,30 +83,14 @@ class Workers:
         work()
 
     def _start(self) -> None:
-        name = f"prestige-worker-{len(self._threads)}"
+        name = f"{self._name}-{len(self._threads)}"
         # Daemon threads, so that the interpreter comes to its exit handlers, which end them.
         thread = threading.Thread(target=self._serve, args=(self._calls,), name=name, daemon=True)
         thread.start()
         self._threads.append(thread)
 
-    def _start_extra(self, work: _Work) -> None:
-        def serve() -> None:
-            self._here.works = True
-            _native.end_long_calls_at_exit()
-            work()
-            with self._lock:
-                self._extra.discard(threading.current_thread())
-
-        thread = threading.Thread(target=serve, name="prestige-worker-extra", daemon=True)
-        self._extra.add(thread)
-        try:
-            thread.start()
-        except RuntimeError:
-            self._extra.discard(thread)
-            raise
-
     def _serve(self, calls: queue.SimpleQueue[_Work | None]) -> None:
-        self._here.works = True
+        _HERE.pool = self
         _native.end_long_calls_at_exit()
         while (work := calls.get()) is not None:
             work()
@@ -111,14 +105,29 @@ class Workers:
         with contextlib.suppress(queue.Empty):
             while True:
                 self._calls.get_nowait()
+        self._end()
+
+    def _end(self) -> None:
+        """Let the threads end after the calls that wait, and those of pools within as well."""
+        with self._lock:
+            self._stopped = True
+            inner = self._inner
         for _ in self._threads:
             self._calls.put(None)
+        # A worker may be waiting for any of its calls, so none of those is dropped.
+        if inner is not None:
+            inner._end()
 
     def join(self) -> None:
         """Wait for the threads to end."""
-        for thread in (*self._threads, *self._extra):
+        for thread in self._threads:
             thread.join()
+        if self._inner is not None:
+            self._inner.join()
 
+
+# Of a worker thread, ``pool``: the pool it is of.
+_HERE = threading.local()
 
 WORKERS = Workers(THREADS)
 

@@ -221,6 +221,40 @@ def test_objects_of_one_cache_compute_once(store: prestige.Store) -> None:
     assert cache.get_or_compute("query", inner) == "Query"
 
 
+@pytest.mark.parametrize("dimension", [None, 3])
+def test_who_waits_for_the_first_vector_learns_its_length(
+    store: prestige.Store, dimension: int | None
+) -> None:
+    asked: list[object] = []
+    computing = threading.Event()
+
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        asked.append(texts)
+        computing.set()
+        time.sleep(0.3)
+        return np.ones((len(texts), 2), np.float32)
+
+    def embed_longer(texts: list[str]) -> NDArray[np.float32]:
+        return np.ones((len(texts), 3), np.float32)
+
+    first = prestige.EmbeddingCache(store, embed=embed, model_id="m")
+    second = prestige.EmbeddingCache(store, embed=embed_longer, model_id="m", dimension=dimension)
+    shapes: dict[str, object] = {}
+
+    def follow() -> None:
+        computing.wait(LIMIT_SECONDS)
+        shapes["second"] = second.embed(["text"]).shape
+
+    run_all([lambda: shapes.update(first=first.embed(["text"]).shape), follow])
+    # Vectors of another length are another matter.
+    assert shapes == {"first": (1, 2), "second": (1, dimension or 2)}
+    assert (first.dimension, second.dimension) == (2, dimension or 2)
+    for cache in (first, second):
+        assert "text" in cache
+        assert cache.embed(["text"]).shape == (1, cache.dimension)
+    assert asked == [["text"]]
+
+
 def test_loops_in_worker_threads_have_threads_to_call(store: prestige.Store) -> None:
     async def service(texts: list[str]) -> NDArray[np.float32]:
         assert await store.aget("setting", default=None) is None

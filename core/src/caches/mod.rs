@@ -42,9 +42,9 @@ pub(crate) struct Flights {
     vectors: Arc<VectorFlights>,
 }
 
-/// By the digests of scope and query. The digest of a scope is that of its namespace as well.
+/// By the digests of scope, which is that of a namespace as well, and model, and of the query.
 type ResponseFlights = SingleFlight<(Digest, Digest), Arc<Response>>;
-/// By the digests of model and text.
+/// By the digests of model and length, and of the text.
 type VectorFlights = SingleFlight<(Digest, Digest), Arc<[f32]>>;
 
 impl Default for Flights {

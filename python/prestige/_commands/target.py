@@ -176,7 +176,9 @@ def _value(name: str, current: object, text: str) -> object:
             name: choice for name, choice in choices.items() if type(choice) is type(current)
         }
         if text.lower() not in choices:
-            raise InvalidArgumentError(f"expected {' or '.join(choices)}, found {text!r}")
+            *others, last = choices
+            expected = f"{', '.join(others)} or {last}"
+            raise InvalidArgumentError(f"expected {expected}, found {text!r}")
         return choices[text.lower()]
     if name == "semantic_model":
         return semantic_model(text)

@@ -44,7 +44,7 @@ class CachePlace:
     @property
     def _flights(self) -> Flights[Any]:
         """What the caches of the client compute now."""
-        return self._store._driver.flights
+        return self._store._driver.flights_of(type(self).__name__)
 
     @property
     def _whose(self) -> str:

@@ -33,16 +33,12 @@ class Driver:
     def __init__(self, connections: Connections, retries: int) -> None:
         self.connections = connections
         self.retries = retries
-        self._flights = os.getpid(), Flights[Any]()
+        # By process and kind of cache: what a parent computes, its forked child does not wait for.
+        self._flights: dict[tuple[int, str], Flights[Any]] = {}
 
-    @property
-    def flights(self) -> Flights[Any]:
-        """What the caches of this process compute now; nothing of what its parent does."""
-        process, flights = self._flights
-        if process != os.getpid():
-            flights = Flights()
-            self._flights = os.getpid(), flights
-        return flights
+    def flights_of(self, kind: str) -> Flights[Any]:
+        """What the caches of a kind compute now in this process."""
+        return self._flights.setdefault((os.getpid(), kind), Flights())
 
     def run(self, operation: Operation[_T]) -> _T:
         """Make an operation go to its end, and return its result."""

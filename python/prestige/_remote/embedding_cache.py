@@ -106,8 +106,6 @@ class RemoteEmbeddingCache(CachePlace):
             message = f"model_id must have 1 to {longest} bytes of UTF-8{self._whose}, not {length}"
             raise exceptions.InvalidArgumentError(message)
         self._dimension = number
-        # Vectors of another length are another matter, also while they are computed.
-        self._model_flown = ("vector", store.namespace_name, self._model_id, number)
         self._dtype = dtype
         self._ttl = _natural("ttl_seconds", ttl_seconds, 0)
         self._learn_dimension(self._run(self._stats_of_server()))
@@ -165,8 +163,11 @@ class RemoteEmbeddingCache(CachePlace):
             yield self._ask("/embeddings:put", body)
 
     def _flown(self, text: str) -> tuple[object, ...]:
-        """What the flight of a text is called among those of all caches of the client."""
-        return (*self._model_flown, text)
+        """What the flight of a text is called among those of all caches of the client.
+
+        Vectors of another length are another matter, and so are those that must fit into 16 bits.
+        """
+        return self._store.namespace_name, self._model_id, self._dtype, self._dimension, text
 
     def _embed(self, texts: Iterable[str]) -> Operation[NDArray[np.float32]]:
         """Return the vectors of texts; those that are not in the cache are computed and stored."""
@@ -188,8 +189,8 @@ class RemoteEmbeddingCache(CachePlace):
                 # What this caller leads comes first: whoever follows it may be whom it follows.
                 yield from self._lead(led, computation, found, ended)
             except BaseException as error:
-                for text, flight in led.items():
-                    self._flights.fail(self._flown(text), flight, error)
+                for flight in led.values():
+                    self._flights.fail(flight, error)
                 raise
             for text, flight in followed.items():
                 with waiting(flight):
@@ -197,6 +198,7 @@ class RemoteEmbeddingCache(CachePlace):
                 if flight.error is not None:
                     raise flight.error
                 if not flight.abandoned:
+                    self._check_dimension(len(flight.value))
                     found[text] = flight.value
             wanted = [text for text in wanted if text not in found]
         if not given:
@@ -233,7 +235,7 @@ class RemoteEmbeddingCache(CachePlace):
         """End flights with what was wanted."""
         found.update(vectors)
         for text, vector in vectors.items():
-            self._flights.succeed(self._flown(text), led.pop(text), vector)
+            self._flights.succeed(led.pop(text), vector)
 
     def _compute(self, texts: list[str], computation: Computation) -> NDArray[np.float32]:
         with leading(computation):

@@ -283,7 +283,9 @@ class RemoteSemanticCache(CachePlace):
         hit, vector = yield from self._find(lookup)
         if hit is not None:
             return hit.response
-        key = ("response", self._store.namespace_name, entry.scope.json, entry.query)
+        # Entries of another model are refused, so what is computed for them is no answer either.
+        namespace, model = self._store.namespace_name, self._model["model_id"]
+        key = namespace, model, entry.scope.json, entry.query
         computation = Computation()
         while True:
             flight, leads = self._flights.join(key, computation)
@@ -294,14 +296,14 @@ class RemoteSemanticCache(CachePlace):
                         answer = yield from self._look_up(lookup, None)
                         if (found := answer["hit"]) is not None:
                             parts = found["kind"], _data(found)
-                            self._flights.succeed(key, flight, parts)
+                            self._flights.succeed(flight, parts)
                             self._counts.add(shared=1)
                             return _native.response_of_parts(*parts)
                     with leading(computation):
-                        return (yield from self._lead(key, flight, entry, vector, function, tokens))
+                        return (yield from self._lead(flight, entry, vector, function, tokens))
                 except BaseException as error:
                     # Does nothing where there is an outcome already.
-                    self._flights.fail(key, flight, error)
+                    self._flights.fail(flight, error)
                     raise
             with waiting(flight):
                 yield flight
@@ -311,9 +313,8 @@ class RemoteSemanticCache(CachePlace):
                 self._counts.add(shared=1)
                 return _native.response_of_parts(*flight.value)
 
-    def _lead(  # noqa: PLR0913, PLR0917 - what makes one computation
+    def _lead(
         self,
-        key: tuple[str, ...],
         flight: Flight[Any],
         entry: _Entry,
         vector: Any,  # noqa: ANN401
@@ -334,7 +335,7 @@ class RemoteSemanticCache(CachePlace):
             self._counts.add(not_stored=1)
         finally:
             # It has been paid for, so whoever waits gets it, even if this caller is interrupted.
-            self._flights.succeed(key, flight, parts)
+            self._flights.succeed(flight, parts)
         return _native.response_of_parts(*parts)
 
     def _invalidate(

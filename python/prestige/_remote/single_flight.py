@@ -39,7 +39,8 @@ class Computation:
 class Flight(Generic[_T]):
     """What one computation is about to give, and those who wait for it."""
 
-    def __init__(self, computation: Computation) -> None:
+    def __init__(self, key: Hashable, computation: Computation) -> None:
+        self.key = key
         self.computation = computation
         # Guards the rest; held for moments.
         self._lock = threading.Lock()
@@ -101,7 +102,7 @@ class Flights(Generic[_T]):
         with self._lock:
             flight = self._running.get(key)
             if flight is None:
-                flight = self._running[key] = Flight(computation)
+                flight = self._running[key] = Flight(key, computation)
                 return flight, True
         if flight.computation in _leading.get():
             message = (
@@ -111,23 +112,23 @@ class Flights(Generic[_T]):
             raise InvalidArgumentError(message)
         return flight, False
 
-    def succeed(self, key: Hashable, flight: Flight[_T], value: _T) -> None:
+    def succeed(self, flight: Flight[_T], value: _T) -> None:
         """End a flight with what was wanted."""
-        self._remove(key, flight)
+        self._remove(flight)
         flight._end(value, None, False)
 
-    def fail(self, key: Hashable, flight: Flight[_T], error: BaseException) -> None:
+    def fail(self, flight: Flight[_T], error: BaseException) -> None:
         """End a flight with an error, for all; what is no ``Exception`` is of its leader alone."""
-        self._remove(key, flight)
+        self._remove(flight)
         if isinstance(error, Exception):
             flight._end(None, error, False)
         else:
             flight._end(None, None, True)
 
-    def _remove(self, key: Hashable, flight: Flight[_T]) -> None:
+    def _remove(self, flight: Flight[_T]) -> None:
         with self._lock:
-            if self._running.get(key) is flight:
-                del self._running[key]
+            if self._running.get(flight.key) is flight:
+                del self._running[flight.key]
                 self.ended += 1
 
 

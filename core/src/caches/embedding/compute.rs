@@ -40,6 +40,8 @@ impl EmbeddingCache {
     pub fn embed(&self, texts: &[&str], source: &dyn VectorSource) -> Result<Rows> {
         let keys = Digest::of_all(texts);
         let mut rows = Rows::default();
+        // Another cache of the model may have stored the first of its vectors.
+        self.find_dimension()?;
         let missing = self.look_up(&keys, &mut rows)?;
         self.count_lookups(texts.len() - missing.len(), missing.len());
         rows.misses = missing.len();
@@ -51,8 +53,9 @@ impl EmbeddingCache {
         let mut done = HashMap::with_capacity(wanted.len());
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
+            let flown = self.flown();
             for one in &wanted {
-                let key = (self.flown, one.key);
+                let key = (flown, one.key);
                 match self.flights.join(key, true, &computing, computation)? {
                     Joined::Leads(lead) => led.push(Led {
                         text: one.text,
@@ -81,7 +84,8 @@ impl EmbeddingCache {
         if led.is_empty() {
             return Ok(());
         }
-        // Whoever led before may have stored it between our look and our turn.
+        // Whoever led before may have stored it between our look and our turn, and with it the first length.
+        self.find_dimension()?;
         let keys: Vec<_> = led.iter().map(|one| one.key).collect();
         let stored = self.look_up_each(&keys)?;
         let mut missing = Vec::with_capacity(led.len());
@@ -183,7 +187,10 @@ impl EmbeddingCache {
     ) -> Result<()> {
         for (key, flight) in followed {
             match flight.wait(|| source.check())? {
-                Outcome::Value(vector) => drop(done.insert(key, vector)),
+                Outcome::Value(vector) => {
+                    self.fix_dimension(vector.len())?;
+                    done.insert(key, vector);
+                }
                 Outcome::Failed(error) => return Err(error),
                 Outcome::Abandoned => {}
             }
@@ -211,11 +218,12 @@ impl EmbeddingCache {
             }
             for position in one.positions {
                 let start = position * rows.dimension;
-                let row = rows.data.get_mut(start..start + vector.len());
-                row.ok_or_else(|| {
-                    Error::InvalidArgument("the cache has vectors of two lengths".to_owned())
-                })?
-                .copy_from_slice(vector);
+                let row = rows.data.get_mut(start..start + rows.dimension);
+                row.filter(|row| row.len() == vector.len())
+                    .ok_or_else(|| {
+                        Error::InvalidArgument("the cache has vectors of two lengths".to_owned())
+                    })?
+                    .copy_from_slice(vector);
             }
         }
         Ok(left)
@@ -275,7 +283,7 @@ mod tests {
         cache.put("a", &[1.0, 2.0]).unwrap();
         let Joined::Leads(lead) = cache
             .flights
-            .join((cache.flown, key), true, &[], 1)
+            .join((cache.flown(), key), true, &[], 1)
             .unwrap()
         else {
             panic!("nobody else leads");

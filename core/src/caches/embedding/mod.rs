@@ -59,8 +59,6 @@ pub struct EmbeddingCache {
     known: OnceLock<(usize, String)>,
     /// Of all such caches of the store.
     flights: Arc<VectorFlights>,
-    /// Of the model, among those.
-    flown: Digest,
     stats: stats::Recorder,
 }
 
@@ -101,13 +99,10 @@ impl EmbeddingCache {
             }
         }
         let flights = Arc::clone(&store.engine()?.flights.vectors);
-        // Vectors of another length are another matter, also while they are computed.
-        let flown = format!("{:?} {}", options.dimension, options.model);
         let cache = Self {
             batch_size: options.batch_size.unwrap_or(DEFAULT_BATCH),
             known: OnceLock::new(),
             flights,
-            flown: Digest::of(flown.as_bytes()),
             stats: stats::Recorder::default(),
             options,
             store,
@@ -152,6 +147,14 @@ impl EmbeddingCache {
     #[must_use]
     pub fn model(&self) -> &str {
         &self.options.model
+    }
+
+    /// What names the vectors of this cache among those that are computed for all caches of the store: others for another
+    /// length are another matter, and so are those that must fit into 16 bits.
+    fn flown(&self) -> Digest {
+        let (precision, dimension) = (self.options.precision, self.dimension());
+        let name = format!("{precision:?} {dimension:?} {}", self.options.model);
+        Digest::of(name.as_bytes())
     }
 
     /// Makes `dimension` the length of the vectors, if none was known.

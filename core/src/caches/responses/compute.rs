@@ -159,7 +159,10 @@ impl SemanticCache {
         computing: &[u64],
     ) -> Result<Turn> {
         check_metadata(metadata)?;
-        let key = (scope.digest(), Digest::of(query.as_bytes()));
+        // Entries of another model are refused, so what is computed for them is no answer either.
+        let model = self.options.model.sha256.as_bytes();
+        let place = Digest::of(&[&scope.digest().0[..], model].concat());
+        let key = (place, Digest::of(query.as_bytes()));
         match self
             .flights
             .join(key, waits, computing, new_computation())?
