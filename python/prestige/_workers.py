@@ -12,6 +12,7 @@ import contextvars
 import functools
 import os
 import queue
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
@@ -62,11 +63,11 @@ class Workers:
         """The pool for what event loops call that run in a worker of this one.
 
         The worker waits for such a call, so if all of them ran loops, nobody would be left here to
-        make it.
+        make it. It has as many threads as there are calls: each may wait for any other.
         """
         with self._lock:
             if self._inner is None:
-                self._inner = Workers(self._most, "prestige-nested")
+                self._inner = Workers(sys.maxsize, "prestige-nested")
                 self._inner._stopped = self._stopped
             return self._inner
 
@@ -131,8 +132,15 @@ _HERE = threading.local()
 
 WORKERS = Workers(THREADS)
 
+
+def _begin_anew() -> None:
+    """What a forked child does: it may be a worker of its parent, but is none of its own."""
+    _HERE.pool = None
+    WORKERS.renew()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=WORKERS.renew)
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 class Call:

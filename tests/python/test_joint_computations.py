@@ -255,6 +255,57 @@ def test_who_waits_for_the_first_vector_learns_its_length(
     assert asked == [["text"]]
 
 
+def test_the_first_texts_of_a_model_are_computed_once(store: prestige.Store) -> None:
+    """Their length becomes known while most of them are still computed."""
+    texts = [str(number) for number in range(40)]
+    asked: list[str] = []
+
+    def embed(given: list[str]) -> NDArray[np.float32]:
+        asked.extend(given)
+        time.sleep(0.05)
+        return np.ones((len(given), 2), np.float32)
+
+    cache = prestige.EmbeddingCache(store, embed=embed, model_id="m", batch_size=10)
+
+    def later(seconds: float) -> None:
+        time.sleep(seconds)
+        assert cache.embed(texts).shape == (40, 2)
+
+    run_all([functools.partial(later, 0.06 * number) for number in range(4)])
+    assert sorted(asked) == sorted(texts)
+
+
+def test_calls_of_loops_in_workers_wait_for_each_other(store: prestige.Store) -> None:
+    first_computes = threading.Event()
+
+    def embed_first(texts: list[str]) -> NDArray[np.float32]:
+        first_computes.set()
+        # Until all calls of the other loop wait for these texts.
+        while first.stats()["misses"] < 40:
+            time.sleep(0.005)
+        time.sleep(0.2)
+        return np.repeat(asyncio.run(inner.aembed(["x"])), len(texts), axis=0)
+
+    async def ask(texts: list[str]) -> NDArray[np.float32]:
+        return np.concatenate(await asyncio.gather(*(first.aembed([text]) for text in texts)))
+
+    def embed_outer(texts: list[str]) -> NDArray[np.float32]:
+        first_computes.wait(LIMIT_SECONDS)
+        return asyncio.run(ask(texts))
+
+    ones = np.ones((1, 2), np.float32)
+    inner = prestige.EmbeddingCache(store, embed=lambda _: ones, model_id="inner")
+    first = prestige.EmbeddingCache(store, embed=embed_first, model_id="first")
+    outer = prestige.EmbeddingCache(store, embed=embed_outer, model_id="outer")
+    texts = [str(number) for number in range(20)]
+
+    async def main() -> list[tuple[int, ...]]:
+        both = asyncio.gather(first.aembed(texts), outer.aembed(texts))
+        return [found.shape for found in await asyncio.wait_for(both, LIMIT_SECONDS)]
+
+    assert asyncio.run(main()) == [(20, 2), (20, 2)]
+
+
 def test_loops_in_worker_threads_have_threads_to_call(store: prestige.Store) -> None:
     async def service(texts: list[str]) -> NDArray[np.float32]:
         assert await store.aget("setting", default=None) is None

@@ -44,7 +44,7 @@ pub(crate) struct Flights {
 
 /// By the digests of scope, which is that of a namespace as well, and model, and of the query.
 type ResponseFlights = SingleFlight<(Digest, Digest), Arc<Response>>;
-/// By the digests of model and length, and of the text.
+/// By the digests of model and precision, and of the text.
 type VectorFlights = SingleFlight<(Digest, Digest), Arc<[f32]>>;
 
 impl Default for Flights {

@@ -165,9 +165,9 @@ class RemoteEmbeddingCache(CachePlace):
     def _flown(self, text: str) -> tuple[object, ...]:
         """What the flight of a text is called among those of all caches of the client.
 
-        Vectors of another length are another matter, and so are those that must fit into 16 bits.
+        Vectors that must fit into 16 bits are another matter; their length may not be known yet.
         """
-        return self._store.namespace_name, self._model_id, self._dtype, self._dimension, text
+        return self._store.namespace_name, self._model_id, self._dtype, text
 
     def _embed(self, texts: Iterable[str]) -> Operation[NDArray[np.float32]]:
         """Return the vectors of texts; those that are not in the cache are computed and stored."""
@@ -197,8 +197,9 @@ class RemoteEmbeddingCache(CachePlace):
                     yield flight
                 if flight.error is not None:
                     raise flight.error
-                if not flight.abandoned:
-                    self._check_dimension(len(flight.value))
+                # A vector of another length is that of another cache.
+                if not flight.abandoned and self._dimension in {None, len(flight.value)}:
+                    self._dimension = len(flight.value)
                     found[text] = flight.value
             wanted = [text for text in wanted if text not in found]
         if not given:

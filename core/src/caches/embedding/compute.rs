@@ -41,7 +41,7 @@ impl EmbeddingCache {
         let keys = Digest::of_all(texts);
         let mut rows = Rows::default();
         // Another cache of the model may have stored the first of its vectors.
-        self.find_dimension()?;
+        self.learn_dimension()?;
         let missing = self.look_up(&keys, &mut rows)?;
         self.count_lookups(texts.len() - missing.len(), missing.len());
         rows.misses = missing.len();
@@ -49,11 +49,11 @@ impl EmbeddingCache {
             return Ok(rows);
         }
         let (computing, computation) = (source.computing()?, new_computation());
+        let flown = self.flown();
         let mut wanted = distinct(texts, &keys, &missing);
         let mut done = HashMap::with_capacity(wanted.len());
         while !wanted.is_empty() {
             let (mut led, mut followed) = (Vec::new(), Vec::new());
-            let flown = self.flown();
             for one in &wanted {
                 let key = (flown, one.key);
                 match self.flights.join(key, true, &computing, computation)? {
@@ -85,7 +85,7 @@ impl EmbeddingCache {
             return Ok(());
         }
         // Whoever led before may have stored it between our look and our turn, and with it the first length.
-        self.find_dimension()?;
+        self.learn_dimension()?;
         let keys: Vec<_> = led.iter().map(|one| one.key).collect();
         let stored = self.look_up_each(&keys)?;
         let mut missing = Vec::with_capacity(led.len());
@@ -178,6 +178,11 @@ impl EmbeddingCache {
         .collect()
     }
 
+    /// Whether vectors have this length, as far as is known.
+    fn may_have(&self, dimension: usize) -> bool {
+        self.dimension().is_none_or(|own| own == dimension)
+    }
+
     /// Waits for what others compute. What they abandon is not `done` afterwards.
     fn follow(
         &self,
@@ -187,12 +192,13 @@ impl EmbeddingCache {
     ) -> Result<()> {
         for (key, flight) in followed {
             match flight.wait(|| source.check())? {
-                Outcome::Value(vector) => {
+                Outcome::Value(vector) if self.may_have(vector.len()) => {
                     self.fix_dimension(vector.len())?;
                     done.insert(key, vector);
                 }
                 Outcome::Failed(error) => return Err(error),
-                Outcome::Abandoned => {}
+                // A vector of another length is that of another cache.
+                Outcome::Value(_) | Outcome::Abandoned => {}
             }
         }
         Ok(())

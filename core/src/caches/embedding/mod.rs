@@ -149,12 +149,19 @@ impl EmbeddingCache {
         &self.options.model
     }
 
-    /// What names the vectors of this cache among those that are computed for all caches of the store: others for another
-    /// length are another matter, and so are those that must fit into 16 bits.
+    /// What names the vectors of this cache among those that are computed for all caches of the store. Those that must fit
+    /// into 16 bits are another matter; their length may not be known yet.
     fn flown(&self) -> Digest {
-        let (precision, dimension) = (self.options.precision, self.dimension());
-        let name = format!("{precision:?} {dimension:?} {}", self.options.model);
+        let name = format!("{:?} {}", self.options.precision, self.options.model);
         Digest::of(name.as_bytes())
+    }
+
+    /// As [`Self::find_dimension`]; where the store has vectors of several lengths by now, it stays unknown.
+    fn learn_dimension(&self) -> Result<()> {
+        match self.find_dimension() {
+            Ok(_) | Err(Error::InvalidArgument(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Makes `dimension` the length of the vectors, if none was known.
