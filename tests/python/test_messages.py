@@ -273,7 +273,7 @@ class TestHandles:
         path = tmp_path / "none"
         if made:
             path.mkdir()
-        with pytest.raises(prestige.IOError, match=r"no Prestige store in .*none.*read_only"):
+        with pytest.raises(prestige.IOError, match=r"no Prestige .*none: .*\. Check the path$"):
             prestige.open(path, read_only=True)
         assert list(tmp_path.rglob("*")) == ([path] if made else [])
 
