@@ -101,23 +101,20 @@ class Workers:
 
     def stop(self) -> None:
         """Drop the calls that have not begun, and let the threads end after those that have."""
-        with self._lock:
-            self._stopped = True
-        with contextlib.suppress(queue.Empty):
-            while True:
-                self._calls.get_nowait()
-        self._end()
+        self._end(drop=True)
 
-    def _end(self) -> None:
-        """Let the threads end after the calls that wait, and those of pools within as well."""
+    def _end(self, drop: bool) -> None:
         with self._lock:
             self._stopped = True
             inner = self._inner
+        with contextlib.suppress(queue.Empty):
+            while drop:
+                self._calls.get_nowait()
         for _ in self._threads:
             self._calls.put(None)
         # A worker may be waiting for any of its calls, so none of those is dropped.
         if inner is not None:
-            inner._end()
+            inner._end(drop=False)
 
     def join(self) -> None:
         """Wait for the threads to end."""

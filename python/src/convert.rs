@@ -199,19 +199,24 @@ pub(crate) fn text_list<'py>(object: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'
             type_name(object)
         ))
     })?;
-    for (number, text) in (0..).zip(iterator) {
+    for (number, text) in iterator.enumerate() {
         let string = text?.cast_into::<PyString>().map_err(|error| {
             PyTypeError::new_err(format!(
                 "texts must be a list of str, found {} as text {number}",
                 type_name(&error.into_inner())
             ))
         })?;
-        // Lone surrogates have no UTF-8 form.
-        let utf8 = string.to_str().map(drop);
-        utf8.map_err(|error| numbered(object.py(), "text", number, error))?;
         texts.push(string);
     }
     Ok(texts)
+}
+
+/// Texts of the strings of a list. Lone surrogates have no UTF-8 form: the error says in which text.
+pub(crate) fn texts_of<'a>(strings: &'a [Bound<'_, PyString>]) -> PyResult<Vec<Cow<'a, str>>> {
+    let text = |(number, string): (u64, &'a Bound<'_, PyString>)| {
+        text_of(string).map_err(|error| numbered(string.py(), "text", number, error))
+    };
+    (0..).zip(strings).map(text).collect()
 }
 
 /// Text of a Python string for as long as the string lives.

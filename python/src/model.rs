@@ -1,6 +1,6 @@
 //! The model of a semantic store, as Python sees it: which one, and how it is used.
 
-use crate::convert::{text_list, text_of};
+use crate::convert::{text_list, texts_of};
 use crate::embedder::Callable;
 use crate::error::{PyStoreResult, blocking, invalid};
 use crate::loader::{Kept, Loader, Settings, bundled_folder, package_folder, query};
@@ -284,7 +284,7 @@ impl SemanticModel {
         texts: &Bound<'py, PyAny>,
     ) -> PyStoreResult<Bound<'py, PyArray2<f32>>> {
         let strings = text_list(texts)?;
-        let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
+        let owned = texts_of(&strings)?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let loader = self.loader(py)?;
         let model = blocking(py, || loader.load())?;

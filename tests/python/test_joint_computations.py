@@ -159,6 +159,27 @@ def test_a_circle_through_the_embedding_of_what_is_stored(
     assert sorted(found, key=str) == ["Text", [[1.0, 1.0]]]
 
 
+def test_a_task_whose_response_is_embedded_by_asking_for_it(store: prestige.Store) -> None:
+    errors: list[str] = []
+
+    def embed(texts: list[str]) -> NDArray[np.float32]:
+        with pytest.raises(prestige.InvalidArgumentError, match="wait for itself") as raised:
+            cache.get_or_compute(texts[0], str.upper)
+        errors.append(str(raised.value))
+        return np.ones((len(texts), 2), np.float32)
+
+    cache = prestige.SemanticCache(store, embed=embed, model_id="m")
+
+    async def answer(query: str) -> str:
+        return query.title()
+
+    async def main() -> object:
+        return await asyncio.wait_for(cache.aget_or_compute("text", answer), LIMIT_SECONDS)
+
+    assert asyncio.run(main()) == "Text"
+    assert len(errors) == 1
+
+
 def test_an_embedding_function_that_embeds_what_another_one_computes(store: prestige.Store) -> None:
     computing = threading.Barrier(2, timeout=LIMIT_SECONDS)
 

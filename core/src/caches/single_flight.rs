@@ -44,7 +44,7 @@ pub(crate) struct SingleFlight<K, T> {
     waits: Arc<Waits>,
 }
 
-/// One computation and those who wait for it.
+/// What one computation is about to give, and those who wait for it.
 pub(crate) struct Flight<T> {
     /// No other flight of the process has it.
     number: u64,

@@ -171,10 +171,8 @@ def _value(name: str, current: object, text: str) -> object:
     if isinstance(current, int | float):
         return type(current)(text)
     if isinstance(current, prestige.DedupMode | prestige.NormalizationMode):
-        choices = {name.lower(): getattr(type(current), name) for name in dir(type(current))}
-        choices = {
-            name: choice for name, choice in choices.items() if type(choice) is type(current)
-        }
+        members = sorted(vars(type(current)).items())
+        choices = {name.lower(): one for name, one in members if type(one) is type(current)}
         if text.lower() not in choices:
             *others, last = choices
             expected = f"{', '.join(others)} or {last}"

@@ -38,7 +38,10 @@ class Driver:
 
     def flights_of(self, kind: str) -> Flights[Any]:
         """What the caches of a kind compute now in this process."""
-        return self._flights.setdefault((os.getpid(), kind), Flights())
+        name = os.getpid(), kind
+        if (flights := self._flights.get(name)) is None:
+            flights = self._flights.setdefault(name, Flights())
+        return flights
 
     def run(self, operation: Operation[_T]) -> _T:
         """Make an operation go to its end, and return its result."""

@@ -4,7 +4,7 @@ use super::arguments::seconds;
 use super::hit::Hit;
 use super::json::{metadata, response, response_to_python, scope};
 use super::source::{call, vector};
-use crate::convert::text_list;
+use crate::convert::{self, text_list};
 use crate::error::{PyStoreResult, blocking};
 use crate::model::SemanticModel;
 use numpy::{IntoPyArray as _, PyArray1, PyArray2, PyArrayMethods as _};
@@ -16,7 +16,9 @@ use pyo3::types::{PyBytes, PyDict, PyString};
 /// A list of the texts of an iterable; none has a lone surrogate.
 #[pyfunction]
 pub(crate) fn texts_of<'py>(given: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyString>>> {
-    text_list(given)
+    let texts = text_list(given)?;
+    convert::texts_of(&texts)?;
+    Ok(texts)
 }
 
 /// Canonical JSON of a scope: equal scopes have equal JSON.

@@ -2,7 +2,7 @@
 
 use super::source::Source;
 use super::{Home, not_pickled};
-use crate::convert::{text_list, text_of};
+use crate::convert::{text_list, text_of, texts_of};
 use crate::error::{PyStoreResult, blocking, caught, invalid};
 use crate::model::SemanticModel;
 use crate::numbers::{Integer, shown};
@@ -174,7 +174,7 @@ impl EmbeddingCache {
         texts: &Bound<'py, PyAny>,
     ) -> PyStoreResult<Bound<'py, PyArray2<f32>>> {
         let strings = text_list(texts)?;
-        let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
+        let owned = texts_of(&strings)?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let rows = blocking(py, || self.cache.embed(&borrowed, &self.source))?;
         let shape = [borrowed.len(), rows.dimension];
@@ -232,7 +232,7 @@ impl EmbeddingCache {
         texts: &Bound<'py, PyAny>,
     ) -> PyStoreResult<Bound<'py, PyList>> {
         let strings = text_list(texts)?;
-        let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
+        let owned = texts_of(&strings)?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         let found = blocking(py, || self.cache.get_many(&borrowed))?;
         let found = found.iter().map(|vector| {
@@ -271,7 +271,7 @@ impl EmbeddingCache {
     ///     The number of vectors removed.
     fn delete_many(&self, py: Python<'_>, texts: &Bound<'_, PyAny>) -> PyStoreResult<u64> {
         let strings = text_list(texts)?;
-        let owned = strings.iter().map(text_of).collect::<PyResult<Vec<_>>>()?;
+        let owned = texts_of(&strings)?;
         let borrowed: Vec<&str> = owned.iter().map(AsRef::as_ref).collect();
         blocking(py, || self.cache.delete(&borrowed))
     }

@@ -406,10 +406,9 @@ impl SemanticCache {
             ..Put::new(&text, &response)
         };
         let scope = within.scope();
-        let (source, computation) = (&self.source, turn.get().computation());
-        let stored = blocking(py, || {
-            self.cache.put_computed(scope, &put, source, computation)
-        });
+        // The context of the caller is a part of the computation already.
+        let source = &self.source;
+        let stored = blocking(py, || self.cache.put_computed(scope, &put, source, None));
         // It has been paid for, so whoever waits gets it.
         turn.get().succeed(py, response);
         stored

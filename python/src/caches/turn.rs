@@ -69,14 +69,6 @@ impl Turn {
         }
     }
 
-    /// The computation that it leads.
-    pub(super) fn computation(&self) -> Option<u64> {
-        match &self.0 {
-            Part::Leads(leading) => leading.lock().as_ref().map(Leading::computation),
-            _ => None,
-        }
-    }
-
     /// Gives the response to those who wait.
     pub(super) fn succeed(&self, py: Python<'_>, response: Response) {
         if let Some(leading) = self.take() {
@@ -95,7 +87,11 @@ impl Turn {
 
     /// Notes in the context that it computes this. Returns what `leave` takes.
     fn enter(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        enter(py, self.computation())
+        let computation = match &self.0 {
+            Part::Leads(leading) => leading.lock().as_ref().map(Leading::computation),
+            _ => None,
+        };
+        enter(py, computation)
     }
 
     /// Ends what `enter` began, in the same context.

@@ -178,11 +178,6 @@ impl EmbeddingCache {
         .collect()
     }
 
-    /// Whether vectors have this length, as far as is known.
-    fn may_have(&self, dimension: usize) -> bool {
-        self.dimension().is_none_or(|own| own == dimension)
-    }
-
     /// Waits for what others compute. What they abandon is not `done` afterwards.
     fn follow(
         &self,
@@ -192,12 +187,11 @@ impl EmbeddingCache {
     ) -> Result<()> {
         for (key, flight) in followed {
             match flight.wait(|| source.check())? {
-                Outcome::Value(vector) if self.may_have(vector.len()) => {
-                    self.fix_dimension(vector.len())?;
+                // One of another length is that of another cache, and counts for nothing.
+                Outcome::Value(vector) if self.fix_dimension(vector.len()).is_ok() => {
                     done.insert(key, vector);
                 }
                 Outcome::Failed(error) => return Err(error),
-                // A vector of another length is that of another cache.
                 Outcome::Value(_) | Outcome::Abandoned => {}
             }
         }

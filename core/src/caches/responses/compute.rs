@@ -115,7 +115,7 @@ impl SemanticCache {
     }
 
     /// Puts what was computed and counts it. What cannot be stored is only counted as that, whatever the reason.
-    /// `computation`: what it is a part of, if anything, so that nothing that `source` calls waits for that.
+    /// `computation`: what it is a part of, unless `source` knows, so that nothing that this calls waits for that.
     ///
     /// # Errors
     /// An interrupt of `source`.
